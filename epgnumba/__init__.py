@@ -1,0 +1,2 @@
+from .sequence import FSE
+from .simulate import simulate, jacobian, vjp

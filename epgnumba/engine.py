@@ -1,0 +1,310 @@
+"""Launching kernels: room to work in, threads, chunks.
+
+A `Job` binds a program to a call: values, tissue, derivatives wanted. Room is kept per thread and reused, so that a
+second call of the same kind allocates little.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import parent_process
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .checks import Array
+from .kernels import columns as col
+from .kernels.columns import VECTOR
+from .program.program import Part, Program, unit_phase
+
+LANES = 8
+M0 = 3  # code of the one derivative that needs no tangent
+FEW_VOXELS = 2  # up to here a voxel at a time, its orders side by side, is quicker than eight voxels in lanes
+CHUNK_UPDATES = 2e8  # state updates (times sets) between looks at the keyboard: a fraction of a second
+
+_local = threading.local()
+_threads: int | None = None
+_pool: tuple[int, int, ThreadPoolExecutor] | None = None
+
+
+def set_num_threads(count: int | None) -> None:
+    """Number of threads that batches use; None for the default.
+
+    The default is the number of processors this process may use, or 1 in a worker process of `multiprocessing`, so
+    that many workers do not fight over them. The environment variable EPGNUMBA_NUM_THREADS overrides it.
+
+    Examples
+    --------
+    >>> set_num_threads(1)
+    >>> get_num_threads()
+    1
+    >>> set_num_threads(None)
+    """
+    from . import checks
+
+    global _threads
+    _threads = None if count is None else checks.count("count", count)
+
+
+def get_num_threads() -> int:
+    """Number of threads that batches use (see `set_num_threads`)."""
+    if _threads is not None:
+        return _threads
+    stated = os.environ.get("EPGNUMBA_NUM_THREADS", "")
+    if stated.isdigit() and int(stated) > 0:
+        return int(stated)
+    if parent_process() is not None:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _executor(threads: int) -> ThreadPoolExecutor:
+    """The pool of this process (a forked child must not use its parent's)."""
+    global _pool
+    if _pool is None or _pool[:2] != (os.getpid(), threads):
+        _pool = (os.getpid(), threads, ThreadPoolExecutor(threads, thread_name_prefix="epgnumba"))
+    return _pool[2]
+
+
+def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) -> None:
+    """Call ``work(first, last)`` over [0, total) in multiples of `step`, on all threads where it is worth it.
+
+    `cost` is the number of state updates per unit of `total`. Interrupting stops after the chunks in flight.
+    """
+    threads = get_num_threads()
+    if threads == 1 and cost * total < CHUNK_UPDATES or total <= step or cost * total < 2e5:
+        work(0, total)
+        return
+    chunk = max(step, min(total / (4 * threads), CHUNK_UPDATES / cost))
+    chunk = int(-(-chunk // step) * step)
+    starts = iter(range(0, total, chunk))
+    lock, stopped = threading.Lock(), threading.Event()
+
+    def worker() -> None:
+        while not stopped.is_set():
+            with lock:
+                first = next(starts, None)
+            if first is None:
+                return
+            work(first, min(first + chunk, total))
+
+    futures = [_executor(threads).submit(worker) for _ in range(threads)]
+    try:
+        for future in futures:
+            future.result()
+    finally:
+        stopped.set()
+        for future in futures:
+            future.exception()  # wait: they write into arrays that the caller is about to let go
+
+
+def aligned(count: int, dtype: npt.DTypeLike) -> npt.NDArray[np.inexact]:
+    """Zeros that begin on a cache line: vectors then never straddle two."""
+    kind = np.dtype(dtype)
+    extra = 64 // kind.itemsize
+    raw = np.zeros(count + extra, kind)
+    skip = (-raw.ctypes.data % 64) // kind.itemsize
+    return raw[skip : skip + count]
+
+
+@cache
+def batch() -> Any:
+    """The kernels' entry points: importing them imports Numba, which takes half a second."""
+    from .kernels import batch as module
+
+    return module
+
+
+def _bind_part(
+    part: Part, flips: npt.NDArray[np.inexact], phases: npt.NDArray[np.inexact]
+) -> tuple[npt.NDArray[np.inexact], npt.NDArray[np.inexact]]:
+    """Flips (quarter turns, signed) and turns (cosine, sine, -sine) of a part, from flips and phases in degrees."""
+    n_steps = len(part.score.beats)
+    signed = part.signs * flips[:n_steps] / 90
+    if part.reach.planes == 1:
+        return signed, _NO_TURNS
+    steps = part.turns(phases[:n_steps])
+    phasor = unit_phase(steps.real)
+    # A complex step makes cosine and sine complex: to first order, which is all it asks for.
+    extra = np.deg2rad(1) * (steps - steps.real)
+    cosine = phasor.real - phasor.imag * extra
+    sine = phasor.imag + phasor.real * extra
+    return signed, np.repeat(np.stack([cosine, sine, -sine], 1).ravel(), VECTOR)
+
+
+_NO_TURNS = np.ones(3 * VECTOR)
+
+
+def _stack(rows: list[npt.NDArray[np.inexact]], dtype: npt.DTypeLike) -> npt.NDArray[np.inexact]:
+    if len(rows) == 1:
+        return rows[0].astype(dtype, copy=False)[None]
+    stack = np.ones((len(rows), max(map(len, rows))), dtype)
+    for target, row in zip(stack, rows, strict=True):
+        target[: len(row)] = row
+    return stack
+
+
+class Job:
+    """A program with the values, tissue and derivatives of one call.
+
+    Parameters
+    ----------
+    program : Program
+        What to play.
+    entries : sequence of ndarray
+        Its flips, phases, durations, receiver phases, as `Expressions.evaluate` gives them (degrees, ms).
+    table : ndarray, shape (4, voxels)
+        Rates, B1 and M0 (see `Tissue.table`); its type is that of the computation.
+    profile : ndarray
+        Slice profile.
+    codes : tuple of int
+        Derivatives, as rows of `table`.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        entries: Sequence[npt.NDArray[np.inexact]],
+        table: npt.NDArray[np.inexact],
+        profile: npt.NDArray[np.inexact],
+        codes: tuple[int, ...],
+    ) -> None:
+        flips, phases, durations, receivers = entries
+        self.program, self.dtype, self.codes = program, table.dtype, codes
+        self.n_voxels = table.shape[1]
+        self.lanes = 1 if self.n_voxels <= FEW_VOXELS else LANES
+        self.tangents = tuple(code for code in codes if code != M0)
+        bound = [_bind_part(part, flips, phases) for part in program.parts]
+        self.values = (
+            durations.astype(self.dtype, copy=False),
+            _stack([flips for flips, _ in bound], self.dtype),
+            _stack([turns for _, turns in bound], self.dtype),
+        )
+        factors = program.signal.factors(phases.real, receivers.real)
+        sets = [0 if code == M0 else 1 + self.tangents.index(code) for code in codes]
+        self.call = batch().Call(table, profile, _integers(codes), _integers(sets), factors, program.end is not None)
+
+    @property
+    def cost(self) -> float:
+        """State updates per voxel, all sets and slice positions."""
+        return self.program.tables(self.lanes).updates * (1 + len(self.tangents)) * len(self.call.profile)
+
+    def player(self, keep: bool) -> Any:
+        """What the kernels play, in this thread's room; with `keep` there is room for a reverse sweep."""
+        known: dict[Any, Any] = _local.__dict__.setdefault("rooms", {})
+        tables = self.program.tables(self.lanes)
+        key = (id(tables), self.tangents, self.dtype.char, keep)
+        room = known.get(key)
+        if room is None or room.steps is not tables.steps:
+            while len(known) >= 8:
+                known.pop(next(iter(known)))
+            room = known[key] = self._make_room(keep)
+        durations, flips, turns = self.values
+        return batch().Player(*room[:4], durations, flips, turns, *room[7:])
+
+    def _make_room(self, keep: bool) -> Any:
+        tables = self.program.tables(self.lanes)
+        sets, dtype = len(self.tangents) + 1, self.dtype
+        sizes = tables.sizes.copy()
+        sizes[:, col.TANGENTS] = sets - 1
+        sizes[1:, col.AMPLITUDES] = sets * (tables.n_amplitudes - self.lanes * sizes[1:, col.PLANES])
+        arena = tables.arena if keep else tables.pair_arena
+        sizes[:, col.ARENA] = arena
+        parts, n_steps = tables.steps.shape[:2]
+        durations, flips, turns = self.values
+
+        def rows(count: int) -> npt.NDArray[np.inexact]:
+            return aligned(count * VECTOR, dtype)
+
+        kinds = np.array([(code in (col.R1, col.R2), code == col.B1) for code in self.tangents], np.int64)
+        n_amplitudes = sets * tables.n_amplitudes
+        return batch().Player(
+            tables.steps, tables.reads, tables.segments, sizes, durations, flips, turns,
+            rows(3), rows(2 * len(durations)), rows(parts * n_steps * 2).reshape(parts, -1), rows(3 * (sets - 1)),
+            kinds.reshape(-1, 2), rows(7), dtype.type(0.5), np.ones(1, dtype),
+            aligned(sets * arena, dtype), aligned(n_amplitudes, dtype),
+            aligned(sets * tables.pair_arena if keep else 0, dtype), aligned(n_amplitudes if keep else 0, dtype),
+            np.zeros((6, sets * VECTOR), dtype),
+        )  # fmt: skip
+
+    def amplitudes(self) -> npt.NDArray[np.inexact]:
+        """Bare amplitudes (voxel, set, plane, output)."""
+        shape = self.n_voxels, 1 + len(self.tangents), self.program.signal.reach.planes, self.program.n_out
+        amplitudes = np.zeros(shape, self.dtype)
+        run = batch().amplitude_batch
+
+        def work(first: int, last: int) -> None:
+            run(self.player(keep=False), self.call, amplitudes, first, last)
+
+        spread(work, self.n_voxels, self.lanes, self.cost)
+        return amplitudes
+
+    def signals(self, dtype: npt.DTypeLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
+        signal = np.zeros((self.n_voxels, self.program.n_out), dtype)
+        jacobian = np.zeros((self.n_voxels, len(self.codes), self.program.n_out), dtype)
+        run = batch().signal_batch
+
+        def work(first: int, last: int) -> None:
+            run(self.player(keep=False), self.call, signal, jacobian, first, last)
+
+        spread(work, self.n_voxels, self.lanes, self.cost)
+        return signal, jacobian
+
+    def gradient(
+        self, signal_bar: npt.NDArray[Any], jacobian_bar: npt.NDArray[Any], timing: bool, turning: bool
+    ) -> tuple[list[Array], Array, Array]:
+        """Derivatives with respect to the program's entries, the tissue's maps and the slice profile."""
+        group = batch().GROUP * self.lanes
+        sums = GradientSums(self, -(-self.n_voxels // group))
+        tissue_bar = np.zeros((4, self.n_voxels))
+        run = batch().gradient_batch
+
+        def work(first: int, last: int) -> None:
+            bars = sums.bars(len(self.tangents))
+            run(
+                self.player(keep=True), self.call, signal_bar, jacobian_bar, bars, tissue_bar, first, last, timing,
+                turning,
+            )  # fmt: skip
+
+        spread(work, self.n_voxels, group, 4 * self.cost)
+        return sums.entries(self.program), tissue_bar, sums.profile.sum(axis=0)
+
+
+def _integers(values: Sequence[int]) -> npt.NDArray[np.int64]:
+    return np.asarray(values, np.int64)
+
+
+class GradientSums:
+    """Derivatives summed over groups of voxels, one row a group: the order of the sum does not depend on threads."""
+
+    def __init__(self, job: Job, n_groups: int) -> None:
+        parts, n_steps = job.program.tables(job.lanes).steps.shape[:2]
+        self.flips, self.turns = np.zeros((parts, n_groups, n_steps)), np.zeros((parts, n_groups, n_steps))
+        self.durations = np.zeros((n_groups, len(job.values[0])))
+        self.factors = np.zeros((n_groups, job.program.n_out))
+        self.profile = np.zeros((n_groups, len(job.call.profile)))
+
+    def bars(self, n_tangents: int) -> Any:
+        """The kernels' `Bars`: these tables, and room of this thread's own for what belongs to a lane."""
+        lane = (aligned(count * VECTOR, np.float64) for count in (3, 3 * n_tangents, 1 + n_tangents, 4))
+        return batch().Bars(self.flips, self.turns, self.durations, self.factors, self.profile, *lane)
+
+    def entries(self, program: Program) -> list[Array]:
+        """Sums by entry: flips, phases, durations, receiver phases (per degree, per ms)."""
+        lengths = program.expressions.lengths
+        factors = self.factors.sum(axis=0)
+        flips, phases = np.zeros(lengths[0]), np.zeros(lengths[1])
+        for part, flip_sums, turn_sums in zip(program.parts, self.flips, self.turns, strict=True):
+            n = len(part.score.beats)
+            flips[:n] += part.signs * flip_sums.sum(axis=0)[:n]
+            turns = turn_sums.sum(axis=0)[:n]  # of the step from the phase before to this one, counted backwards
+            phases[:n] -= turns
+            phases[: n - 1] += turns[1:]
+        np.add.at(phases, program.signal.layout(1).factor_step, factors)
+        degree = np.pi / 180
+        return [flips * degree, phases * degree, self.durations.sum(axis=0), -factors * degree]

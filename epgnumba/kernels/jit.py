@@ -1,0 +1,169 @@
+"""Every Numba decorator, flag and cache setting, in one place.
+
+- `kernel`: a compiled function whose pointer arguments do not overlap. LLVM vectorises loops over many arrays only when
+  it knows that, and Numba can say so (it does for its own parallel loops) through a compiler flag. Should a release drop
+  the flag, only speed is lost.
+- `entry`: a kernel that Python calls; it releases the GIL and is cached on disk.
+- `at`: a pointer into an array: no view, no reference count, one machine word as an argument.
+"""
+
+import hashlib
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+import llvmlite
+import numba
+import numpy as np
+from numba.core import caching, config, types
+from numba.core.compiler import Compiler
+from numba.extending import intrinsic, register_jitable
+
+from . import physics
+
+# Contraction to fused multiply-adds only: NaN and infinity keep their meaning and sums keep their order.
+FASTMATH = frozenset({"contract"})
+
+
+class _NoAliasCompiler(Compiler):
+    """Arguments do not overlap, and no C callback is made of the function."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.state.flags.noalias = True
+        self.state.flags.no_cfunc_wrapper = True
+
+
+class _InnerCompiler(_NoAliasCompiler):
+    """A function that only kernels call: no Python wrapper, which takes as long to compile as the function."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.state.flags.no_cpython_wrapper = True
+
+
+def _source_digest() -> str:
+    """Digest of everything compiled code depends on: the kernels' source and the toolchain."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    versions = (numba.__version__, llvmlite.__version__, np.__version__, platform.python_version(), platform.machine())
+    digest.update("|".join(versions).encode())
+    return digest.hexdigest()[:16]
+
+
+def _writable_directory() -> Path | None:
+    """First of the candidate cache directories that can be written, or None: then nothing is kept."""
+    stated = os.environ.get("EPGNUMBA_CACHE_DIR")
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    candidates = [stated] if stated else [os.path.join(home, "epgnumba"), f"{tempfile.gettempdir()}/epgnumba-{user}"]
+    for candidate in candidates:
+        directory = Path(candidate) / _source_digest()
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=directory):
+                pass
+        except OSError:
+            continue
+        if hasattr(os, "getuid") and directory.stat().st_uid != os.getuid():
+            continue  # compiled code is run as it is found: never take somebody else's
+        return directory
+    return None
+
+
+CACHE_DIRECTORY = None if config.DISABLE_JIT else _writable_directory()
+
+
+class _Locator(caching._CacheLocator):
+    """Cache files lie in one directory per digest, so they go stale together and never mix."""
+
+    def __init__(self, py_func, py_file):
+        self._disambiguator = str(py_func.__code__.co_firstlineno)
+
+    def get_cache_path(self):
+        return str(CACHE_DIRECTORY)
+
+    def get_source_stamp(self):
+        return CACHE_DIRECTORY.name
+
+    def get_disambiguator(self):
+        return self._disambiguator
+
+    @classmethod
+    def from_function(cls, py_func, py_file):
+        return cls(py_func, py_file)
+
+
+class _CacheFiles(caching.IndexDataCacheFile):
+    """Data files named by their key: processes that start together cannot write each other's code."""
+
+    def save(self, key, data):
+        name = f"{self._index_name}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+        self._save_data(name, data)
+        overloads = self._load_index()
+        overloads[key] = name
+        self._save_index(overloads)
+
+
+class _CacheImpl(caching.CompileResultCacheImpl):
+    _locator_classes = [_Locator]
+
+
+class _Cache(caching.FunctionCache):
+    _impl_class = _CacheImpl
+
+    def __init__(self, py_func):
+        super().__init__(py_func)
+        files = self._cache_file
+        self._cache_file = _CacheFiles(self._cache_path, self._impl.filename_base, files._source_stamp)
+
+
+def _compiled(function, compiler):
+    return numba.njit(nogil=True, error_model="numpy", fastmath=set(FASTMATH), pipeline_class=compiler)(function)
+
+
+def kernel(function):
+    """Compile `function` for other kernels to call, its pointer and array arguments known not to overlap."""
+    compiled = _compiled(function, _InnerCompiler)
+    if not config.DISABLE_JIT:
+        resolve = compiled.get_call_template
+
+        def without_literals(args, kws):
+            # Numba would compile the function anew for every literal argument.
+            return resolve(tuple(types.unliteral(arg) for arg in args), kws)
+
+        compiled.get_call_template = without_literals
+    return compiled
+
+
+def entry(function):
+    """Compile `function` for Python to call, and keep it on disk between processes."""
+    compiled = _compiled(function, _NoAliasCompiler)
+    if CACHE_DIRECTORY is not None:
+        compiled._cache = _Cache(function)
+    return compiled
+
+
+if config.DISABLE_JIT:
+
+    def at(array, offset):
+        """View of `array` from `offset` on: stands in for the pointer when kernels run as plain Python."""
+        return array[offset:]
+
+else:
+
+    @intrinsic
+    def at(typing_context, array, offset):
+        """Pointer to element `offset` of a contiguous array."""
+
+        def generate(context, builder, signature, arguments):
+            view = context.make_array(signature.args[0])(context, builder, arguments[0])
+            return builder.gep(view.data, [arguments[1]])
+
+        return types.CPointer(array.dtype)(array, offset), generate
+
+
+for _name in physics.__all__:
+    register_jitable(fastmath=set(FASTMATH), error_model="numpy")(getattr(physics, _name))

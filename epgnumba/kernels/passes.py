@@ -1,0 +1,162 @@
+"""Passes over the states of one pulse: the inner loops, each a few lines that compile to packed arithmetic.
+
+Every pass runs over `vectors` groups of VECTOR numbers. Coefficients hold VECTOR numbers each, so a pass does not care
+how many lanes lie side by side: one voxel fills a vector with orders, eight voxels with two orders of eight lanes.
+Components are named as in `physics` (p, m, w); 0 is before the pulse, 1 after it; x are the states, t a tangent.
+"""
+
+import numpy as np
+
+from .columns import VECTOR
+from .jit import kernel
+from .physics import generator, pulse, pulse_adjoint, turn
+
+_U = np.uintp  # unsigned offsets: a signed one may wrap around, and the loop would stay scalar
+
+
+@kernel
+def pulse_pass(p0, m0, w0, p1, m1, w1, co, vectors):
+    """States (or a tangent without seeds) through decay and pulse."""
+    for v in range(_U(vectors)):
+        for j in range(_U(VECTOR)):
+            i = v * _U(VECTOR) + j
+            p1[i], m1[i], w1[i] = pulse(
+                p0[i], m0[i], w0[i], co[j], co[_U(16) + j], co[_U(32) + j], co[_U(48) + j], co[_U(64) + j]
+            )
+
+
+@kernel
+def relax_pass(xp0, xm0, xw0, p0, m0, w0, p1, m1, w1, co, g, vectors):
+    """A tangent whose decay depends on it: g holds d log e1 and d log e2."""
+    for v in range(_U(vectors)):
+        for j in range(_U(VECTOR)):
+            i = v * _U(VECTOR) + j
+            g1 = g[j]
+            g2 = g[_U(16) + j]
+            p1[i], m1[i], w1[i] = pulse(
+                p0[i] + g2 * xp0[i],
+                m0[i] + g2 * xm0[i],
+                w0[i] + g1 * xw0[i],
+                co[j],
+                co[_U(16) + j],
+                co[_U(32) + j],
+                co[_U(48) + j],
+                co[_U(64) + j],
+            )
+
+
+@kernel
+def flip_pass(xp1, xm1, xw1, p1, m1, w1, g, half, vectors):
+    """Add to a tangent what a change g of the flip angle (radians) does to the states."""
+    for v in range(_U(vectors)):
+        for j in range(_U(VECTOR)):
+            i = v * _U(VECTOR) + j
+            p, m, w = generator(xp1[i], xm1[i], xw1[i], half)
+            p1[i] += g[j] * p
+            m1[i] += g[j] * m
+            w1[i] += g[j] * w
+
+
+@kernel
+def turn_pass(re0, im0, re1, im1, cosine, sine, vectors):
+    """One component, both planes, turned by a phase."""
+    for v in range(_U(vectors)):
+        for j in range(_U(VECTOR)):
+            i = v * _U(VECTOR) + j
+            re1[i], im1[i] = turn(re0[i], im0[i], cosine[j], sine[j])
+
+
+@kernel
+def pull_pass(xp1, xm1, xw1, p1, m1, w1, p0, m0, w0, co, half, flip_bar, vectors):
+    """Adjoint states back through a pulse, gathering the derivative with respect to its flip angle.
+
+    x is what those states were after the pulse.
+    """
+    for v in range(_U(vectors)):
+        for j in range(_U(VECTOR)):
+            i = v * _U(VECTOR) + j
+            gp, gm, gw = generator(xp1[i], xm1[i], xw1[i], half)
+            flip_bar[j] += p1[i] * gp + m1[i] * gm + w1[i] * gw
+            p0[i], m0[i], w0[i] = pulse_adjoint(
+                p1[i], m1[i], w1[i], co[j], co[_U(16) + j], co[_U(32) + j], co[_U(48) + j], co[_U(64) + j]
+            )
+
+
+@kernel
+def relax_pull_pass(tp0, tm0, tw0, p0, m0, w0, g, vectors):
+    """Adjoint of `relax_pass` for the states: add the tangent's adjoint (t) times its seeds."""
+    for v in range(_U(vectors)):
+        for j in range(_U(VECTOR)):
+            i = v * _U(VECTOR) + j
+            p0[i] += g[_U(16) + j] * tp0[i]
+            m0[i] += g[_U(16) + j] * tm0[i]
+            w0[i] += g[j] * tw0[i]
+
+
+@kernel
+def flip_pull_pass(xp1, xm1, xw1, tp1, tm1, tw1, p1, m1, w1, g, half, flip_bar, seed_bar, vectors):
+    """Adjoint of `flip_pass` for the states, and the derivative with respect to its seed g.
+
+    With G the generator, the states' adjoint gains g G^T t. `pull_pass` then counts g <G^T t, G x> = g <t, G G x> in the
+    flip derivative, which the tangent's own term g <t, G G x> has already brought in: the excess is taken off here.
+    """
+    for v in range(_U(vectors)):
+        for j in range(_U(VECTOR)):
+            i = v * _U(VECTOR) + j
+            gp, gm, gw = generator(xp1[i], xm1[i], xw1[i], half)
+            seed_bar[j] += tp1[i] * gp + tm1[i] * gm + tw1[i] * gw
+            ggp, ggm, ggw = generator(gp, gm, gw, half)
+            flip_bar[j] -= g[j] * (tp1[i] * ggp + tm1[i] * ggm + tw1[i] * ggw)
+            p1[i] -= g[j] * tw1[i]
+            m1[i] += g[j] * tw1[i]
+            w1[i] += g[j] * half * (tp1[i] - tm1[i])
+
+
+@kernel
+def decay_dot_pass(xp0, xm0, xw0, p0, m0, w0, log_bar, vectors):
+    """Derivatives with respect to log e1 and log e2: the pairings of states (x) and adjoint before the pulse."""
+    for v in range(_U(vectors)):
+        for j in range(_U(VECTOR)):
+            i = v * _U(VECTOR) + j
+            log_bar[j] += w0[i] * xw0[i]
+            log_bar[_U(16) + j] += p0[i] * xp0[i] + m0[i] * xm0[i]
+
+
+@kernel
+def turn_dot_pass(xre, xim, re, im, angle_bar, vectors):
+    """Derivative with respect to the phase of `turn_pass`: the pairing of i x with the adjoint before the turn.
+
+    Exchange the planes of both for a component that turns the other way.
+    """
+    for v in range(_U(vectors)):
+        for j in range(_U(VECTOR)):
+            i = v * _U(VECTOR) + j
+            angle_bar[j] += im[i] * xre[i] - re[i] * xim[i]
+
+
+@kernel
+def fill_zero(x, count):
+    for i in range(count):
+        x[i] = 0
+
+
+@kernel
+def negate(x, count):
+    for i in range(count):
+        x[i] = -x[i]
+
+
+@kernel
+def fold_rows(source, low, rows, lanes, sign):
+    """Orders that cross zero: rows 0, 1, ... of one component become rows -1, -2, ... of the other (low ends there)."""
+    for k in range(rows):
+        for j in range(lanes):
+            low[(rows - 1 - k) * lanes + j] = sign * source[k * lanes + j]
+
+
+@kernel
+def unfold_rows(source, low, rows, lanes, sign):
+    """Adjoint of `fold_rows`."""
+    for k in range(rows):
+        for j in range(lanes):
+            source[k * lanes + j] += sign * low[(rows - 1 - k) * lanes + j]

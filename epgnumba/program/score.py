@@ -1,0 +1,85 @@
+"""From events to a score: pulses, what happens before each, and the readouts that follow it.
+
+Between two pulses the order of waits and readouts matters, that of waits and gradients does not (there is no
+diffusion): a readout at time t after a pulse, when the gradients have summed to s, sees F_-s of the state just after the
+pulse, decayed by t. So only pulses act on states, and a score is a list of pulses.
+"""
+
+from dataclasses import dataclass, field
+
+from ..sequence.events import Event, Linear, Pulse, Readout, Shift, Spoil, Wait, linear
+
+F_PLUS, F_MINUS, Z_ZERO = range(3)  # what a readout looks at: F_k, F_-k (k >= 0), or Z_0
+
+
+@dataclass
+class Read:
+    """A readout: component and order just after the pulse, time since then, receiver phase, output."""
+
+    component: int
+    order: int
+    duration: int
+    phase: Linear
+    out: int
+
+
+@dataclass
+class Beat:
+    """A pulse, what happens in the interval before it, and the readouts after it."""
+
+    flip: Linear
+    phase: Linear
+    duration: int
+    shift: int
+    spoiled: bool
+    reads: list[Read] = field(default_factory=list)
+
+
+@dataclass
+class Score:
+    """Pulses in order, the distinct durations, the number of outputs, and the reading of Z_0 at the end."""
+
+    beats: list[Beat]
+    durations: list[Linear]
+    n_out: int
+    end: Read
+    end_spoiled: bool
+
+
+def write_score(events: list[Event]) -> Score:
+    """Lower events to a score.
+
+    Raises
+    ------
+    ValueError
+        If there is no pulse, no readout, or a readout that nothing can reach.
+    """
+    beats: list[Beat] = []
+    durations: dict[Linear, int] = {}
+    time, shift, spoiled, n_out = Linear(), 0, False, 0
+
+    def index(value: Linear) -> int:
+        return durations.setdefault(value, len(durations))
+
+    for event in events:
+        if isinstance(event, Pulse):
+            beats.append(Beat(linear(event.flip), linear(event.phase), index(time), shift, spoiled))
+            time, shift, spoiled = Linear(), 0, False
+        elif isinstance(event, Wait):
+            time = time + event.duration
+        elif isinstance(event, Shift):
+            shift += event.orders
+        elif isinstance(event, Spoil):
+            spoiled, shift = True, 0
+        elif isinstance(event, Readout):
+            if spoiled or not beats:
+                raise ValueError("a readout with nothing to read: no pulse comes between it and the start or a spoiler")
+            component = F_MINUS if shift > 0 else F_PLUS
+            beats[-1].reads.append(Read(component, abs(shift), index(time), linear(event.phase), n_out))
+            n_out += 1
+        else:
+            raise TypeError(f"{event!r} is not an event")
+    if not beats or not n_out:
+        raise ValueError("a sequence needs at least one pulse and one readout")
+    end = Read(Z_ZERO, 0, index(time), Linear(), 0)
+    return Score(beats, list(durations), n_out, end, spoiled)

@@ -1,0 +1,99 @@
+"""The vocabulary that sequences are written in."""
+
+from dataclasses import dataclass
+from typing import Union
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear function of a sequence's parameters: what an event holds in place of a number.
+
+    Attributes
+    ----------
+    terms : tuple of (str, int, float)
+        Parameter name, index into that parameter, coefficient; sorted, one term per entry.
+    constant : float
+        What is added.
+
+    Examples
+    --------
+    >>> spacing = Linear.of("ESP")
+    >>> (spacing / 2 + spacing / 2).terms
+    (('ESP', 0, 1.0),)
+    """
+
+    terms: tuple[tuple[str, int, float], ...] = ()
+    constant: float = 0.0
+
+    @classmethod
+    def of(cls, name: str, index: int = 0) -> "Linear":
+        """Entry `index` of parameter `name`."""
+        return cls(((name, index, 1.0),))
+
+    def __add__(self, other: "Value") -> "Linear":
+        other = linear(other)
+        merged = {(name, index): factor for name, index, factor in self.terms}
+        for name, index, factor in other.terms:
+            merged[name, index] = merged.get((name, index), 0.0) + factor
+        terms = tuple((name, index, factor) for (name, index), factor in sorted(merged.items()) if factor)
+        return Linear(terms, self.constant + other.constant)
+
+    def __mul__(self, factor: float) -> "Linear":
+        return Linear(tuple((n, i, f * factor) for n, i, f in self.terms), self.constant * factor)
+
+    def __truediv__(self, divisor: float) -> "Linear":
+        return self * (1 / divisor)
+
+    def __neg__(self) -> "Linear":
+        return self * -1.0
+
+    def __sub__(self, other: "Value") -> "Linear":
+        return self + -linear(other)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+
+Value = Union[float, Linear]
+
+
+def linear(value: Value) -> Linear:
+    """`value` as a `Linear`: a number is a constant."""
+    return value if isinstance(value, Linear) else Linear((), float(value))
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """An RF pulse: flip angle and phase, in degrees. B1 scales the flip angle."""
+
+    flip: Value
+    phase: Value = 0.0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Free precession and relaxation, in ms."""
+
+    duration: Value
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A gradient that dephases by a whole number of cycles: F_k becomes F_{k + orders}."""
+
+    orders: int = 1
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Sample F_0, with the receiver at `phase` degrees: S = F_0 exp(-i phase)."""
+
+    phase: Value = 0.0
+
+
+@dataclass(frozen=True)
+class Spoil:
+    """An ideal crusher: only Z_0 is left."""
+
+
+Event = Union[Pulse, Wait, Shift, Readout, Spoil]

@@ -1,0 +1,398 @@
+"""The verbs: `simulate`, `jacobian`, their derivatives in either mode. NumPy in, NumPy out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from . import checks, engine
+from .checks import Array, check_range, real_array, shown
+from .program.program import Program, compile_program, flatten, unflatten
+from .sequence.sequence import Sequence
+from .tissue import NAMES, Tissue
+
+ComplexArray = npt.NDArray[np.complexfloating]
+Diff = str | tuple[str, ...] | list[str] | None
+
+STEP = 1e-30  # of a complex step: its square vanishes beside one, so that the derivative is exact
+
+
+def read_diff(diff: Diff) -> tuple[int, ...]:
+    """Codes of the tissue parameters to differentiate with respect to.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a name is unknown or duplicate, or there is none.
+    """
+    if diff is None:
+        return ()
+    names = (diff,) if isinstance(diff, str) else diff
+    if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"diff={shown(diff)} is not allowed: it must be a name or a tuple of names out of {NAMES}")
+    if not names:
+        raise ValueError(f"diff is empty; it must be None or hold names out of {NAMES}")
+    for name in names:
+        if name not in NAMES:
+            raise ValueError(f"diff={shown(diff)}: {name!r} is unknown; allowed are {NAMES}")
+    if len(set(names)) != len(names):
+        raise ValueError(f"diff={shown(diff)} names a parameter twice")
+    return tuple(NAMES.index(name) for name in names)
+
+
+def read_dtype(dtype: npt.DTypeLike) -> type[np.floating]:
+    """float64 or float32.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    kind = np.dtype(dtype)
+    if kind == np.float64:
+        return np.float64
+    if kind == np.float32:
+        return np.float32
+    raise ValueError(f"dtype={shown(dtype)} is not allowed: it must be float64 or float32")
+
+
+@dataclass
+class Problem:
+    """Everything a call of a verb states, checked.
+
+    Parameters
+    ----------
+    sequence : Sequence
+        What is played.
+    tissue : Tissue
+        What it is played on.
+    codes : tuple of int
+        Derivatives wanted.
+    single : bool
+        Whether the Jacobian has no axis for them.
+    profile : ndarray
+        Slice profile.
+    nstates : int or None
+        Orders kept.
+    dtype : type
+        Precision.
+    """
+
+    sequence: Sequence
+    tissue: Tissue
+    codes: tuple[int, ...]
+    single: bool
+    profile: Array
+    profile_shape: tuple[int, ...]
+    nstates: int | None
+    dtype: type[np.floating]
+
+    @property
+    def complex_dtype(self) -> type[np.complexfloating]:
+        return np.complex128 if self.dtype == np.float64 else np.complex64
+
+    def program(self, free_phases: bool = False) -> Program:
+        return compile_program(self.sequence, self.nstates, free_phases)
+
+    def job(self, program: Program) -> engine.Job:
+        entries = program.expressions.evaluate(flatten(self.sequence.parameters))
+        table, profile = self.tissue.table(self.dtype), self.profile.astype(self.dtype, copy=False)
+        return engine.Job(program, entries, table, profile, self.codes)
+
+    def shape_signal(self, signal: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return signal.reshape(*self.tissue.shape, signal.shape[-1])
+
+    def shape_jacobian(self, jacobian: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        shaped = jacobian.reshape(*self.tissue.shape, *jacobian.shape[-2:])
+        return shaped[..., 0, :] if self.single else shaped
+
+
+def read_problem(
+    sequence: Sequence,
+    T1: npt.ArrayLike,
+    T2: npt.ArrayLike,
+    B1: npt.ArrayLike = 1.0,
+    M0: npt.ArrayLike = 1.0,
+    *,
+    diff: Diff = None,
+    slice_prof: npt.ArrayLike = 1.0,
+    nstates: int | None = None,
+    dtype: npt.DTypeLike = np.float64,
+) -> Problem:
+    """Check the arguments of a verb.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+    """
+    if not isinstance(sequence, Sequence):
+        raise TypeError(f"sequence={shown(sequence)} is not a Sequence")
+    codes = read_diff(diff)
+    profile = check_range("slice_prof", real_array("slice_prof", slice_prof), minimum=0.0)
+    if profile.ndim > 1 or profile.size == 0:
+        raise ValueError(f"slice_prof has shape {profile.shape}; a number or a non-empty one-dimensional array is needed")
+    kept = None if nstates is None else checks.count("nstates", nstates)
+    precision = read_dtype(dtype)
+    tissue = Tissue(T1, T2, B1, M0)
+    return Problem(
+        sequence, tissue, codes, isinstance(diff, str), np.atleast_1d(profile), profile.shape, kept, precision
+    )
+
+
+def _signals(problem: Problem) -> tuple[ComplexArray, ComplexArray]:
+    """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
+    return problem.job(problem.program()).signals(problem.complex_dtype)
+
+
+def simulate(
+    sequence: Sequence,
+    T1: npt.ArrayLike,
+    T2: npt.ArrayLike,
+    B1: npt.ArrayLike = 1.0,
+    M0: npt.ArrayLike = 1.0,
+    *,
+    slice_prof: npt.ArrayLike = 1.0,
+    nstates: int | None = None,
+    dtype: npt.DTypeLike = np.float64,
+) -> ComplexArray:
+    """Signal of a sequence.
+
+    Parameters
+    ----------
+    sequence : Sequence
+        What is played.
+    T1, T2 : array_like
+        Relaxation times, ms; T1 may be inf. All maps broadcast.
+    B1 : array_like
+        Transmit field, as a fraction of the nominal flip angle.
+    M0 : array_like
+        Equilibrium magnetisation.
+    slice_prof : float or array_like, shape (positions,)
+        Flip angle across the slice, as a fraction of the nominal one; the signal is the mean over positions.
+    nstates : int, optional
+        Keep configuration orders below it only, counted in crushers. All that matter by default: the result is exact.
+    dtype : float64 or float32
+        Precision of the computation.
+
+    Returns
+    -------
+    ndarray, complex, shape (*tissue, readouts)
+        Transverse magnetisation at each readout.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> import epgnumba
+    >>> train = epgnumba.FSE([180.0] * 3, ESP=10)
+    >>> abs(epgnumba.simulate(train, T1=1000, T2=[50, 100])).round(4)
+    array([[0.8187, 0.6703, 0.5488],
+           [0.9048, 0.8187, 0.7408]])
+    """
+    problem = read_problem(sequence, T1, T2, B1, M0, slice_prof=slice_prof, nstates=nstates, dtype=dtype)
+    return problem.shape_signal(_signals(problem)[0])
+
+
+def jacobian(
+    sequence: Sequence,
+    T1: npt.ArrayLike,
+    T2: npt.ArrayLike,
+    B1: npt.ArrayLike = 1.0,
+    M0: npt.ArrayLike = 1.0,
+    *,
+    diff: str | tuple[str, ...],
+    slice_prof: npt.ArrayLike = 1.0,
+    nstates: int | None = None,
+    dtype: npt.DTypeLike = np.float64,
+) -> tuple[ComplexArray, ComplexArray]:
+    """Signal and its exact derivatives with respect to tissue parameters, in one sweep.
+
+    Parameters
+    ----------
+    diff : str or tuple of str
+        Any of T1, T2, B1, M0.
+
+    Other parameters are those of `simulate`.
+
+    Returns
+    -------
+    signal : ndarray, complex, shape (*tissue, readouts)
+    jacobian : ndarray, complex, shape (*tissue, len(diff), readouts)
+        Derivatives per ms (T1, T2) or per unit (B1, M0). Without the axis for parameters if `diff` is a string.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> import epgnumba
+    >>> train = epgnumba.FSE([180.0] * 3, ESP=10)
+    >>> signal, slope = epgnumba.jacobian(train, T1=1000, T2=100, diff="T2")
+    >>> (slope.real * 1e4).round(4)  # t/T2^2 exp(-t/T2)
+    array([ 9.0484, 16.3746, 22.2245])
+    """
+    if diff is None:
+        raise TypeError(f"diff=None is not allowed: it must be a name or a tuple of names out of {NAMES}")
+    problem = read_problem(sequence, T1, T2, B1, M0, diff=diff, slice_prof=slice_prof, nstates=nstates, dtype=dtype)
+    signal, derivatives = _signals(problem)
+    return problem.shape_signal(signal), problem.shape_jacobian(derivatives)
+
+
+def _cotangent(name: str, value: npt.ArrayLike | None, shape: tuple[int, ...], dtype: npt.DTypeLike) -> ComplexArray:
+    if value is None:
+        return np.zeros(shape, dtype)
+    array = np.asarray(value)
+    if array.dtype.kind not in "iufc":
+        raise TypeError(f"{name}={shown(value)} is not numeric")
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; {shape} is needed")
+    return array.astype(dtype)
+
+
+def _summed(value: Array, shape: tuple[int, ...]) -> Array:
+    """Sum over the axes along which an array of `shape` was broadcast."""
+    extra = value.ndim - len(shape)
+    stretched = tuple(range(extra)) + tuple(extra + i for i, n in enumerate(shape) if n == 1)
+    return cast(Array, value.sum(axis=stretched).reshape(shape))
+
+
+def vjp(
+    sequence: Sequence,
+    T1: npt.ArrayLike,
+    T2: npt.ArrayLike,
+    B1: npt.ArrayLike = 1.0,
+    M0: npt.ArrayLike = 1.0,
+    *,
+    signal_bar: npt.ArrayLike | None = None,
+    jacobian_bar: npt.ArrayLike | None = None,
+    diff: Diff = None,
+    wanted: tuple[str, ...] | None = None,
+    slice_prof: npt.ArrayLike = 1.0,
+    nstates: int | None = None,
+    dtype: npt.DTypeLike = np.float64,
+) -> dict[str, Array]:
+    """Derivatives of a real scalar with respect to everything, given those with respect to signal and Jacobian.
+
+    One reverse sweep, whose cost does not depend on the number of parameters. It passes through signal and Jacobian.
+
+    Parameters
+    ----------
+    signal_bar, jacobian_bar : array_like, complex, optional
+        Derivative of the scalar, dL/dRe + i dL/dIm, in the shapes that `jacobian` returns; zero if left out.
+    diff : str or tuple of str, optional
+        What the Jacobian is with respect to.
+    wanted : tuple of str, optional
+        Parameters to return; all by default. Leaving out phases keeps a real problem real, and durations and tissue
+        save time.
+
+    Other parameters are those of `simulate`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        For each parameter of the sequence (per degree, per ms), T1, T2 (per ms), B1, M0 and slice_prof, the derivative
+        in the shape in which it was given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> import epgnumba
+    >>> train = epgnumba.FSE([180.0], ESP=10)
+    >>> bars = epgnumba.vjp(train, T1=1000, T2=100, signal_bar=[1.0])
+    >>> float(bars["ESP"].round(6))  # -exp(-ESP/T2)/T2
+    -0.009048
+    """
+    problem = read_problem(
+        sequence, T1, T2, B1, M0, diff=diff, slice_prof=slice_prof, nstates=nstates, dtype=dtype
+    )
+    return pull_back(problem, signal_bar, jacobian_bar, wanted)
+
+
+def pull_back(
+    problem: Problem,
+    signal_bar: npt.ArrayLike | None,
+    jacobian_bar: npt.ArrayLike | None,
+    wanted: tuple[str, ...] | None = None,
+) -> dict[str, Array]:
+    """`vjp` of a checked problem."""
+    parameters = problem.sequence.parameters
+    names = (*parameters, *NAMES, "slice_prof")
+    asked = names if wanted is None else wanted
+    for name in asked:
+        if name not in names:
+            raise ValueError(f"wanted: {name!r} is unknown; allowed are {names}")
+    score = problem.program().signal.score
+    beats = {id(e): e for beat in score.beats for e in (beat.phase, *(read.phase for read in beat.reads))}
+    phase_names = {term[0] for expression in beats.values() for term in expression.terms}
+    time_names = {term[0] for expression in score.durations for term in expression.terms}
+    turning = bool(phase_names & set(asked))
+    timing = bool((time_names | {"T1", "T2"}) & set(asked))
+    job = problem.job(problem.program(free_phases=turning))
+    signal_shape = (*problem.tissue.shape, score.n_out)
+    n_codes = len(problem.codes)
+    full = (*problem.tissue.shape, *(() if problem.single else (n_codes,)), score.n_out)
+    s_bar = _cotangent("signal_bar", signal_bar, signal_shape, problem.complex_dtype).reshape(-1, score.n_out)
+    j_bar = _cotangent("jacobian_bar", jacobian_bar, full if n_codes else (0,), problem.complex_dtype)
+    j_bar = j_bar.reshape(job.n_voxels, n_codes, score.n_out)
+    entries_bar, tissue_bar, profile_bar = job.gradient(s_bar, j_bar, timing, turning)
+    result = unflatten(job.program.expressions.pull_back(entries_bar), parameters)
+    for row, (name, value) in enumerate(problem.tissue.maps.items()):
+        result[name] = _summed(tissue_bar[row].reshape(problem.tissue.shape), value.shape)
+    result["slice_prof"] = profile_bar.reshape(problem.profile_shape)
+    return {name: result[name] for name in asked}
+
+
+def push_forward(problem: Problem, tangents: Mapping[str, Array]) -> tuple[ComplexArray, ComplexArray]:
+    """Directional derivative of signal and Jacobian, by a complex step through the kernels.
+
+    The kernels are analytic in planar reals, so that running them in complex arithmetic with an imaginary step of
+    1e-30 gives the derivative to full precision (Squire and Trapp, SIAM Rev 40 (1998) 110).
+    """
+    parameters = problem.sequence.parameters
+    stepped = {
+        name: value + 1j * STEP * tangents[name] if name in tangents else value for name, value in parameters.items()
+    }
+    program = problem.program(free_phases=True)
+    entries = program.expressions.evaluate(flatten(stepped))
+    table = problem.tissue.table(np.complex128)
+    for row, (name, value) in enumerate(problem.tissue.maps.items()):
+        if name in tangents:
+            slope = -1 / value**2 if name in ("T1", "T2") else 1.0
+            step = np.broadcast_to(slope * tangents[name], problem.tissue.shape)
+            table[row] += 1j * STEP * step.ravel()
+    profile = problem.profile.astype(np.complex128)
+    if "slice_prof" in tangents:
+        profile += 1j * STEP * np.atleast_1d(tangents["slice_prof"])
+    job = engine.Job(program, entries, table, profile, problem.codes)
+    amplitudes = job.amplitudes()
+    value, slope = amplitudes.real, amplitudes.imag / STEP
+    # S = M0 factor amplitude; the factor turns with the phases
+    _, phases, _, receivers = entries
+    layout_step = program.signal.layout(1).factor_step
+    turning = np.deg2rad((phases[layout_step] - receivers).imag / STEP)
+    factors = job.call.factors
+    planes = np.array([1, 1j])[: amplitudes.shape[2], None]
+    value, slope = ((part * planes).sum(axis=2) * factors for part in (value, slope))
+    slope = slope + 1j * turning * value
+    m0, m0_slope = table[3].real[:, None], table[3].imag[:, None] / STEP
+    signal = m0_slope * value[:, 0] + m0 * slope[:, 0]
+    derivatives = np.zeros((job.n_voxels, len(problem.codes), signal.shape[-1]), np.complex128)
+    for k, code in enumerate(problem.codes):
+        i = 1 + sum(earlier != 3 for earlier in problem.codes[:k])
+        derivatives[:, k] = slope[:, 0] if code == 3 else m0_slope * value[:, i] + m0 * slope[:, i]
+    return (
+        problem.shape_signal(signal).astype(problem.complex_dtype),
+        problem.shape_jacobian(derivatives).astype(problem.complex_dtype) if problem.codes else derivatives,
+    )
