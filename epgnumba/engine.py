@@ -186,7 +186,7 @@ class Job:
         )
         factors = program.signal.factors(phases.real, receivers.real)
         sets = [0 if code == M0 else 1 + self.tangents.index(code) for code in codes]
-        self.call = batch().Call(table, profile, _integers(codes), _integers(sets), factors, program.end is not None)
+        self.call = batch().Call(table, profile, _integers(codes), _integers(sets), factors, self.n_voxels)
 
     @property
     def cost(self) -> float:
@@ -197,7 +197,7 @@ class Job:
         """What the kernels play, in this thread's room; with `keep` there is room for a reverse sweep."""
         known: dict[Any, Any] = _local.__dict__.setdefault("rooms", {})
         tables = self.program.tables(self.lanes)
-        key = (id(tables), self.tangents, self.dtype.char, keep)
+        key = (id(tables), self.codes, self.dtype.char, keep, len(self.call.profile))
         room = known.get(key)
         if room is None or room.steps is not tables.steps:
             while len(known) >= 8:
@@ -214,6 +214,9 @@ class Job:
         sizes[1:, col.AMPLITUDES] = sets * (tables.n_amplitudes - self.lanes * sizes[1:, col.PLANES])
         arena = tables.arena if keep else tables.pair_arena
         sizes[:, col.ARENA] = arena
+        sizes[:, col.N_DURATIONS], sizes[:, col.N_SETS_Z] = len(self.values[0]), sets * VECTOR
+        sizes[:, col.N_POSITIONS], sizes[:, col.N_CODES] = len(self.call.profile), len(self.codes)
+        sizes[:, col.REPEATS] = len(tables.sizes) - 1
         parts, n_steps = tables.steps.shape[:2]
         durations, flips, turns = self.values
 

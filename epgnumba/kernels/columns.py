@@ -63,8 +63,13 @@ N_SEGMENT = 4
     ARENA,  # elements of a set of states
     PAIR_ARENA,  # elements of a set of adjoints
     AMPLITUDES,  # where this part's amplitudes begin
-) = range(13)
-N_SIZE = 13
+    N_DURATIONS,
+    N_SETS_Z,  # numbers in a row of `z`
+    N_POSITIONS,  # of the slice profile
+    N_CODES,  # derivatives wanted
+    REPEATS,  # 1: the sequence repeats, and has an END part
+) = range(18)
+N_SIZE = 18
 
 SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what Z_0 at the end depends on
 R1, R2, B1 = range(3)  # rows of a block's rates, and of a tangent's seeds

@@ -4,7 +4,8 @@
   it knows that, and Numba can say so (it does for its own parallel loops) through a compiler flag. Should a release drop
   the flag, only speed is lost.
 - `entry`: a kernel that Python calls; it releases the GIL and is cached on disk.
-- `at`: a pointer into an array: no view, no reference count, one machine word as an argument.
+- `at`: a pointer into an array: no view, no reference count, one machine word as an argument. Kernels work on pointers
+  and on named tuples of them; the arrays are the entry's.
 """
 
 import hashlib
@@ -156,13 +157,17 @@ else:
 
     @intrinsic
     def at(typing_context, array, offset):
-        """Pointer to element `offset` of a contiguous array."""
+        """Pointer to element `offset` of a contiguous array, or of what a pointer points to."""
+        is_array = isinstance(array, types.Array)
 
         def generate(context, builder, signature, arguments):
-            view = context.make_array(signature.args[0])(context, builder, arguments[0])
-            return builder.gep(view.data, [arguments[1]])
+            start = arguments[0]
+            if is_array:
+                start = context.make_array(signature.args[0])(context, builder, start).data
+            return builder.gep(start, [arguments[1]])
 
-        return types.CPointer(array.dtype)(array, offset), generate
+        pointer = types.CPointer(array.dtype) if is_array else array
+        return pointer(array, types.intp), generate
 
 
 for _name in physics.__all__:
