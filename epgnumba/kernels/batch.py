@@ -159,9 +159,11 @@ def read_z(end, z):
 
 @kernel
 def fixed_point(player):
-    """Z_0 = a Z_0 + b, with tangents."""
+    """Z_0 = a Z_0 + b, with tangents; equilibrium where a repetition changes nothing."""
     z, a, b = z_row(player, Z_START), z_row(player, Z_A), z_row(player, Z_B)
     for j in range(player.sizes[col.LANES]):
+        if a[j] == 1:
+            a[j], b[j] = 0 * a[j], a[j]
         z[j] = b[j] / (1 - a[j])
         for i in range(1, player.sizes[col.TANGENTS] + 1):
             k = i * VECTOR + j

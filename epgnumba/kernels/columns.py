@@ -16,15 +16,18 @@ VECTOR = 16  # elements that one inner iteration handles; rows are rounded up to
     SRC_SIZE,  # elements from one component of the source block to the next
     DST_SIZE,
     SRC_ROWS,  # elements in the rows of the source block
-    SRC_LOW,  # elements of padding below them, and above
-    SRC_HIGH,
+    SRC_VECTORS,  # the same, in vectors, rounded up
+    SRC_LOW,  # elements of room below them
     DST_LOW,
-    DST_HIGH,
     SHIFT_P,  # where row 0 of this pulse lies in the source component, from its row 0
     SHIFT_M,
     SHIFT_W,
-    NO_F,  # 1: no transverse state arrives (after a crusher); 1: no longitudinal one can matter
-    NO_W,
+    NO_F,  # 1: no transverse state arrives (after a crusher)
+    NO_W,  # 1: no longitudinal state that arrives can matter
+    FILL_P,  # elements above the rows of the block after this pulse that the next one takes to be zero
+    FILL_M,
+    FILL_W,
+    FILL_LOW,  # the same below, beyond the rows that are folded in
     FOLD_INTO_M,  # 0: orders leave M for P through zero (dephasing); 1: the other way
     FOLD_FROM,  # first row that does, counted in elements
     FOLD_ROWS,  # how many rows do
@@ -35,8 +38,8 @@ VECTOR = 16  # elements that one inner iteration handles; rows are rounded up to
     RECOVERY,  # 1: Z_0 recovers into this pulse
     READ_BEGIN,  # the readouts that follow the pulse
     READ_END,
-) = range(28)
-N_STEP = 28
+) = range(31)
+N_STEP = 31
 
 (
     READ_COMPONENT,  # 0: P, 1: M (conjugated), 2: Z_0

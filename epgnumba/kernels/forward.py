@@ -55,18 +55,12 @@ def row(table, n, width):
 @kernel
 def load_coefficients(player, n):
     """Coefficients of pulse `n` with the decay before it."""
-    decay, trig, scratch = player.decay, player.trig, player.scratch
     duration = row(player.steps, n, col.N_STEP)[col.DURATION]
+    decay, trig, co = row(player.decay, duration, 2 * VECTOR), row(player.trig, n, 2 * VECTOR), player.scratch
     for j in range(VECTOR):
-        values = coefficients(
-            trig[2 * n * VECTOR + j],
-            trig[(2 * n + 1) * VECTOR + j],
-            decay[2 * duration * VECTOR + j],
-            decay[(2 * duration + 1) * VECTOR + j],
-            player.half,
+        co[j], co[VECTOR + j], co[2 * VECTOR + j], co[3 * VECTOR + j], co[4 * VECTOR + j] = coefficients(
+            trig[j], trig[VECTOR + j], decay[j], decay[VECTOR + j], player.half
         )
-        for i in range(5):
-            scratch[i * VECTOR + j] = values[i]
 
 
 @kernel
@@ -179,35 +173,44 @@ def turned_arrivals(player, n, plane, src):
 @kernel
 def read_out(player, n, dst):
     """Amplitudes of the readouts that follow pulse `n`."""
-    step, sizes, decay, seeds = row(player.steps, n, col.N_STEP), player.sizes, player.decay, player.seeds
-    space, amplitudes = player.space, player.amplitudes
+    step, sizes = row(player.steps, n, col.N_STEP), player.sizes
     lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
     for r in range(step[col.READ_BEGIN], step[col.READ_END]):
         read = row(player.reads, r, col.N_READ)
         component, duration = read[col.READ_COMPONENT], read[col.READ_DURATION]
+        rate = R1 if component == 2 else R2
         time = player.durations[duration]
-        longitudinal = component == 2
-        rate = R1 if longitudinal else R2
-        for i in range(sizes[col.TANGENTS] + 1):
-            for plane in range(planes):
-                quadrature = plane if planes == 2 else step[col.PLANE]
-                x = dst + (3 * plane + component) * step[col.DST_SIZE] + read[col.READ_OFFSET]
-                t = x + i * sizes[col.ARENA]
-                out = (i * planes + plane) * n_out + read[col.READ_OUT]
-                out *= lanes
-                sign = 1 - 2 * quadrature * (component == 1)  # F_-k is the conjugate of M
+        e = row(player.decay, 2 * duration + rate, VECTOR)
+        for plane in range(planes):
+            quadrature = plane if planes == 2 else step[col.PLANE]
+            scale = 1 - 2 * quadrature * (component == 1)  # F_-k is the conjugate of M
+            offset = dst + (3 * plane + component) * step[col.DST_SIZE] + read[col.READ_OFFSET]
+            x = at(player.space, offset)
+            out = row(player.amplitudes, plane * n_out + read[col.READ_OUT], lanes)
+            for j in range(lanes):
+                out[j] = scale * e[j] * x[j]
+            for i in range(1, sizes[col.TANGENTS] + 1):
+                t = at(player.space, offset + i * sizes[col.ARENA])
+                seed = row(player.seeds, 3 * i - 3 + rate, VECTOR)
+                out = row(player.amplitudes, (i * planes + plane) * n_out + read[col.READ_OUT], lanes)
                 for j in range(lanes):
-                    e = decay[(2 * duration + rate) * VECTOR + j]
-                    value = space[t + j]
-                    seed = 0 * e
-                    if i > 0:
-                        seed = -time * seeds[(3 * i - 3 + rate) * VECTOR + j]
-                        value += seed * space[x + j]
-                    value *= e
-                    if longitudinal:  # Z = -W/2, and its recovery
-                        gain = 1 - e if i == 0 else -e * seed
-                        value = player.equilibrium[0] * gain - player.half * value
-                    amplitudes[out + j] = sign * value
+                    out[j] = scale * e[j] * (t[j] - time * seed[j] * x[j])
+        if component == 2:
+            read_z_zero(player, read, time)
+
+
+@kernel
+def read_z_zero(player, read, time):
+    """From decayed W to Z_0 = -W/2 and what it has gained; in quadrature only."""
+    sizes, half, equilibrium = player.sizes, player.half, player.equilibrium[0]
+    lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
+    e = row(player.decay, 2 * read[col.READ_DURATION] + R1, VECTOR)
+    for i in range(sizes[col.TANGENTS] + 1):
+        out = row(player.amplitudes, (i * planes + planes - 1) * n_out + read[col.READ_OUT], lanes)
+        seed = row(player.seeds, 3 * max(i - 1, 0) + R1, VECTOR)
+        for j in range(lanes):
+            gain = 1 - e[j] if i == 0 else e[j] * time * seed[j]
+            out[j] = equilibrium * gain - half * out[j]
 
 
 @kernel
@@ -223,10 +226,9 @@ def finish_block(player, n, dst):
             if step[col.SWAP] > 0:
                 negate(at(space, p + (step[col.SWAP] - 1) * size), rows)
             for c in range(3):
-                fill_zero(at(space, p + c * size + rows), step[col.DST_HIGH])
-            low = p + into_m * size - step[col.DST_LOW]
+                fill_zero(at(space, p + c * size + rows), step[col.FILL_P + c])
             end = p + into_m * size - fold * lanes
-            fill_zero(at(space, low), end - low)
+            fill_zero(at(space, end - step[col.FILL_LOW]), step[col.FILL_LOW])
             quadrature = plane if planes == 2 else step[col.NEXT_PLANE]
             source = p + (1 - into_m) * size + step[col.FOLD_FROM]
             fold_rows(at(space, source), at(space, end), fold, lanes, 1 - 2 * quadrature)

@@ -153,6 +153,9 @@ if config.DISABLE_JIT:
         """View of `array` from `offset` on: stands in for the pointer when kernels run as plain Python."""
         return array[offset:]
 
+    def keep_out_of_line():
+        """Nothing to do in plain Python."""
+
 else:
 
     @intrinsic
@@ -168,6 +171,16 @@ else:
 
         pointer = types.CPointer(array.dtype) if is_array else array
         return pointer(array, types.intp), generate
+
+    @intrinsic
+    def keep_out_of_line(typing_context):
+        """The function that calls this is not inlined by LLVM."""
+
+        def generate(context, builder, signature, arguments):
+            builder.function.attributes.add("noinline")
+            return context.get_dummy_value()
+
+        return types.void(), generate
 
 
 for _name in physics.__all__:

@@ -8,7 +8,7 @@ Components are named as in `physics` (p, m, w); 0 is before the pulse, 1 after i
 import numpy as np
 
 from .columns import VECTOR
-from .jit import kernel
+from .jit import keep_out_of_line, kernel
 from .physics import generator, pulse, pulse_adjoint, turn
 
 _U = np.uintp  # unsigned offsets: a signed one may wrap around, and the loop would stay scalar
@@ -17,6 +17,7 @@ _U = np.uintp  # unsigned offsets: a signed one may wrap around, and the loop wo
 @kernel
 def pulse_pass(p0, m0, w0, p1, m1, w1, co, vectors):
     """States (or a tangent without seeds) through decay and pulse."""
+    keep_out_of_line()
     for v in range(_U(vectors)):
         for j in range(_U(VECTOR)):
             i = v * _U(VECTOR) + j
@@ -28,6 +29,7 @@ def pulse_pass(p0, m0, w0, p1, m1, w1, co, vectors):
 @kernel
 def relax_pass(xp0, xm0, xw0, p0, m0, w0, p1, m1, w1, co, g, vectors):
     """A tangent whose decay depends on it: g holds d log e1 and d log e2."""
+    keep_out_of_line()
     for v in range(_U(vectors)):
         for j in range(_U(VECTOR)):
             i = v * _U(VECTOR) + j
@@ -48,6 +50,7 @@ def relax_pass(xp0, xm0, xw0, p0, m0, w0, p1, m1, w1, co, g, vectors):
 @kernel
 def flip_pass(xp1, xm1, xw1, p1, m1, w1, g, half, vectors):
     """Add to a tangent what a change g of the flip angle (radians) does to the states."""
+    keep_out_of_line()
     for v in range(_U(vectors)):
         for j in range(_U(VECTOR)):
             i = v * _U(VECTOR) + j
@@ -60,6 +63,7 @@ def flip_pass(xp1, xm1, xw1, p1, m1, w1, g, half, vectors):
 @kernel
 def turn_pass(re0, im0, re1, im1, cosine, sine, vectors):
     """One component, both planes, turned by a phase."""
+    keep_out_of_line()
     for v in range(_U(vectors)):
         for j in range(_U(VECTOR)):
             i = v * _U(VECTOR) + j
@@ -72,6 +76,7 @@ def pull_pass(xp1, xm1, xw1, p1, m1, w1, p0, m0, w0, co, half, flip_bar, vectors
 
     x is what those states were after the pulse.
     """
+    keep_out_of_line()
     for v in range(_U(vectors)):
         for j in range(_U(VECTOR)):
             i = v * _U(VECTOR) + j
@@ -85,6 +90,7 @@ def pull_pass(xp1, xm1, xw1, p1, m1, w1, p0, m0, w0, co, half, flip_bar, vectors
 @kernel
 def relax_pull_pass(tp0, tm0, tw0, p0, m0, w0, g, vectors):
     """Adjoint of `relax_pass` for the states: add the tangent's adjoint (t) times its seeds."""
+    keep_out_of_line()
     for v in range(_U(vectors)):
         for j in range(_U(VECTOR)):
             i = v * _U(VECTOR) + j
@@ -100,6 +106,7 @@ def flip_pull_pass(xp1, xm1, xw1, tp1, tm1, tw1, p1, m1, w1, g, half, flip_bar, 
     With G the generator, the states' adjoint gains g G^T t. `pull_pass` then counts g <G^T t, G x> = g <t, G G x> in the
     flip derivative, which the tangent's own term g <t, G G x> has already brought in: the excess is taken off here.
     """
+    keep_out_of_line()
     for v in range(_U(vectors)):
         for j in range(_U(VECTOR)):
             i = v * _U(VECTOR) + j
@@ -115,6 +122,7 @@ def flip_pull_pass(xp1, xm1, xw1, tp1, tm1, tw1, p1, m1, w1, g, half, flip_bar, 
 @kernel
 def decay_dot_pass(xp0, xm0, xw0, p0, m0, w0, log_bar, vectors):
     """Derivatives with respect to log e1 and log e2: the pairings of states (x) and adjoint before the pulse."""
+    keep_out_of_line()
     for v in range(_U(vectors)):
         for j in range(_U(VECTOR)):
             i = v * _U(VECTOR) + j
@@ -128,6 +136,7 @@ def turn_dot_pass(xre, xim, re, im, angle_bar, vectors):
 
     Exchange the planes of both for a component that turns the other way.
     """
+    keep_out_of_line()
     for v in range(_U(vectors)):
         for j in range(_U(VECTOR)):
             i = v * _U(VECTOR) + j

@@ -9,6 +9,8 @@ Decay before the pulse scales d and s by e2 = exp(-t/T2) and W by e1 = exp(-t/T1
 The matrix is real: a complex state is two independent planes, mixed only by phases.
 """
 
+import numpy as np
+
 __all__ = ["coefficients", "generator", "pulse", "pulse_adjoint", "sin_cos_turns", "turn"]
 
 
@@ -48,43 +50,29 @@ def sin_cos_turns(x, quarters):
     """Sine and cosine of an angle of `x` quarter turns, `quarters` being x rounded to a whole number.
 
     Exact at every whole quarter, so that a 90 degree pulse leaves nothing behind; straight-line arithmetic, so that it
-    vectorises; analytic in x. The Taylor series is summed to below one ulp of double precision for |x - quarters| <= 1/2.
+    vectorises; analytic in x. Taylor series, summed to below one ulp of double precision for |x - quarters| <= 1/2.
     """
     r = (x - quarters) * 1.5707963267948966
     r2 = r * r
-    s = r * (
-        1
-        + r2
-        * (
-            -1 / 6
-            + r2
-            * (
-                1 / 120
-                + r2
-                * (
-                    -1 / 5040
-                    + r2
-                    * (1 / 362880 + r2 * (-1 / 39916800 + r2 * (1 / 6227020800 - r2 / 1307674368000)))
-                )
-            )
-        )
-    )
-    c = 1 + r2 * (
-        -1 / 2
-        + r2
-        * (
-            1 / 24
-            + r2
-            * (
-                -1 / 720
-                + r2
-                * (
-                    1 / 40320
-                    + r2 * (-1 / 3628800 + r2 * (1 / 479001600 + r2 * (-1 / 87178291200 + r2 / 20922789888000)))
-                )
-            )
-        )
-    )
-    quadrant = quarters - 4 * (quarters // 4)
-    swapped_s, swapped_c = (s, c) if quadrant % 2 == 0 else (c, -s)
-    return (swapped_s, swapped_c) if quadrant < 2 else (-swapped_s, -swapped_c)
+    s = 1 / 6227020800 - r2 * (1 / 1307674368000)
+    s = -1 / 39916800 + r2 * s
+    s = 1 / 362880 + r2 * s
+    s = -1 / 5040 + r2 * s
+    s = 1 / 120 + r2 * s
+    s = -1 / 6 + r2 * s
+    s = r + r * (r2 * s)
+    c = -1 / 87178291200 + r2 * (1 / 20922789888000)
+    c = 1 / 479001600 + r2 * c
+    c = -1 / 3628800 + r2 * c
+    c = 1 / 40320 + r2 * c
+    c = -1 / 720 + r2 * c
+    c = 1 / 24 + r2 * c
+    c = -1 / 2 + r2 * c
+    c = 1 + r2 * c
+    half = quarters * 0.5  # an odd number of quarters exchanges the two; signs follow from the quadrant
+    odd = half != np.floor(half)
+    sine, cosine = (c if odd else s), (s if odd else c)
+    quadrant = quarters - 4 * np.floor(quarters * 0.25)
+    sine = -sine if quadrant >= 2 else sine
+    cosine = -cosine if (quadrant == 1) | (quadrant == 2) else cosine
+    return sine, cosine

@@ -144,16 +144,17 @@ def unrecover(player, n, i, bars):
 
 @kernel
 def clear_around(player, n, component, start):
-    """Zero what a pulse's adjoint did not write in a component of the block before it (row 0 at `start`)."""
+    """Zero what a pulse's adjoint did not write in a component of the block before it (row 0 at `start`).
+
+    Adjoints are zero from the last row to the end of its vector, so that what the states hold there never counts.
+    """
     step, adjoint = row(player.steps, n, col.N_STEP), player.adjoint
-    low = step[col.SRC_LOW]
-    top = step[col.SRC_ROWS] + step[col.SRC_HIGH]
-    begin, end = step[col.SHIFT_P + component], step[col.ROWS]
-    end += begin
+    begin = step[col.SHIFT_P + component]
+    end = min(begin + step[col.ROWS], step[col.SRC_ROWS])
     if (component == 2 and step[col.NO_W]) or (component < 2 and step[col.NO_F]):
-        begin, end = -low, -low
-    fill_zero(at(adjoint, start - low), low + begin)
-    fill_zero(at(adjoint, start + end), top - end)
+        begin, end = 0, 0
+    fill_zero(at(adjoint, start), begin)
+    fill_zero(at(adjoint, start + end), step[col.SRC_VECTORS] * VECTOR - end)
 
 
 @kernel

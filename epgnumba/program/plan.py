@@ -104,7 +104,7 @@ def _fill_steps(score: Score, reach: Reach, frame: Frame, lanes: int) -> tuple[I
         block.low = _up(-min(*shifts, 0))
         block.top = max(_up(block.rows), *(_up(s + _up(rows)) for s in (*shifts, 0)))
         if n:
-            _fill_padding(steps[n - 1], step, beat.shift, offset, stride, block.rows // lanes, lanes)
+            _fill_padding(steps[n - 1], step, beat.shift, offset, stride, block.rows, lanes)
             if not complex_ and frame.quarter[n] and not no_f:
                 steps[n - 1, col.SWAP] = 2 if plane == 1 else 1
         step[col.NEXT_PLANE] = reach.plane[n]
@@ -114,13 +114,21 @@ def _fill_steps(score: Score, reach: Reach, frame: Frame, lanes: int) -> tuple[I
 
 
 def _fill_padding(before: IntTable, step: IntTable, shift: int, offset: int, stride: int, rows: int, lanes: int) -> None:
-    """How the rows below zero of the block between two pulses are made from the other component."""
+    """What the next pulse finds around the `rows` elements of the block between two pulses.
+
+    Above, zeros. Below, what has crossed zero from the other component: row -1 is order offset - stride, that is, the
+    complex conjugate of order stride - offset there.
+    """
     before[col.NEXT_PLANE] = step[col.PLANE]
+    for c in range(3):
+        absent = step[col.NO_W] if c == 2 else step[col.NO_F]
+        before[col.FILL_P + c] = 0 if absent else max(0, step[col.SHIFT_P + c] + step[col.ROWS] - rows)
     below = -min(step[col.SHIFT_P], step[col.SHIFT_M], 0) // lanes
-    first = 1 - 2 * offset // stride  # row -1 is order offset - stride, found as the order stride - offset
+    first = 1 - 2 * offset // stride
     before[col.FOLD_INTO_M] = int(shift < 0)
     before[col.FOLD_FROM] = first * lanes
-    before[col.FOLD_ROWS] = max(0, min(below, rows - first))
+    before[col.FOLD_ROWS] = max(0, min(below, rows // lanes - first))
+    before[col.FILL_LOW] = (below - before[col.FOLD_ROWS]) * lanes
 
 
 def _segments(sizes: list[int], limit: int) -> list[int]:
@@ -170,9 +178,8 @@ def lay_out(
         slot = [pair + (n & 1) * max(per_block), pair + (1 - (n & 1)) * max(per_block)]
         steps[n, col.SRC_PAIR], steps[n, col.DST_PAIR] = slot[0] + source.low, slot[1] + target.low
         steps[n, col.SRC_SIZE], steps[n, col.DST_SIZE] = source.size(), target.size()
-        steps[n, col.SRC_ROWS], steps[n, col.SRC_LOW] = source.rows, source.low
-        steps[n, col.SRC_HIGH], steps[n, col.DST_HIGH] = source.top - source.rows, target.top - target.rows
-        steps[n, col.DST_LOW] = target.low
+        steps[n, col.SRC_ROWS], steps[n, col.SRC_VECTORS] = source.rows, _up(source.rows) // VECTOR
+        steps[n, col.SRC_LOW], steps[n, col.DST_LOW] = source.low, target.low
     table, factor_step, quadrature = _fill_reads(steps, reads, reach, lanes)
     return Layout(
         steps, table, segments, pair + blocks[0].low, pair_arena + blocks[0].low, room, zeros, arena, pair_arena,
