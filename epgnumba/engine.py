@@ -21,7 +21,7 @@ from .kernels import columns as col
 from .kernels.columns import VECTOR
 from .program.program import Part, Program, unit_phase
 
-LANES = 8
+LANES = 16
 M0 = 3  # code of the one derivative that needs no tangent
 FEW_VOXELS = 2  # up to here a voxel at a time, its orders side by side, is quicker than eight voxels in lanes
 CHUNK_UPDATES = 2e8  # state updates (times sets) between looks at the keyboard: a fraction of a second

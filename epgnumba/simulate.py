@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from . import checks, engine
 from .checks import Array, check_range, real_array, shown
-from .program.program import Program, compile_program, flatten, unflatten
+from .program.program import compile_program, flatten, unflatten
 from .sequence.sequence import Sequence
 from .tissue import NAMES, Tissue
 
@@ -93,11 +93,8 @@ class Problem:
     def complex_dtype(self) -> type[np.complexfloating]:
         return np.complex128 if self.dtype == np.float64 else np.complex64
 
-    def program(self, free_phases: bool = False) -> Program:
-        return compile_program(self.sequence, self.nstates, free_phases)
-
-    def job(self, program: Program) -> engine.Job:
-        entries = program.expressions.evaluate(flatten(self.sequence.parameters))
+    def job(self, free_phases: bool = False) -> engine.Job:
+        program, entries = compile_program(self.sequence, self.nstates, free_phases)
         table, profile = self.tissue.table(self.dtype), self.profile.astype(self.dtype, copy=False)
         return engine.Job(program, entries, table, profile, self.codes)
 
@@ -144,7 +141,7 @@ def read_problem(
 
 def _signals(problem: Problem) -> tuple[ComplexArray, ComplexArray]:
     """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
-    return problem.job(problem.program()).signals(problem.complex_dtype)
+    return problem.job().signals(problem.complex_dtype)
 
 
 def simulate(
@@ -333,13 +330,13 @@ def pull_back(
     for name in asked:
         if name not in names:
             raise ValueError(f"wanted: {name!r} is unknown; allowed are {names}")
-    score = problem.program().signal.score
+    score = compile_program(problem.sequence, problem.nstates)[0].signal.score
     beats = {id(e): e for beat in score.beats for e in (beat.phase, *(read.phase for read in beat.reads))}
     phase_names = {term[0] for expression in beats.values() for term in expression.terms}
     time_names = {term[0] for expression in score.durations for term in expression.terms}
     turning = bool(phase_names & set(asked))
     timing = bool((time_names | {"T1", "T2"}) & set(asked))
-    job = problem.job(problem.program(free_phases=turning))
+    job = problem.job(free_phases=turning)
     signal_shape = (*problem.tissue.shape, score.n_out)
     n_codes = len(problem.codes)
     full = (*problem.tissue.shape, *(() if problem.single else (n_codes,)), score.n_out)
@@ -364,7 +361,7 @@ def push_forward(problem: Problem, tangents: Mapping[str, Array]) -> tuple[Compl
     stepped = {
         name: value + 1j * STEP * tangents[name] if name in tangents else value for name, value in parameters.items()
     }
-    program = problem.program(free_phases=True)
+    program, _ = compile_program(problem.sequence, problem.nstates, free_phases=True)
     entries = program.expressions.evaluate(flatten(stepped))
     table = problem.tissue.table(np.complex128)
     for row, (name, value) in enumerate(problem.tissue.maps.items()):

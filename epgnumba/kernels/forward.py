@@ -10,7 +10,7 @@ from collections import namedtuple
 
 from . import columns as col
 from .columns import B1, FLIPPING, R1, R2, RELAXING, VECTOR
-from .jit import at, kernel
+from .jit import at, kernel, paste_in
 from .passes import fill_zero, flip_pass, fold_rows, negate, pulse_pass, relax_pass, turn_pass
 from .physics import coefficients
 
@@ -49,12 +49,14 @@ SEEDS = 5 * VECTOR  # where a pulse's seeds begin in `scratch`
 @kernel
 def row(table, n, width):
     """Row `n` of a table."""
+    paste_in()
     return at(table, n * width)
 
 
 @kernel
 def load_coefficients(player, n):
     """Coefficients of pulse `n` with the decay before it."""
+    paste_in()
     duration = row(player.steps, n, col.N_STEP)[col.DURATION]
     decay, trig, co = row(player.decay, duration, 2 * VECTOR), row(player.trig, n, 2 * VECTOR), player.scratch
     for j in range(VECTOR):
@@ -66,6 +68,7 @@ def load_coefficients(player, n):
 @kernel
 def load_decay_seeds(player, i, time):
     """d log e1 and d log e2 of tangent `i` (from 1) over `time`."""
+    paste_in()
     seeds, scratch = player.seeds, player.scratch
     for j in range(VECTOR):
         scratch[SEEDS + j] = -time * seeds[(3 * i - 3 + R1) * VECTOR + j]
@@ -75,6 +78,7 @@ def load_decay_seeds(player, i, time):
 @kernel
 def load_flip_seeds(player, i, flip):
     """Derivative of the flip angle (nominally `flip` quarter turns) along tangent `i` (from 1), in radians."""
+    paste_in()
     seeds, scratch = player.seeds, player.scratch
     for j in range(VECTOR):
         scratch[SEEDS + j] = flip * HALF_PI * seeds[(3 * i - 3 + B1) * VECTOR + j]
@@ -116,6 +120,7 @@ def recover(player, n, i, dst):
 @kernel
 def is_turned(player, n):
     """Whether transverse states arrive at pulse `n` and its frame is not that of the pulse before."""
+    paste_in()
     turns, step = player.turns, row(player.steps, n, col.N_STEP)
     turned = turns[3 * n * VECTOR] != 1 or turns[(3 * n + 1) * VECTOR] != 0
     return player.sizes[col.PLANES] == 2 and step[col.NO_F] == 0 and turned
@@ -145,6 +150,7 @@ def turn_source(player, n, i, src):
 @kernel
 def arrivals(player, n, plane, src):
     """Where a plane of the P, M and W that meet pulse `n` lies in a set, whose block before it is at `src`."""
+    paste_in()
     step = row(player.steps, n, col.N_STEP)
     size = step[col.SRC_SIZE]
     base = src + 3 * plane * size
@@ -162,6 +168,7 @@ def arrivals(player, n, plane, src):
 @kernel
 def turned_arrivals(player, n, plane, src):
     """`arrivals`, with the transverse components where they are in the frame of pulse `n`."""
+    paste_in()
     p, m, w = arrivals(player, n, plane, src)
     if is_turned(player, n):
         room_size = player.sizes[col.ROOM_SIZE]
@@ -173,6 +180,7 @@ def turned_arrivals(player, n, plane, src):
 @kernel
 def read_out(player, n, dst):
     """Amplitudes of the readouts that follow pulse `n`."""
+    paste_in()
     step, sizes = row(player.steps, n, col.N_STEP), player.sizes
     lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
     for r in range(step[col.READ_BEGIN], step[col.READ_END]):
@@ -216,6 +224,7 @@ def read_z_zero(player, read, time):
 @kernel
 def finish_block(player, n, dst):
     """After the readouts: the change of frame, and the padding that the next pulse will look into."""
+    paste_in()
     step, sizes, space = row(player.steps, n, col.N_STEP), player.sizes, player.space
     lanes, planes = sizes[col.LANES], sizes[col.PLANES]
     size, rows = step[col.DST_SIZE], step[col.ROWS]
@@ -237,6 +246,7 @@ def finish_block(player, n, dst):
 @kernel
 def play_pulse(player, n, src, dst):
     """States and tangents through one pulse and the decay before it."""
+    paste_in()
     step, sizes, space, scratch = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.scratch
     time = player.durations[step[col.DURATION]]
     vectors, size = step[col.VECTORS], step[col.DST_SIZE]

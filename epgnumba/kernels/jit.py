@@ -156,6 +156,9 @@ if config.DISABLE_JIT:
     def keep_out_of_line():
         """Nothing to do in plain Python."""
 
+    def paste_in():
+        """Nothing to do in plain Python."""
+
 else:
 
     @intrinsic
@@ -172,15 +175,20 @@ else:
         pointer = types.CPointer(array.dtype) if is_array else array
         return pointer(array, types.intp), generate
 
-    @intrinsic
-    def keep_out_of_line(typing_context):
-        """The function that calls this is not inlined by LLVM."""
+    def _attribute(name):
+        def mark(typing_context):
+            def generate(context, builder, signature, arguments):
+                builder.function.attributes.add(name)
+                return context.get_dummy_value()
 
-        def generate(context, builder, signature, arguments):
-            builder.function.attributes.add("noinline")
-            return context.get_dummy_value()
+            return types.void(), generate
 
-        return types.void(), generate
+        return mark
+
+    # A function that calls one of these is always or never inlined by LLVM. Loops over states are worth a call: inlined,
+    # their coefficients would be spilled from registers. What surrounds them is not: a call passes a whole player.
+    keep_out_of_line = intrinsic(_attribute("noinline"))
+    paste_in = intrinsic(_attribute("alwaysinline"))
 
 
 for _name in physics.__all__:

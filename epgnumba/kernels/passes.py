@@ -8,7 +8,7 @@ Components are named as in `physics` (p, m, w); 0 is before the pulse, 1 after i
 import numpy as np
 
 from .columns import VECTOR
-from .jit import keep_out_of_line, kernel
+from .jit import keep_out_of_line, kernel, paste_in
 from .physics import generator, pulse, pulse_adjoint, turn
 
 _U = np.uintp  # unsigned offsets: a signed one may wrap around, and the loop would stay scalar
@@ -145,12 +145,14 @@ def turn_dot_pass(xre, xim, re, im, angle_bar, vectors):
 
 @kernel
 def fill_zero(x, count):
+    paste_in()
     for i in range(count):
         x[i] = 0
 
 
 @kernel
 def negate(x, count):
+    paste_in()
     for i in range(count):
         x[i] = -x[i]
 
@@ -158,6 +160,7 @@ def negate(x, count):
 @kernel
 def fold_rows(source, low, rows, lanes, sign):
     """Orders that cross zero: rows 0, 1, ... of one component become rows -1, -2, ... of the other (low ends there)."""
+    paste_in()
     for k in range(rows):
         for j in range(lanes):
             low[(rows - 1 - k) * lanes + j] = sign * source[k * lanes + j]
@@ -166,6 +169,7 @@ def fold_rows(source, low, rows, lanes, sign):
 @kernel
 def unfold_rows(source, low, rows, lanes, sign):
     """Adjoint of `fold_rows`."""
+    paste_in()
     for k in range(rows):
         for j in range(lanes):
             source[k * lanes + j] += sign * low[(rows - 1 - k) * lanes + j]

@@ -21,7 +21,7 @@ from .forward import (
     row,
     turned_arrivals,
 )
-from .jit import at, kernel
+from .jit import at, kernel, paste_in
 from .passes import (
     decay_dot_pass,
     fill_zero,
@@ -56,6 +56,7 @@ FLIP_SUM, SEED_SUM, LOG_SUM = 0, VECTOR, 2 * VECTOR
 @kernel
 def unfinish_block(player, n):
     """Adjoint of `forward.finish_block`; the recorded states go back to the frame of their own pulse."""
+    paste_in()
     step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
     lanes, planes = sizes[col.LANES], sizes[col.PLANES]
     size, rows = step[col.DST_SIZE], step[col.ROWS]
@@ -89,6 +90,7 @@ def gather_decay(player, bars, i, rate, duration, log_bar, j):
 @kernel
 def unread(player, n, bars, timing):
     """Adjoint of `forward.read_out`."""
+    paste_in()
     step, sizes, decay, seeds = row(player.steps, n, col.N_STEP), player.sizes, player.decay, player.seeds
     adjoint, amplitudes, amplitudes_bar = player.adjoint, player.amplitudes, player.amplitudes_bar
     lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
@@ -148,6 +150,7 @@ def clear_around(player, n, component, start):
 
     Adjoints are zero from the last row to the end of its vector, so that what the states hold there never counts.
     """
+    paste_in()
     step, adjoint = row(player.steps, n, col.N_STEP), player.adjoint
     begin = step[col.SHIFT_P + component]
     end = min(begin + step[col.ROWS], step[col.SRC_ROWS])
@@ -160,6 +163,7 @@ def clear_around(player, n, component, start):
 @kernel
 def pull_pulse(player, n, i, bars):
     """Adjoint set `i` through pulse `n`, into the block before it."""
+    paste_in()
     step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
     turns, planes, vectors = player.turns, sizes[col.PLANES], step[col.VECTORS]
     src, size, src_size = step[col.SRC_PAIR], step[col.DST_SIZE], step[col.SRC_SIZE]
@@ -234,6 +238,7 @@ def turn_dot(player, n, bars):
 @kernel
 def unflip(player, n, i, bars):
     """Adjoint of the flip seeds of tangent `i` at pulse `n`."""
+    paste_in()
     step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
     sums = bars.sums
     size, vectors = step[col.DST_SIZE], step[col.VECTORS]
@@ -257,6 +262,7 @@ def unflip(player, n, i, bars):
 @kernel
 def relax_pull(player, n, i):
     """Adjoint of the decay seeds of tangent `i` at pulse `n`, for the states."""
+    paste_in()
     step, adjoint = row(player.steps, n, col.N_STEP), player.adjoint
     load_decay_seeds(player, i, player.durations[step[col.DURATION]])
     t = i * player.sizes[col.PAIR_ARENA]
@@ -274,6 +280,7 @@ def relax_pull(player, n, i):
 @kernel
 def rewind_pulse(player, n, bars, timing, turning):
     """Undo pulse `n`; `timing`, `turning`: gather those derivatives as well."""
+    paste_in()
     step, sizes, kinds, sums = row(player.steps, n, col.N_STEP), player.sizes, player.kinds, bars.sums
     tangents = sizes[col.TANGENTS]
     load_coefficients(player, n)

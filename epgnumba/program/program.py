@@ -19,6 +19,24 @@ ComplexArray = npt.NDArray[np.complex128]
 
 _ONE = np.ones(1)
 
+class _Recent:
+    """The most recently made values by key."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: dict[Hashable, Any] = {}
+
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """The value of `key`, made if it is not there."""
+        value = self._values.get(key)
+        if value is None:
+            value = make()
+            while len(self._values) >= self._size:
+                self._values.pop(next(iter(self._values)), None)
+            self._values[key] = value
+        return value
+
+
 def unit_phase(degrees: Array) -> ComplexArray:
     """exp(i angle), exact at multiples of 90 degrees."""
     quarters = np.rint(degrees / 90)
@@ -84,6 +102,7 @@ class Part:
 
     def __post_init__(self) -> None:
         self._layouts: dict[tuple[int, int], Layout] = {}
+        self._factors = _Recent(4)
         n_steps = len(self.score.beats)
         self.signs = np.asarray(self.frame.signs if self.reach.planes == 1 else [1] * n_steps, np.float64)
 
@@ -101,9 +120,13 @@ class Part:
     def factors(self, phases: Array, receivers: Array) -> ComplexArray:
         """What turns the kernels' amplitudes into signals."""
         layout = self.layout(1)
-        step = layout.factor_step
-        quadrature = np.array([1, 1j])[layout.quadrature]
-        return quadrature * self.signs[step] * unit_phase(phases[step] - receivers)
+
+        def make() -> ComplexArray:
+            step = layout.factor_step
+            quadrature = np.array([1, 1j])[layout.quadrature]
+            return cast(ComplexArray, quadrature * self.signs[step] * unit_phase(phases[step] - receivers))
+
+        return cast(ComplexArray, self._factors.get((phases.tobytes(), receivers.tobytes()), make))
 
 
 @dataclass
@@ -218,38 +241,29 @@ def _write(sequence: Sequence) -> tuple[Score, Expressions]:
     return score, Expressions(groups, sizes)
 
 
-class _Recent:
-    """The most recently made values by key."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._values: dict[Hashable, Any] = {}
-
-    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        if key not in self._values:
-            if len(self._values) >= self._size:
-                self._values.pop(next(iter(self._values)))
-            self._values[key] = make()
-        return self._values[key]
-
-
 _scores = _Recent(64)
 _programs = _Recent(64)
 
 
-def _phase_steps(phases: Array) -> tuple[int | None, ...]:
-    """Steps of the RF phase in units of 90 degrees, None where they are anything else."""
+def _phase_steps(phases: Array) -> tuple[bytes, bytes | None]:
+    """Steps of the RF phase in units of 90 degrees, modulo 4, and which are whole (None: all)."""
     steps = (phases[1:] - phases[:-1]) / 90
     whole = np.rint(steps)
-    if (whole == steps).all():
-        return (0, *map(int, whole.astype(np.int64) % 4))
-    return (0, *(int(w) % 4 if w == s else None for w, s in zip(whole, steps, strict=True)))
+    quarters = (whole % 4).astype(np.int8).tobytes()
+    exact = whole == steps
+    return quarters, None if exact.all() else exact.tobytes()
+
+
+def _quarters(steps: tuple[bytes, bytes | None]) -> list[int | None]:
+    """The same as numbers, None where a step is not whole; the first pulse has none before it."""
+    quarters, exact = steps
+    return [0, *(q if exact is None or exact[n] else None for n, q in enumerate(quarters))]
 
 
 def _compile(
     score: Score,
     expressions: Expressions,
-    quarters: tuple[int | None, ...],
+    quarters: list[int | None],
     nstates: int | None,
     free_phases: bool,
     steady: bool,
@@ -257,8 +271,8 @@ def _compile(
     def part(reads: list[list[Read]]) -> Part:
         last = max(n for n, group in enumerate(reads) if group) + 1  # what comes after has no effect
         kept = replace(score, beats=score.beats[:last])
-        reach = find_reach(kept, reads[:last], list(quarters[:last]), nstates, free_phases)
-        return Part(kept, reads[:last], reach, find_frame(list(quarters[:last])))
+        reach = find_reach(kept, reads[:last], quarters[:last], nstates, free_phases)
+        return Part(kept, reads[:last], reach, find_frame(quarters[:last]))
 
     end = None
     if steady:
@@ -268,8 +282,10 @@ def _compile(
     return Program(part([beat.reads for beat in score.beats]), end, expressions)
 
 
-def compile_program(sequence: Sequence, nstates: int | None = None, free_phases: bool = False) -> Program:
-    """The program of a sequence, from a cache if its structure has been met.
+def compile_program(
+    sequence: Sequence, nstates: int | None = None, free_phases: bool = False
+) -> tuple[Program, list[Array]]:
+    """The program of a sequence, from a cache if its structure has been met, and the entries of its tables.
 
     Parameters
     ----------
@@ -279,18 +295,20 @@ def compile_program(sequence: Sequence, nstates: int | None = None, free_phases:
         Keep orders below it only; all of them by default.
     free_phases : bool
         Whether RF phases will be differentiated. Then the problem is complex even where their values make it real.
+
+    Returns
+    -------
+    Program
+    list of ndarray
+        Flips, phases, durations and receiver phases, in degrees and ms.
     """
     structure = sequence.structure
     score, expressions = _scores.get(structure, lambda: _write(sequence))
-    if free_phases:
-        quarters: tuple[int | None, ...] = (0,) + (None,) * (len(score.beats) - 1)
-    else:
-        phases = expressions.evaluate(flatten(sequence.parameters))[1]
-        quarters = _phase_steps(phases)
-    return cast(
-        Program,
-        _programs.get(
-            (structure, quarters, nstates, free_phases),
-            lambda: _compile(score, expressions, quarters, nstates, free_phases, sequence.steady),
-        ),
-    )
+    entries = expressions.evaluate(flatten(sequence.parameters))
+    steps = None if free_phases else _phase_steps(entries[1])
+
+    def make() -> Program:
+        quarters = [0, *[None] * (len(score.beats) - 1)] if steps is None else _quarters(steps)
+        return _compile(score, expressions, quarters, nstates, free_phases, sequence.steady)
+
+    return _programs.get((structure, steps, nstates), make), entries
