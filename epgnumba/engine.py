@@ -24,6 +24,7 @@ from .program.program import Part, Program, unit_phase
 LANES = 16
 M0 = 3  # code of the one derivative that needs no tangent
 FEW_VOXELS = 2  # up to here a voxel at a time, its orders side by side, is quicker than eight voxels in lanes
+SMALL = 2e5  # state updates that are done before another thread has woken up
 CHUNK_UPDATES = 2e8  # state updates (times sets) between looks at the keyboard: a fraction of a second
 
 _local = threading.local()
@@ -75,10 +76,10 @@ def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) 
 
     `cost` is the number of state updates per unit of `total`. Interrupting stops after the chunks in flight.
     """
-    threads = get_num_threads()
-    if threads == 1 and cost * total < CHUNK_UPDATES or total <= step or cost * total < 2e5:
+    if total <= step or cost * total < SMALL:
         work(0, total)
         return
+    threads = get_num_threads()
     chunk = max(step, min(total / (4 * threads), CHUNK_UPDATES / cost))
     chunk = int(-(-chunk // step) * step)
     starts = iter(range(0, total, chunk))
@@ -115,6 +116,14 @@ def aligned(count: int, dtype: npt.DTypeLike) -> npt.NDArray[np.inexact]:
 def batch() -> Any:
     """The kernels' entry points: importing them imports Numba, which takes half a second."""
     from .kernels import batch as module
+
+    return module
+
+
+@cache
+def bounds() -> Any:
+    """The entry point for Cramer-Rao bounds."""
+    from .kernels import crlb as module
 
     return module
 
@@ -173,20 +182,26 @@ class Job:
         profile: npt.NDArray[np.inexact],
         codes: tuple[int, ...],
     ) -> None:
-        flips, phases, durations, receivers = entries
         self.program, self.dtype, self.codes = program, table.dtype, codes
         self.n_voxels = table.shape[1]
         self.lanes = 1 if self.n_voxels <= FEW_VOXELS else LANES
         self.tangents = tuple(code for code in codes if code != M0)
-        bound = [_bind_part(part, flips, phases) for part in program.parts]
+        self._table, self._profile = table, profile
+        sets = [0 if code == M0 else 1 + self.tangents.index(code) for code in codes]
+        self._codes = np.array(codes, np.int64), np.array(sets, np.int64)
+        self.set_values(entries)
+
+    def set_values(self, entries: Sequence[npt.NDArray[np.inexact]]) -> None:
+        """Give the program other numbers."""
+        flips, phases, durations, receivers = entries
+        bound = [_bind_part(part, flips, phases) for part in self.program.parts]
         self.values = (
             durations.astype(self.dtype, copy=False),
             _stack([flips for flips, _ in bound], self.dtype),
             _stack([turns for _, turns in bound], self.dtype),
         )
-        factors = program.signal.factors(phases.real, receivers.real)
-        sets = [0 if code == M0 else 1 + self.tangents.index(code) for code in codes]
-        self.call = batch().Call(table, profile, _integers(codes), _integers(sets), factors, self.n_voxels)
+        factors = self.program.signal.factors(phases.real, receivers.real)
+        self.call = batch().Call(self._table, self._profile, *self._codes, factors, self.n_voxels)
 
     @property
     def cost(self) -> float:
@@ -205,6 +220,33 @@ class Job:
             room = known[key] = self._make_room(keep)
         durations, flips, turns = self.values
         return batch().Player(*room[:4], durations, flips, turns, *room[7:])
+
+    def bound(
+        self, weights: Array, variance: float, timing: bool, turning: bool
+    ) -> tuple[Array, list[Array]]:
+        """Weighted Cramer-Rao bounds, one per voxel, and the derivatives of their sum by entry of the program."""
+        group = batch().GROUP * self.lanes
+        sums = GradientSums(self, -(-self.n_voxels // group))
+        values, tissue_bar = np.zeros(self.n_voxels), np.zeros((4, self.n_voxels))
+        run = bounds().crlb_batch
+
+        def work(first: int, last: int) -> None:
+            unit, codes, n_out = self.lanes, len(self.codes), self.program.n_out
+            room = (
+                np.zeros((unit, n_out), np.complex128),
+                np.zeros((unit, codes, n_out), np.complex128),
+                np.zeros((unit, n_out), np.complex128),
+                np.zeros((unit, codes, n_out), np.complex128),
+                np.zeros((codes, codes)),
+                np.zeros((codes, codes)),
+            )
+            run(
+                self.player(keep=True), self.call, weights, variance, values, room, sums.bars(len(self.tangents)),
+                tissue_bar, first, last, timing, turning,
+            )  # fmt: skip
+
+        spread(work, self.n_voxels, group, 4 * self.cost)
+        return values, sums.entries(self.program)
 
     def _make_room(self, keep: bool) -> Any:
         tables = self.program.tables(self.lanes)
@@ -276,10 +318,6 @@ class Job:
 
         spread(work, self.n_voxels, group, 4 * self.cost)
         return sums.entries(self.program), tissue_bar, sums.profile.sum(axis=0)
-
-
-def _integers(values: Sequence[int]) -> npt.NDArray[np.int64]:
-    return np.asarray(values, np.int64)
 
 
 class GradientSums:

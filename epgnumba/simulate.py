@@ -317,6 +317,16 @@ def vjp(
     return pull_back(problem, signal_bar, jacobian_bar, wanted)
 
 
+def parameter_kinds(problem: Problem) -> tuple[set[str], set[str]]:
+    """Parameters of the sequence that enter RF or receiver phases, and those that enter durations."""
+    score = compile_program(problem.sequence, problem.nstates)[0].signal.score
+    phases = [beat.phase for beat in score.beats] + [read.phase for beat in score.beats for read in beat.reads]
+    return (
+        {term[0] for expression in phases for term in expression.terms},
+        {term[0] for expression in score.durations for term in expression.terms},
+    )
+
+
 def pull_back(
     problem: Problem,
     signal_bar: npt.ArrayLike | None,
@@ -330,19 +340,16 @@ def pull_back(
     for name in asked:
         if name not in names:
             raise ValueError(f"wanted: {name!r} is unknown; allowed are {names}")
-    score = compile_program(problem.sequence, problem.nstates)[0].signal.score
-    beats = {id(e): e for beat in score.beats for e in (beat.phase, *(read.phase for read in beat.reads))}
-    phase_names = {term[0] for expression in beats.values() for term in expression.terms}
-    time_names = {term[0] for expression in score.durations for term in expression.terms}
-    turning = bool(phase_names & set(asked))
-    timing = bool((time_names | {"T1", "T2"}) & set(asked))
+    phases, times = parameter_kinds(problem)
+    turning = bool(phases & set(asked))
+    timing = bool((times | {"T1", "T2"}) & set(asked))
     job = problem.job(free_phases=turning)
-    signal_shape = (*problem.tissue.shape, score.n_out)
-    n_codes = len(problem.codes)
-    full = (*problem.tissue.shape, *(() if problem.single else (n_codes,)), score.n_out)
-    s_bar = _cotangent("signal_bar", signal_bar, signal_shape, problem.complex_dtype).reshape(-1, score.n_out)
-    j_bar = _cotangent("jacobian_bar", jacobian_bar, full if n_codes else (0,), problem.complex_dtype)
-    j_bar = j_bar.reshape(job.n_voxels, n_codes, score.n_out)
+    n_out, n_codes = job.program.n_out, len(problem.codes)
+    signal_shape = (*problem.tissue.shape, n_out)
+    full = (*problem.tissue.shape, *(() if problem.single else (n_codes,)), n_out) if n_codes else (job.n_voxels, 0, n_out)
+    s_bar = _cotangent("signal_bar", signal_bar, signal_shape, problem.complex_dtype).reshape(-1, n_out)
+    j_bar = _cotangent("jacobian_bar", jacobian_bar, full, problem.complex_dtype)
+    j_bar = j_bar.reshape(job.n_voxels, n_codes, n_out)
     entries_bar, tissue_bar, profile_bar = job.gradient(s_bar, j_bar, timing, turning)
     result = unflatten(job.program.expressions.pull_back(entries_bar), parameters)
     for row, (name, value) in enumerate(problem.tissue.maps.items()):

@@ -1,0 +1,108 @@
+"""The Cramer-Rao lower bound of a Jacobian."""
+
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import Array, check_range, real_array, shown
+from ..functional import has_tensor
+
+
+def check_bound(jac: tuple[int, ...], weights: tuple[int, ...] | None, singular: str) -> None:
+    """Refuse what is wrong with the arguments of a bound.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, its value and what is allowed.
+    """
+    if len(jac) < 2 or 0 in jac:
+        raise ValueError(f"jac has shape {jac}; (..., unknowns, samples) is needed, none of them zero")
+    if weights is not None and weights not in ((), (jac[-2],)):
+        raise ValueError(f"weights has shape {weights}; a number or one per unknown, ({jac[-2]},), is needed")
+    if singular not in ("inf", "raise"):
+        raise ValueError(f"singular={shown(singular)} is not allowed: it must be 'inf' or 'raise'")
+
+
+def crlb(
+    jac: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    noise: npt.ArrayLike = 1.0,
+    singular: str = "inf",
+) -> Any:
+    """Cramer-Rao lower bound on the variance of each unknown, from the Jacobian of the signal.
+
+    The Fisher matrix of complex samples with independent noise of standard deviation `noise` in real and imaginary part
+    is Re(J J^H) / noise^2; the bound is the diagonal of its inverse. A tensor is handled by `epgnumba.torch.crlb`.
+
+    Parameters
+    ----------
+    jac : array_like, shape (..., unknowns, samples)
+        Derivatives of the signal; real or complex.
+    weights : array_like, shape (unknowns,), optional
+        If given, the weighted sum over unknowns is returned; weight 0 makes an unknown a nuisance.
+    noise : float or array_like
+        Standard deviation of the noise; broadcasts against the leading axes of `jac`.
+    singular : 'inf' or 'raise'
+        What a Fisher matrix that is singular to working precision gives: an infinite bound, or an error.
+
+    Returns
+    -------
+    ndarray, shape (..., unknowns), or (...) with weights
+        Bounds, in the squared units of the unknowns.
+
+    Raises
+    ------
+    ValueError
+        If shapes or values are not allowed; with ``singular='raise'``, if the matrix is singular.
+
+    References
+    ----------
+    S. M. Kay, "Fundamentals of statistical signal processing: estimation theory" (1993), ch. 3.
+
+    Examples
+    --------
+    >>> crlb([[3.0, 4.0]], noise=10.0)
+    array([4.])
+    >>> crlb([[1.0, 1.0], [2.0, 2.0]])
+    array([inf, inf])
+    """
+    if has_tensor((jac, weights, noise)):
+        from ..torch import crlb as on_tensors
+
+        return on_tensors(jac, weights, noise, singular)
+    slopes = np.asarray(jac)
+    if slopes.dtype.kind not in "iufc":
+        raise TypeError(f"jac={shown(jac)} is not numeric")
+    given = None if weights is None else check_range("weights", real_array("weights", weights), minimum=0.0)
+    check_bound(slopes.shape, None if given is None else given.shape, singular)
+    deviation = check_range("noise", real_array("noise", noise), positive=True)
+    fisher = (slopes @ np.conj(np.swapaxes(slopes, -1, -2))).real.astype(np.float64)
+    bound = _invert_diagonal(fisher, slopes.shape[-1], singular) * deviation[..., None] ** 2
+    if given is None:
+        return bound
+    with np.errstate(invalid="ignore"):  # 0 times inf: a nuisance does not count, infinite or not
+        return np.where(given == 0, 0.0, given * bound).sum(axis=-1)
+
+
+def _invert_diagonal(fisher: Array, n_samples: int, singular: str) -> Array:
+    """Diagonal of the inverse, inf where there is none.
+
+    The matrix is scaled to unit diagonal, so that the verdict does not depend on units; it is singular if its smallest
+    eigenvalue drowns in the rounding of the sums that made it.
+    """
+    scale = np.sqrt(np.diagonal(fisher, axis1=-2, axis2=-1))
+    visible = scale > 0
+    safe = np.where(visible, scale, 1.0)
+    correlation = fisher / (safe[..., :, None] * safe[..., None, :])
+    size = fisher.shape[-1]
+    usable = visible.all(axis=-1) & np.isfinite(correlation).all(axis=(-1, -2))
+    trusted = np.where(usable[..., None, None], correlation, np.eye(size))
+    limit = 4 * size * n_samples * np.finfo(np.float64).eps
+    usable &= np.linalg.eigvalsh(trusted)[..., 0] > limit
+    if singular == "raise" and not usable.all():
+        raise ValueError("the Fisher matrix is singular to working precision: the unknowns cannot be told apart")
+    trusted = np.where(usable[..., None, None], correlation, np.eye(size))
+    inverse = np.diagonal(np.linalg.inv(trusted), axis1=-2, axis2=-1)
+    return cast(Array, np.where(usable[..., None], inverse / safe**2, np.inf))

@@ -1,0 +1,167 @@
+"""Bounds of a protocol as a function that scipy minimises, without torch in the path."""
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import engine
+from ..checks import Array, check_range, real_array, scalar, shown
+from ..sequence.sequence import Sequence
+from ..simulate import compile_program, flatten, parameter_kinds, read_problem, unflatten
+
+
+class CRLBObjective:
+    """Weighted sum of Cramer-Rao bounds over unknowns and tissues, with its exact gradient.
+
+    Call it with the design variables, flattened and joined in the order of `variables`; it returns (value, gradient),
+    for ``scipy.optimize.minimize(objective, objective.x0, jac=True)``. One call plays every tissue forward and
+    backward once; its cost does not depend on the number of variables.
+
+    Parameters
+    ----------
+    sequence : Sequence
+        The protocol to start from; parameters that are not variables keep its values.
+    T1, T2, B1, M0 : array_like
+        Tissues, as for `simulate`.
+    unknowns : str or tuple of str
+        What is estimated together: any of T1, T2, B1, M0.
+    weights : array_like, shape (unknowns,) or (*tissue, unknowns), optional
+        Weights of the bounds, 1 by default; 0 makes an unknown a nuisance. ``1 / T2**2`` asks for relative precision.
+    tissue_weights : array_like, optional
+        Weights of the tissues, broadcast to their shape, 1 by default.
+    noise : float
+        Standard deviation of the noise in real and imaginary part.
+    variables : tuple of str
+        Parameters of the sequence to design.
+    slice_prof, nstates
+        As for `simulate`.
+    singular : 'inf' or 'raise'
+        What a Fisher matrix that is singular to working precision gives: the value inf with gradient zero, or an error.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> import numpy as np, epgnumba
+    >>> train = epgnumba.FSE(np.full(96, 60.0), ESP=5)
+    >>> objective = CRLBObjective(train, T1=1000, T2=100, unknowns="T2")
+    >>> value, gradient = objective(objective.x0)
+    >>> round(value, 6), gradient[:3].round(6)
+    (7197.580283, array([-149.754873,   -7.101488,   40.504699]))
+    """
+
+    def __init__(
+        self,
+        sequence: Sequence,
+        T1: npt.ArrayLike,
+        T2: npt.ArrayLike,
+        B1: npt.ArrayLike = 1.0,
+        M0: npt.ArrayLike = 1.0,
+        *,
+        unknowns: str | tuple[str, ...] = "T2",
+        weights: npt.ArrayLike | None = None,
+        tissue_weights: npt.ArrayLike = 1.0,
+        noise: float = 1.0,
+        variables: tuple[str, ...] = ("flip",),
+        slice_prof: npt.ArrayLike = 1.0,
+        nstates: int | None = None,
+        singular: str = "inf",
+    ) -> None:
+        if unknowns is None:
+            raise TypeError("unknowns=None is not allowed: it must be a name or a tuple of names")
+        problem = read_problem(sequence, T1, T2, B1, M0, diff=unknowns, slice_prof=slice_prof, nstates=nstates)
+        parameters = sequence.parameters
+        for name in variables:
+            if name not in parameters:
+                raise ValueError(f"variables: {name!r} is not a parameter; the sequence has {list(parameters)}")
+            if not np.isfinite(parameters[name]).all():
+                raise ValueError(f"variables: {name}={shown(parameters[name])} is not finite, so it cannot be varied")
+        if not variables or len(set(variables)) != len(variables):
+            raise ValueError(f"variables={shown(variables)} is empty or names a parameter twice")
+        if singular not in ("inf", "raise"):
+            raise ValueError(f"singular={shown(singular)} is not allowed: it must be 'inf' or 'raise'")
+        self._problem, self.variables, self._singular = problem, tuple(variables), singular
+        self._variance = scalar("noise", noise, positive=True) ** 2
+        self._weights = self._read_weights(weights, tissue_weights)
+        phases, times = parameter_kinds(problem)
+        self._turning, self._timing = bool(phases & set(variables)), bool(times & set(variables))
+        self._checked = bool(set(variables) - {"flip", "exc_flip"} - phases)  # whether new values must be checked
+        program, entries = compile_program(sequence, nstates, self._turning)
+        self._job = engine.Job(program, entries, problem.tissue.table(), problem.profile, problem.codes)
+        self._x = flatten(parameters)
+        index = unflatten(np.arange(len(self._x) - 1), parameters)
+        self._index = np.concatenate([index[name].ravel() for name in variables]).astype(np.int64)
+
+    def _read_weights(self, weights: npt.ArrayLike | None, tissue_weights: npt.ArrayLike) -> Array:
+        """One weight per voxel and unknown."""
+        shape = self._problem.tissue.shape
+        full = (*shape, len(self._problem.codes))
+        each = np.ones(()) if weights is None else real_array("weights", weights)
+        tissues = check_range("tissue_weights", real_array("tissue_weights", tissue_weights), minimum=0.0)
+        check_range("weights", each, minimum=0.0)
+        try:
+            product = np.broadcast_to(each, full) * np.broadcast_to(tissues, shape)[..., None]
+        except ValueError:
+            raise ValueError(
+                f"weights {each.shape} and tissue_weights {tissues.shape} must broadcast to {full} and {shape}"
+            ) from None
+        return np.ascontiguousarray(product).reshape(-1, full[-1])
+
+    @property
+    def x0(self) -> Array:
+        """The variables of the sequence it started from."""
+        start = flatten(self._problem.sequence.parameters)
+        return np.asarray(start[self._index])
+
+    def sequence(self, x: npt.ArrayLike) -> Sequence:
+        """The sequence with design variables `x`."""
+        values = unflatten(self._filled(x), self._problem.sequence.parameters)
+        return self._problem.sequence.replace(**{name: values[name] for name in self.variables})
+
+    def bounds(self, x: npt.ArrayLike) -> Array:
+        """Bound of each unknown in each tissue, unweighted; shape (*tissue, unknowns)."""
+        from .bound import crlb
+
+        problem = self._problem
+        job = self._at(x)
+        jacobian = job.signals(np.complex128)[1]
+        bound: Array = crlb(jacobian, noise=np.sqrt(self._variance), singular=self._singular)
+        return bound.reshape(*problem.tissue.shape, len(problem.codes))
+
+    def __call__(self, x: npt.ArrayLike) -> tuple[float, Array]:
+        """Value and gradient.
+
+        Raises
+        ------
+        ValueError
+            If `x` has the wrong shape, is not finite, or is not a valid protocol; or as `singular` says.
+        """
+        job = self._at(x)
+        values, entries_bar = job.bound(self._weights, self._variance, self._timing, self._turning)
+        if self._singular == "raise" and not np.isfinite(values).all():
+            worst = tuple(map(int, np.unravel_index(int(np.argmax(values)), self._problem.tissue.shape or (1,))))
+            raise ValueError(
+                f"the Fisher matrix of tissue {worst} is singular to working precision: "
+                "the protocol cannot tell the unknowns apart"
+            )
+        return float(values.sum()), job.program.expressions.pull_back(entries_bar)[self._index]
+
+    def _filled(self, x: npt.ArrayLike) -> Array:
+        """All parameters, flattened, with `x` in its places."""
+        given = np.asarray(x, np.float64)
+        if given.shape != self._index.shape:
+            raise ValueError(f"x has shape {given.shape}; {self._index.shape} is needed")
+        if not np.isfinite(given).all():
+            raise ValueError(f"x={shown(x)} is not finite")
+        self._x[self._index] = given
+        return self._x
+
+    def _at(self, x: npt.ArrayLike) -> engine.Job:
+        """The job, with the design variables set."""
+        filled = self._filled(x)
+        if self._checked:
+            self.sequence(x)
+        self._job.set_values(self._job.program.expressions.evaluate(filled))
+        return self._job

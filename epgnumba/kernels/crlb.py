@@ -1,0 +1,128 @@
+"""Cramer-Rao bounds of a batch and their gradient, in one call: play, bound, play backward."""
+
+import numpy as np
+
+from . import columns as col
+from .batch import (
+    GROUP,
+    gather_tissue,
+    load_bars,
+    play_block,
+    pull_block,
+    select,
+    select_bars,
+    select_call,
+    write_block,
+)
+from .columns import SIGNAL
+from .jit import entry, kernel
+
+
+@kernel
+def fisher_matrix(jacobian, j, fisher):
+    """Re(J J^H) of lane j."""
+    n = fisher.shape[0]
+    for a in range(n):
+        for b in range(a + 1):
+            total = 0.0
+            for o in range(jacobian.shape[2]):
+                left, right = jacobian[j, a, o], jacobian[j, b, o]
+                total += left.real * right.real + left.imag * right.imag
+            fisher[a, b] = total
+            fisher[b, a] = total
+
+
+@kernel
+def invert(fisher, inverse, limit):
+    """Inverse of a symmetric positive matrix by Cholesky's factors of its scaling to unit diagonal.
+
+    False, and nothing useful in `inverse`, if a pivot is not above `limit`.
+    """
+    n = fisher.shape[0]
+    for a in range(n):
+        if not fisher[a, a] > 0 or not np.isfinite(fisher[a, a]):
+            return False
+    for a in range(n):  # the lower triangle of `inverse` holds the factor, then its inverse
+        for b in range(a + 1):
+            total = fisher[a, b] / np.sqrt(fisher[a, a] * fisher[b, b])
+            for c in range(b):
+                total -= inverse[a, c] * inverse[b, c]
+            if a > b:
+                inverse[a, b] = total / inverse[b, b]
+            elif total > limit:
+                inverse[a, a] = np.sqrt(total)
+            else:
+                return False
+    for b in range(n):
+        inverse[b, b] = 1 / inverse[b, b]
+        for a in range(b + 1, n):
+            total = 0.0
+            for c in range(b, a):
+                total -= inverse[a, c] * inverse[c, b]
+            inverse[a, b] = total / inverse[a, a]
+    for a in range(n):
+        for b in range(a + 1):
+            total = 0.0
+            for c in range(a, n):
+                total += inverse[c, a] * inverse[c, b]
+            inverse[b, a] = total / np.sqrt(fisher[a, a] * fisher[b, b])
+    for a in range(n):
+        for b in range(a):
+            inverse[a, b] = inverse[b, a]
+    return True
+
+
+@kernel
+def seed_bound(jacobian, jacobian_bar, j, weights, variance, fisher, inverse):
+    """Weighted bound of lane j and its derivative with respect to the Jacobian, -2 V W V J / variance.
+
+    V, the inverse of the Fisher matrix, is `variance` times `inverse`. An infinite bound has derivative zero.
+    """
+    n, n_out = fisher.shape[0], jacobian.shape[2]
+    fisher_matrix(jacobian, j, fisher)
+    for a in range(n):
+        for o in range(n_out):
+            jacobian_bar[j, a, o] = 0
+    if not invert(fisher, inverse, 4 * n * n_out * 2.220446049250313e-16):
+        return np.inf
+    value = 0.0
+    for a in range(n):
+        value += weights[a] * inverse[a, a]
+    for a in range(n):
+        for b in range(n):
+            total = 0.0
+            for c in range(n):
+                total += inverse[a, c] * weights[c] * inverse[c, b]
+            for o in range(n_out):
+                jacobian_bar[j, a, o] -= 2 * variance * total * jacobian[j, b, o]
+    return variance * value
+
+
+@entry
+def crlb_batch(player, call, weights, variance, values, room, bars, tissue_bar, first, last, timing, turning):
+    """Bounds of voxels `first` to `last` (whole groups) and the derivatives of their sum.
+
+    `weights` (voxel, unknown) includes those of the tissues; `room` is (signal, jacobian, signal_bar, jacobian_bar,
+    fisher, inverse) for one unit of voxels.
+    """
+    parts = len(player.sizes)
+    own, end, call = select(player, SIGNAL), select(player, parts - 1), select_call(call)
+    signal, jacobian, signal_bar, jacobian_bar, fisher, inverse = room
+    lanes, positions = own.sizes[col.LANES], own.sizes[col.N_POSITIONS]
+    for voxel in range(first, last, lanes):
+        group = voxel // (GROUP * lanes)
+        own_bars, end_bars = select_bars(bars, SIGNAL, group), select_bars(bars, parts - 1, group)
+        count = min(lanes, call.n_voxels - voxel)
+        signal[:] = 0
+        jacobian[:] = 0
+        for position in range(positions):
+            play_block(own, end, call, position, voxel, positions > 1 or voxel == first, True)
+            write_block(own, call, voxel, 0, count, signal, jacobian)
+        for j in range(count):
+            values[voxel + j] = seed_bound(jacobian, jacobian_bar, j, weights[voxel + j], variance, fisher, inverse)
+        for position in range(positions):
+            if positions > 1:
+                play_block(own, end, call, position, voxel, True, True)
+            load_bars(own, call, voxel, 0, count, signal_bar, jacobian_bar, tissue_bar, own_bars)
+            pull_block(own, end, own_bars, end_bars, True, timing, turning)
+            gather_tissue(own, call, position, voxel, count, own_bars, tissue_bar)

@@ -1,0 +1,308 @@
+"""Simulations as differentiable functions of tensors.
+
+A simulation is one `autograd.Function` of all its numeric arguments, returning signal and Jacobian. Its derivatives are
+functions again, of tensors and of cotangents or tangents, so that `torch.func` can batch them: `_Pull` is one reverse
+sweep, `_Push` one complex step.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .. import simulate as numpy_verbs
+from ..checks import shown
+from ..sequence import FSE, Sequence
+from ..simulate import Diff, Problem, read_problem
+
+Tensor = torch.Tensor
+Numeric = npt.ArrayLike | Tensor
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """How to make a checked problem of named arrays, and the names, in the order of the tensors."""
+
+    make: Callable[[Mapping[str, Any]], Problem]
+    names: tuple[str, ...]
+
+    def problem(self, tensors: tuple[Tensor, ...]) -> Problem:
+        return self.make({name: _array(tensor) for name, tensor in zip(self.names, tensors, strict=True)})
+
+
+def _array(tensor: Tensor) -> npt.NDArray[Any]:
+    """What a tensor holds, in double precision if it is of floating point."""
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+    return (plain.to(torch.float64) if plain.is_floating_point() else plain).numpy()
+
+
+def _tensors(arrays: tuple[npt.NDArray[Any], ...], device: torch.device) -> tuple[Tensor, ...]:
+    return tuple(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays)
+
+
+def _loop(
+    function: Callable[..., tuple[Tensor, ...]], info: Any, in_dims: tuple[int | None, ...], values: tuple[Any, ...]
+) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+    """Batching rule: call once for each element of the batch."""
+    results = []
+    for b in range(info.batch_size):
+        chosen = (
+            value if dim is None else value.select(dim, b) for value, dim in zip(values, in_dims, strict=True)
+        )
+        results.append(function(*chosen))
+    stacked = tuple(torch.stack(column) for column in zip(*results, strict=True))
+    return stacked, (0,) * len(stacked)
+
+
+class _Simulation(torch.autograd.Function):
+    """(spec, *tensors) -> (signal, jacobian)."""
+
+    @staticmethod
+    def forward(spec: _Spec, *tensors: Tensor) -> tuple[Tensor, ...]:
+        problem = spec.problem(tensors)
+        signal, derivatives = problem.job().signals(problem.complex_dtype)
+        shaped = problem.shape_signal(signal), problem.shape_jacobian(derivatives) if problem.codes else derivatives
+        return _tensors(shaped, tensors[0].device)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.spec, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *bars: Tensor) -> tuple[Tensor | None, ...]:
+        needed = tuple(ctx.needs_input_grad[1:])
+        pulled = iter(_Pull.apply(ctx.spec, needed, *bars, *ctx.saved_tensors))
+        return None, *(next(pulled) if need else None for need in needed)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, ...]:
+        tensors = ctx.saved_tensors
+        steps = [torch.zeros_like(x) if t is None else t for x, t in zip(tensors, tangents[1:], strict=True)]
+        return _Push.apply(ctx.spec, *tensors, *steps)  # type: ignore[no-any-return]
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *values: Any) -> Any:
+        return _loop(_Simulation.apply, info, in_dims, values)
+
+
+class _Pull(torch.autograd.Function):
+    """(spec, needed, signal_bar, jacobian_bar, *tensors) -> derivatives with respect to the tensors needed."""
+
+    @staticmethod
+    def forward(spec: _Spec, needed: tuple[bool, ...], *values: Tensor) -> tuple[Tensor, ...]:
+        signal_bar, jacobian_bar, *tensors = values
+        problem = spec.problem(tuple(tensors))
+        wanted = tuple(name for name, need in zip(spec.names, needed, strict=True) if need)
+        bars = numpy_verbs.pull_back(problem, _array(signal_bar), _array(jacobian_bar), wanted)
+        chosen = [tensor for tensor, need in zip(tensors, needed, strict=True) if need]
+        pulled = _tensors(tuple(bars[name] for name in wanted), signal_bar.device)
+        return tuple(bar.to(tensor.dtype) for bar, tensor in zip(pulled, chosen, strict=True))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.spec, ctx.needed, *values = inputs
+        ctx.save_for_backward(*values)
+
+    @staticmethod
+    def backward(ctx: Any, *bars: Tensor) -> tuple[Tensor | None, ...]:
+        if any(ctx.needs_input_grad[4:]):
+            raise NotImplementedError(
+                "second derivatives by a reverse sweep through a reverse sweep are not available; "
+                "use torch.func.jvp or jacfwd of a first derivative with respect to signal and Jacobian only"
+            )
+        _, _, *tensors = ctx.saved_tensors
+        given = iter(bars)
+        steps = [
+            next(given).to(x.dtype) if need else torch.zeros_like(x)
+            for x, need in zip(tensors, ctx.needed, strict=True)
+        ]
+        signal, derivatives = _Push.apply(ctx.spec, *tensors, *steps)
+        return None, None, signal, derivatives, *(None for _ in tensors)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *values: Any) -> Any:
+        return _loop(_Pull.apply, info, (None, None, *in_dims[2:]), values)
+
+
+class _Push(torch.autograd.Function):
+    """(spec, *tensors, *tangents) -> derivatives of signal and Jacobian along the tangents."""
+
+    @staticmethod
+    def forward(spec: _Spec, *values: Tensor) -> tuple[Tensor, ...]:
+        tensors, tangents = values[: len(spec.names)], values[len(spec.names) :]
+        problem = spec.problem(tensors)
+        steps = {name: _array(t) for name, t in zip(spec.names, tangents, strict=True) if bool((t != 0).any())}
+        return _tensors(numpy_verbs.push_forward(problem, steps), tensors[0].device)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, *bars: Tensor) -> tuple[None, ...]:
+        raise NotImplementedError("derivatives of a directional derivative are not available")
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *values: Any) -> Any:
+        return _loop(_Push.apply, info, in_dims, values)
+
+
+def _run(make: Callable[[Mapping[str, Any]], Problem], given: Mapping[str, Any], diff: Diff) -> Any:
+    """Call the simulation on what of `given` is numeric, as tensors on one device."""
+    devices = {value.device for value in given.values() if isinstance(value, Tensor)}
+    if len(devices) > 1:
+        raise ValueError(f"the tensors lie on several devices, {sorted(map(str, devices))}; one is needed")
+    device = devices.pop() if devices else torch.device("cpu")
+    tensors = {}
+    for name, value in given.items():
+        try:
+            tensors[name] = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value), device=device)
+        except TypeError:
+            raise TypeError(f"{name}={shown(value)} is not numeric; real numbers are needed") from None
+    signal, derivatives = _Simulation.apply(_Spec(make, tuple(tensors)), *tensors.values())
+    return signal if diff is None else (signal, derivatives)
+
+
+def fse_sim(
+    flip: Numeric,
+    ESP: Numeric,
+    T1: Numeric,
+    T2: Numeric,
+    phases: Numeric = 0.0,
+    TR: Numeric = np.inf,
+    exc_flip: Numeric = 90.0,
+    exc_phase: Numeric = 90.0,
+    diff: Diff = None,
+    slice_prof: Numeric = 1.0,
+    B1: Numeric = 1.0,
+    M0: Numeric = 1.0,
+    nstates: int | None = None,
+    dtype: npt.DTypeLike = np.float64,
+) -> Any:
+    """Fast spin echo on tensors: `epgnumba.fse_sim`, differentiable.
+
+    Every numeric argument may be a tensor, and may require its gradient, which passes through the signal and the
+    Jacobian. `torch.autograd` (first order) and grad, vjp, jvp, jacrev, jacfwd and vmap of `torch.func` apply. The
+    computation runs on the CPU in `dtype`; results come back on the tensors' device.
+
+    Returns
+    -------
+    signal : Tensor, complex, shape (*tissue, echoes)
+    jacobian : Tensor, complex, shape (*tissue, len(diff), echoes)
+        Only with `diff`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `epgnumba.fse_sim`; and if tensors lie on several devices.
+
+    Examples
+    --------
+    >>> import torch
+    >>> flip = torch.full((4,), 120.0, requires_grad=True)
+    >>> _, dT2 = fse_sim(flip, ESP=10, T1=1000, T2=100, diff="T2")
+    >>> bound = 1 / (dT2.abs() ** 2).sum()
+    >>> bound.backward()
+    >>> flip.grad.shape
+    torch.Size([4])
+    """
+    given = {
+        "flip": flip, "ESP": ESP, "phases": phases, "TR": TR, "exc_flip": exc_flip, "exc_phase": exc_phase,
+        "T1": T1, "T2": T2, "B1": B1, "M0": M0, "slice_prof": slice_prof,
+    }  # fmt: skip
+
+    def make(arrays: Mapping[str, Any]) -> Problem:
+        train = FSE(**{name: arrays[name] for name in tuple(given)[:6]})
+        tissue = {name: arrays[name] for name in tuple(given)[6:]}
+        return read_problem(train, **tissue, diff=diff, nstates=nstates, dtype=dtype)
+
+    return _run(make, given, diff)
+
+
+def _on_sequence(
+    sequence: Sequence, tissue: dict[str, Numeric], parameters: Mapping[str, Numeric] | None, diff: Diff, options: Any
+) -> Any:
+    if not isinstance(sequence, Sequence):
+        raise TypeError(f"sequence={shown(sequence)} is not a Sequence")
+    changed = dict(parameters or {})
+    clash = set(changed) & set(tissue)
+    if clash:
+        raise ValueError(f"parameters={sorted(clash)} are not parameters of the sequence")
+
+    def make(arrays: Mapping[str, Any]) -> Problem:
+        played = sequence.replace(**{name: arrays[name] for name in changed}) if changed else sequence
+        return read_problem(played, **{name: arrays[name] for name in tissue}, diff=diff, **options)
+
+    return _run(make, {**tissue, **changed}, diff)
+
+
+def simulate(
+    sequence: Sequence,
+    T1: Numeric,
+    T2: Numeric,
+    B1: Numeric = 1.0,
+    M0: Numeric = 1.0,
+    *,
+    parameters: Mapping[str, Numeric] | None = None,
+    slice_prof: Numeric = 1.0,
+    nstates: int | None = None,
+    dtype: npt.DTypeLike = np.float64,
+) -> Tensor:
+    """Signal of a sequence as a tensor: `epgnumba.simulate`, differentiable.
+
+    Parameters
+    ----------
+    parameters : mapping of str to array_like or Tensor, optional
+        New values for parameters of the sequence; this is how a gradient reaches them.
+
+    Other parameters are those of `epgnumba.simulate`; any may be a tensor.
+
+    Examples
+    --------
+    >>> import torch, epgnumba
+    >>> train = epgnumba.FSE([180.0] * 3, ESP=10)
+    >>> flip = torch.tensor([90.0, 120.0, 150.0], requires_grad=True)
+    >>> simulate(train, T1=1000, T2=100, parameters={"flip": flip}).requires_grad
+    True
+    """
+    tissue = {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "slice_prof": slice_prof}
+    signal: Tensor = _on_sequence(sequence, tissue, parameters, None, {"nstates": nstates, "dtype": dtype})
+    return signal
+
+
+def jacobian(
+    sequence: Sequence,
+    T1: Numeric,
+    T2: Numeric,
+    B1: Numeric = 1.0,
+    M0: Numeric = 1.0,
+    *,
+    diff: str | tuple[str, ...],
+    parameters: Mapping[str, Numeric] | None = None,
+    slice_prof: Numeric = 1.0,
+    nstates: int | None = None,
+    dtype: npt.DTypeLike = np.float64,
+) -> tuple[Tensor, Tensor]:
+    """Signal and tissue derivatives as tensors: `epgnumba.jacobian`, differentiable.
+
+    See `simulate` for `parameters`; the others are those of `epgnumba.jacobian`.
+
+    Examples
+    --------
+    >>> import epgnumba
+    >>> signal, slope = jacobian(epgnumba.FSE([180.0] * 3, ESP=10), T1=1000, T2=100, diff=("T1", "T2"))
+    >>> slope.shape
+    torch.Size([2, 3])
+    """
+    if diff is None:
+        raise TypeError("diff=None is not allowed: it must be a name or a tuple of names")
+    tissue = {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "slice_prof": slice_prof}
+    pair: tuple[Tensor, Tensor] = _on_sequence(
+        sequence, tissue, parameters, diff, {"nstates": nstates, "dtype": dtype}
+    )
+    return pair

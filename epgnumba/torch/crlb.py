@@ -1,0 +1,47 @@
+"""The Cramer-Rao lower bound of a Jacobian tensor."""
+
+import torch
+
+from ..design.bound import check_bound
+
+
+def crlb(
+    jac: torch.Tensor,
+    weights: torch.Tensor | float | None = None,
+    noise: torch.Tensor | float = 1.0,
+    singular: str = "inf",
+) -> torch.Tensor:
+    """`epgnumba.crlb` on tensors, differentiable.
+
+    Where the Fisher matrix is singular the bound is inf and its gradient zero.
+
+    Examples
+    --------
+    >>> import torch
+    >>> crlb(torch.tensor([[3.0, 4.0]], dtype=torch.complex128), noise=10.0)
+    tensor([4.], dtype=torch.float64)
+    """
+    check_bound(tuple(jac.shape), None if weights is None else tuple(torch.as_tensor(weights).shape), singular)
+    noise = torch.as_tensor(noise)
+    if not bool(torch.isfinite(noise).all()) or bool((noise <= 0).any()):
+        raise ValueError(f"noise={noise.tolist()} is not allowed: it must be positive and finite")
+    fisher = (jac @ jac.mH).real if jac.is_complex() else jac @ jac.mT
+    scale = fisher.diagonal(dim1=-2, dim2=-1).sqrt()
+    visible = scale.detach() > 0
+    safe = torch.where(visible, scale, torch.ones_like(scale))
+    correlation = fisher / (safe[..., :, None] * safe[..., None, :])
+    limit = 4 * jac.shape[-2] * jac.shape[-1] * torch.finfo(correlation.dtype).eps
+    usable = visible.all(-1) & torch.isfinite(correlation.detach()).all(-1).all(-1)
+    unit = torch.eye(jac.shape[-2], dtype=correlation.dtype, device=jac.device)
+    trusted = torch.where(usable[..., None, None], correlation, unit)
+    usable = usable & (torch.linalg.eigvalsh(trusted.detach())[..., 0] > limit)
+    if singular == "raise" and not bool(usable.all()):
+        raise ValueError("the Fisher matrix is singular to working precision: the unknowns cannot be told apart")
+    trusted = torch.where(usable[..., None, None], correlation, unit)
+    variance = torch.linalg.inv(trusted).diagonal(dim1=-2, dim2=-1) / safe**2 * noise[..., None] ** 2
+    bound = torch.where(usable[..., None], variance, torch.full_like(variance, torch.inf))
+    if weights is None:
+        return bound
+    weights = torch.as_tensor(weights, dtype=bound.dtype, device=bound.device)
+    # An unknown of weight zero is a nuisance: it counts in the matrix, not in the sum, infinite or not.
+    return torch.where(weights == 0, torch.zeros_like(bound), weights * bound).sum(-1)

@@ -1,0 +1,49 @@
+"""A torch cost as a function that scipy minimises."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+
+def scipy_objective(
+    cost: Callable[[torch.Tensor], torch.Tensor], dtype: torch.dtype = torch.float64
+) -> Callable[[npt.ArrayLike], tuple[float, npt.NDArray[np.float64]]]:
+    """Value and gradient of a torch cost, for ``scipy.optimize.minimize(..., jac=True)``.
+
+    Parameters
+    ----------
+    cost : callable
+        From a one-dimensional tensor to a real scalar tensor.
+    dtype : torch.dtype
+        Type of the tensor that it is called with.
+
+    Returns
+    -------
+    callable
+        From an array to (value, gradient).
+
+    Raises
+    ------
+    ValueError
+        When called, if the cost is not a real scalar or does not depend on its argument.
+
+    Examples
+    --------
+    >>> objective = scipy_objective(lambda x: (x**2).sum())
+    >>> objective([1.0, 2.0])
+    (5.0, array([2., 4.]))
+    """
+
+    def objective(x: npt.ArrayLike) -> tuple[float, npt.NDArray[np.float64]]:
+        variable = torch.tensor(np.asarray(x, np.float64), dtype=dtype, requires_grad=True)
+        value = cost(variable)
+        if value.numel() != 1 or value.is_complex():
+            raise ValueError(f"cost returned {value.dtype} of shape {tuple(value.shape)}; a real scalar is needed")
+        if not value.requires_grad:
+            raise ValueError("cost does not depend on its argument, or the gradient was lost on the way")
+        (gradient,) = torch.autograd.grad(value, variable)
+        return float(value.detach()), gradient.detach().to(torch.float64).numpy()
+
+    return objective
