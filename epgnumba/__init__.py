@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .engine import get_num_threads, set_num_threads
     from .functional import fse_sim
     from .sequence import FSE, Sequence
-    from .simulate import jacobian, simulate, vjp
+    from .verbs import jacobian, simulate, vjp
 
 __version__ = "0.1.0"
 
@@ -23,10 +23,10 @@ _HOMES = {
     "crlb": ".design",
     "fse_sim": ".functional",
     "get_num_threads": ".engine",
-    "jacobian": ".simulate",
+    "jacobian": ".verbs",
     "set_num_threads": ".engine",
-    "simulate": ".simulate",
-    "vjp": ".simulate",
+    "simulate": ".verbs",
+    "vjp": ".verbs",
 }
 
 __all__ = [

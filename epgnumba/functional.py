@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .sequence.fse import FSE
-from .simulate import ComplexArray, Diff, jacobian, simulate
+from .verbs import ComplexArray, Diff, jacobian, simulate
 
 
 def has_tensor(values: tuple[Any, ...]) -> bool:

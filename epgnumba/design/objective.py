@@ -6,7 +6,7 @@ import numpy.typing as npt
 from .. import engine
 from ..checks import Array, check_range, real_array, scalar, shown
 from ..sequence.sequence import Sequence
-from ..simulate import compile_program, flatten, parameter_kinds, read_problem, unflatten
+from ..verbs import compile_program, flatten, parameter_kinds, read_problem, unflatten
 
 
 class CRLBObjective:

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .. import simulate as numpy_verbs
+from .. import verbs
 from ..checks import shown
 from ..sequence import FSE, Sequence
-from ..simulate import Diff, Problem, read_problem
+from ..verbs import Diff, Problem, read_problem
 
 Tensor = torch.Tensor
 Numeric = npt.ArrayLike | Tensor
@@ -98,7 +98,7 @@ class _Pull(torch.autograd.Function):
         signal_bar, jacobian_bar, *tensors = values
         problem = spec.problem(tuple(tensors))
         wanted = tuple(name for name, need in zip(spec.names, needed, strict=True) if need)
-        bars = numpy_verbs.pull_back(problem, _array(signal_bar), _array(jacobian_bar), wanted)
+        bars = verbs.pull_back(problem, _array(signal_bar), _array(jacobian_bar), wanted)
         chosen = [tensor for tensor, need in zip(tensors, needed, strict=True) if need]
         pulled = _tensors(tuple(bars[name] for name in wanted), signal_bar.device)
         return tuple(bar.to(tensor.dtype) for bar, tensor in zip(pulled, chosen, strict=True))
@@ -137,7 +137,7 @@ class _Push(torch.autograd.Function):
         tensors, tangents = values[: len(spec.names)], values[len(spec.names) :]
         problem = spec.problem(tensors)
         steps = {name: _array(t) for name, t in zip(spec.names, tangents, strict=True) if bool((t != 0).any())}
-        return _tensors(numpy_verbs.push_forward(problem, steps), tensors[0].device)
+        return _tensors(verbs.push_forward(problem, steps), tensors[0].device)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
