@@ -22,6 +22,8 @@ from .kernels.columns import VECTOR
 from .program.program import Part, Program, unit_phase
 
 LANES = 16
+DEGREE = float(np.pi / 180)
+DEGREE = float(np.pi / 180)
 M0 = 3  # code of the one derivative that needs no tangent
 FEW_VOXELS = 2  # up to here a voxel at a time, its orders side by side, is quicker than eight voxels in lanes
 SMALL = 2e5  # state updates that are done before another thread has woken up
@@ -189,6 +191,7 @@ class Job:
         self._table, self._profile = table, profile
         sets = [0 if code == M0 else 1 + self.tangents.index(code) for code in codes]
         self._codes = np.array(codes, np.int64), np.array(sets, np.int64)
+        self._sums: GradientSums | None = None
         self.set_values(entries)
 
     def set_values(self, entries: Sequence[npt.NDArray[np.inexact]]) -> None:
@@ -208,47 +211,95 @@ class Job:
         """State updates per voxel, all sets and slice positions."""
         return self.program.tables(self.lanes).updates * (1 + len(self.tangents)) * len(self.call.profile)
 
-    def player(self, keep: bool) -> Any:
-        """What the kernels play, in this thread's room; with `keep` there is room for a reverse sweep."""
-        known: dict[Any, Any] = _local.__dict__.setdefault("rooms", {})
-        tables = self.program.tables(self.lanes)
-        key = (id(tables), self.codes, self.dtype.char, keep, len(self.call.profile))
-        room = known.get(key)
-        if room is None or room.steps is not tables.steps:
-            while len(known) >= 8:
-                known.pop(next(iter(known)))
-            room = known[key] = self._make_room(keep)
+    def player(self) -> Any:
+        """What the kernels play, in this thread's room."""
         durations, flips, turns = self.values
+        room = self._room("signal", self._make_room)
         return batch().Player(*room[:4], durations, flips, turns, *room[7:])
 
-    def bound(
-        self, weights: Array, variance: float, timing: bool, turning: bool
-    ) -> tuple[Array, list[Array]]:
+    def reversible(self) -> tuple[Any, "_LaneBars"]:
+        """The same with room for a reverse sweep, and room for what it gathers in a lane."""
+        durations, flips, turns = self.values
+        room, bars = self._room("gradient", lambda: (self._make_room(keep=True), _LaneBars(self)))
+        return batch().Player(*room[:4], durations, flips, turns, *room[7:]), bars
+
+    def _room(self, use: str, make: Callable[[], Any]) -> Any:
+        """This thread's room for a use, made when first asked for; the last few kinds are kept."""
+        known: dict[Any, Any] = _local.__dict__.setdefault("rooms", {})
+        tables = self.program.tables(self.lanes)
+        key = (use, id(tables), self.codes, self.dtype.char, len(self._profile))
+        found = known.get(key)
+        if found is None or found[0] is not tables:
+            while len(known) >= 8:
+                known.pop(next(iter(known)))
+            found = known[key] = (tables, make())
+        return found[1]
+
+    def amplitudes(self) -> npt.NDArray[np.inexact]:
+        """Bare amplitudes (voxel, set, plane, output)."""
+        shape = self.n_voxels, 1 + len(self.tangents), self.program.signal.reach.planes, self.program.n_out
+        amplitudes = np.zeros(shape, self.dtype)
+        run = batch().amplitude_batch
+
+        def work(first: int, last: int) -> None:
+            run(self.player(), self.call, amplitudes, first, last)
+
+        spread(work, self.n_voxels, self.lanes, self.cost)
+        return amplitudes
+
+    def signals(self, dtype: npt.DTypeLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
+        signal = np.zeros((self.n_voxels, self.program.n_out), dtype)
+        jacobian = np.zeros((self.n_voxels, len(self.codes), self.program.n_out), dtype)
+        run = batch().signal_batch
+
+        def work(first: int, last: int) -> None:
+            run(self.player(), self.call, signal, jacobian, first, last)
+
+        spread(work, self.n_voxels, self.lanes, self.cost)
+        return signal, jacobian
+
+    def gradient(
+        self, signal_bar: npt.NDArray[Any], jacobian_bar: npt.NDArray[Any], timing: bool, turning: bool
+    ) -> tuple[list[Array], Array, Array]:
+        """Derivatives with respect to the program's entries, the tissue's maps and the slice profile."""
+        sums = self._cleared_sums()
+        tissue_bar = np.zeros((4, self.n_voxels))
+        run = batch().gradient_batch
+
+        def work(first: int, last: int) -> None:
+            player, lane = self.reversible()
+            bars = sums.bars(lane)
+            run(player, self.call, signal_bar, jacobian_bar, bars, tissue_bar, first, last, timing, turning)
+
+        spread(work, self.n_voxels, batch().GROUP * self.lanes, 4 * self.cost)
+        return sums.entries(self.program), tissue_bar, sums.profile.sum(axis=0)
+
+    def bound(self, weights: Array, variance: float, timing: bool, turning: bool) -> tuple[Array, list[Array]]:
         """Weighted Cramer-Rao bounds, one per voxel, and the derivatives of their sum by entry of the program."""
-        group = batch().GROUP * self.lanes
-        sums = GradientSums(self, -(-self.n_voxels // group))
+        sums = self._cleared_sums()
         values, tissue_bar = np.zeros(self.n_voxels), np.zeros((4, self.n_voxels))
         run = bounds().crlb_batch
 
         def work(first: int, last: int) -> None:
-            unit, codes, n_out = self.lanes, len(self.codes), self.program.n_out
-            room = (
-                np.zeros((unit, n_out), np.complex128),
-                np.zeros((unit, codes, n_out), np.complex128),
-                np.zeros((unit, n_out), np.complex128),
-                np.zeros((unit, codes, n_out), np.complex128),
-                np.zeros((codes, codes)),
-                np.zeros((codes, codes)),
-            )
+            player, lane = self.reversible()
             run(
-                self.player(keep=True), self.call, weights, variance, values, room, sums.bars(len(self.tangents)),
-                tissue_bar, first, last, timing, turning,
+                player, self.call, weights, variance, values, lane.unit, sums.bars(lane), tissue_bar, first, last,
+                timing, turning,
             )  # fmt: skip
 
-        spread(work, self.n_voxels, group, 4 * self.cost)
+        spread(work, self.n_voxels, batch().GROUP * self.lanes, 4 * self.cost)
         return values, sums.entries(self.program)
 
-    def _make_room(self, keep: bool) -> Any:
+    def _cleared_sums(self) -> "GradientSums":
+        """Zeroed tables for sums over voxels; a job that is called again uses them again."""
+        if self._sums is None:
+            self._sums = GradientSums(self, -(-self.n_voxels // (batch().GROUP * self.lanes)))
+        else:
+            self._sums.clear()
+        return self._sums
+
+    def _make_room(self, keep: bool = False) -> Any:
         tables = self.program.tables(self.lanes)
         sets, dtype = len(self.tangents) + 1, self.dtype
         sizes = tables.sizes.copy()
@@ -276,48 +327,18 @@ class Job:
             np.zeros((6, sets * VECTOR), dtype),
         )  # fmt: skip
 
-    def amplitudes(self) -> npt.NDArray[np.inexact]:
-        """Bare amplitudes (voxel, set, plane, output)."""
-        shape = self.n_voxels, 1 + len(self.tangents), self.program.signal.reach.planes, self.program.n_out
-        amplitudes = np.zeros(shape, self.dtype)
-        run = batch().amplitude_batch
 
-        def work(first: int, last: int) -> None:
-            run(self.player(keep=False), self.call, amplitudes, first, last)
+class _LaneBars:
+    """Room of one thread for derivatives that belong to a lane, and for a unit of voxels' results and their bars."""
 
-        spread(work, self.n_voxels, self.lanes, self.cost)
-        return amplitudes
-
-    def signals(self, dtype: npt.DTypeLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
-        signal = np.zeros((self.n_voxels, self.program.n_out), dtype)
-        jacobian = np.zeros((self.n_voxels, len(self.codes), self.program.n_out), dtype)
-        run = batch().signal_batch
-
-        def work(first: int, last: int) -> None:
-            run(self.player(keep=False), self.call, signal, jacobian, first, last)
-
-        spread(work, self.n_voxels, self.lanes, self.cost)
-        return signal, jacobian
-
-    def gradient(
-        self, signal_bar: npt.NDArray[Any], jacobian_bar: npt.NDArray[Any], timing: bool, turning: bool
-    ) -> tuple[list[Array], Array, Array]:
-        """Derivatives with respect to the program's entries, the tissue's maps and the slice profile."""
-        group = batch().GROUP * self.lanes
-        sums = GradientSums(self, -(-self.n_voxels // group))
-        tissue_bar = np.zeros((4, self.n_voxels))
-        run = batch().gradient_batch
-
-        def work(first: int, last: int) -> None:
-            bars = sums.bars(len(self.tangents))
-            run(
-                self.player(keep=True), self.call, signal_bar, jacobian_bar, bars, tissue_bar, first, last, timing,
-                turning,
-            )  # fmt: skip
-
-        spread(work, self.n_voxels, group, 4 * self.cost)
-        return sums.entries(self.program), tissue_bar, sums.profile.sum(axis=0)
+    def __init__(self, job: Job) -> None:
+        n = len(job.tangents)
+        self.rows = tuple(aligned(count * VECTOR, np.float64) for count in (3, 3 * n, 1 + n, 4))
+        lanes, codes, n_out = job.lanes, len(job.codes), job.program.n_out
+        shapes = (lanes, n_out), (lanes, codes, n_out), (lanes, n_out), (lanes, codes, n_out)
+        self.unit = (
+            *(np.zeros(shape, np.complex128) for shape in shapes), np.zeros((codes, codes)), np.zeros((codes, codes))
+        )  # fmt: skip
 
 
 class GradientSums:
@@ -330,22 +351,25 @@ class GradientSums:
         self.factors = np.zeros((n_groups, job.program.n_out))
         self.profile = np.zeros((n_groups, len(job.call.profile)))
 
-    def bars(self, n_tangents: int) -> Any:
-        """The kernels' `Bars`: these tables, and room of this thread's own for what belongs to a lane."""
-        lane = (aligned(count * VECTOR, np.float64) for count in (3, 3 * n_tangents, 1 + n_tangents, 4))
-        return batch().Bars(self.flips, self.turns, self.durations, self.factors, self.profile, *lane)
+    def clear(self) -> None:
+        for table in (self.flips, self.turns, self.durations, self.factors, self.profile):
+            table.fill(0)
+
+    def bars(self, lane: _LaneBars) -> Any:
+        """The kernels' `Bars`: these tables, and a thread's own room for what belongs to a lane."""
+        return batch().Bars(self.flips, self.turns, self.durations, self.factors, self.profile, *lane.rows)
 
     def entries(self, program: Program) -> list[Array]:
         """Sums by entry: flips, phases, durations, receiver phases (per degree, per ms)."""
         lengths = program.expressions.lengths
-        factors = self.factors.sum(axis=0)
         flips, phases = np.zeros(lengths[0]), np.zeros(lengths[1])
-        for part, flip_sums, turn_sums in zip(program.parts, self.flips, self.turns, strict=True):
+        factors = self.factors.sum(axis=0)
+        for part, flip_sums, turn_sums in zip(program.parts, self.flips.sum(axis=1), self.turns, strict=True):
             n = len(part.score.beats)
-            flips[:n] += part.signs * flip_sums.sum(axis=0)[:n]
-            turns = turn_sums.sum(axis=0)[:n]  # of the step from the phase before to this one, counted backwards
-            phases[:n] -= turns
-            phases[: n - 1] += turns[1:]
-        np.add.at(phases, program.signal.layout(1).factor_step, factors)
-        degree = np.pi / 180
-        return [flips * degree, phases * degree, self.durations.sum(axis=0), -factors * degree]
+            flips[:n] += part.signs * flip_sums[:n]
+            if part.reach.planes == 2:
+                turns = turn_sums.sum(axis=0)[:n]  # of the step from the phase before to this one, counted backwards
+                phases[:n] -= turns
+                phases[: n - 1] += turns[1:]
+        phases += np.bincount(program.signal.layout(1).factor_step, factors, lengths[1])
+        return [flips * DEGREE, phases * DEGREE, self.durations.sum(axis=0), factors * -DEGREE]

@@ -22,15 +22,21 @@ Tensor = torch.Tensor
 Numeric = npt.ArrayLike | Tensor
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Spec:
     """How to make a checked problem of named arrays, and the names, in the order of the tensors."""
 
     make: Callable[[Mapping[str, Any]], Problem]
     names: tuple[str, ...]
+    _last: tuple[tuple[Any, ...], tuple[Tensor, ...], Problem] | None = None
 
     def problem(self, tensors: tuple[Tensor, ...]) -> Problem:
-        return self.make({name: _array(tensor) for name, tensor in zip(self.names, tensors, strict=True)})
+        """The problem of these tensors; the last one again if they are the same memory, unchanged (as going back)."""
+        key = tuple((t.data_ptr(), t._version, t.shape, t.stride(), t.dtype) for t in tensors)
+        if self._last is None or self._last[0] != key:
+            problem = self.make({name: _array(tensor) for name, tensor in zip(self.names, tensors, strict=True)})
+            self._last = key, tensors, problem  # holding the tensors keeps their memory from being used again
+        return self._last[2]
 
 
 def _array(tensor: Tensor) -> npt.NDArray[Any]:
