@@ -23,7 +23,6 @@ from .program.program import Part, Program, unit_phase
 
 LANES = 16
 DEGREE = float(np.pi / 180)
-DEGREE = float(np.pi / 180)
 M0 = 3  # code of the one derivative that needs no tangent
 FEW_VOXELS = 2  # up to here a voxel at a time, its orders side by side, is quicker than eight voxels in lanes
 SMALL = 2e5  # state updates that are done before another thread has woken up

@@ -1,0 +1,40 @@
+"""The command line: `epgnumba demo`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+
+
+def _demo(output: Path) -> int:
+    from . import demo
+
+    if not output.parent.is_dir():
+        print(f"--output={output}: there is no folder {output.parent}", file=sys.stderr)
+        return 2
+    print("Fast spin echo, 96 echoes of 60 degrees, ESP 5 ms; T1 1000 ms, T2 100 ms; noise 1, M0 1")
+    print("compiling (once; kept on disk for the next time) ...", flush=True)
+    report = demo.measure()
+    print(demo.table(report))
+    from .plot import plot_report
+
+    plot_report(report).savefig(output, dpi=150)
+    print(f"figure: {output.resolve()}")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="epgnumba", description="Extended phase graph simulation for MRI.")
+    parser.add_argument("--version", action="version", version=f"epgnumba {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="a spin echo train, the bound on T2, its gradient, and a better train")
+    demo.add_argument("-o", "--output", type=Path, default=Path("epgnumba_demo.png"), help="figure to write")
+    options = parser.parse_args(arguments)
+    return _demo(options.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""Figures, with matplotlib."""
+
+from .report import plot_report
+
+__all__ = ["plot_report"]

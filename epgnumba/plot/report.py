@@ -1,0 +1,85 @@
+"""The demo's figure."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..demo import Report
+
+EXACT, FINITE, BEST = "#1f4e79", "#d1495b", "#2a9d8f"
+
+
+def _panel(axes: Axes, title: str, ylabel: str) -> None:
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    axes.set_xlabel("Echo number")
+    axes.set_ylabel(ylabel)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(frameon=False, fontsize=8)
+
+
+def plot_report(report: Report) -> Figure:
+    """Flip angles, signal derivative, CRLB gradient and times; then the optimised train.
+
+    Parameters
+    ----------
+    report : Report
+        From `epgnumba.demo.measure`.
+
+    Returns
+    -------
+    Figure
+        Not shown and not saved: call its `savefig`.
+    """
+    figure = Figure(figsize=(10, 9.5), layout="constrained")
+    flips, slopes, gradient, times, best, compared = figure.subplots(3, 2).ravel()
+    echoes = np.arange(1, report.slope.size + 1)
+    train, optimised = report.train.parameters["flip"], report.best.parameters["flip"]
+
+    _panel(flips, "Refocusing flip angles", "Flip angle (degrees)")
+    flips.plot(echoes, train, ".", color=EXACT)
+    flips.set_ylim(0, 185)
+
+    _panel(slopes, "Signal derivative", r"$|\partial S/\partial T_2|$ (1/ms)")
+    slopes.plot(echoes, abs(report.slope), "-", color=EXACT, label="exact")
+    slopes.plot(echoes, abs(report.slope_finite), ".", color=FINITE, label="finite difference, 1 ms")
+    _legend(slopes)
+
+    _panel(gradient, "Gradient of the bound", r"$\partial\,\mathrm{CRLB}/\partial\alpha$ (ms$^2$/degree)")
+    gradient.plot(echoes, report.gradient, "-", color=EXACT, label="exact")
+    gradient.plot(echoes, report.gradient_finite, ".", color=FINITE, label=r"finite differences, 1$\degree$")
+    _legend(gradient)
+
+    _panel(times, "Execution time", "Time (s)")
+    _plot_times(times, report)
+
+    _panel(best, "Optimised flip angles", "Flip angle (degrees)")
+    best.plot(echoes, train, ":", color=EXACT, label=f"start, CRLB {report.bound:.0f} ms$^2$")
+    best.plot(echoes, optimised, ".-", color=BEST, label=f"optimised, CRLB {report.best_bound:.0f} ms$^2$")
+    best.set_ylim(0, 185)
+    _legend(best)
+
+    _panel(compared, "What the optimised train sees", r"$|\partial S/\partial T_2|$ (1/ms)")
+    gain = 1 - np.sqrt(report.best_bound / report.bound)
+    compared.plot(echoes, abs(report.slope), ":", color=EXACT, label="start")
+    compared.plot(echoes, abs(report.best_slope), "-", color=BEST, label=f"optimised: std of $T_2$ down {gain:.0%}")
+    _legend(compared)
+    return figure
+
+
+def _plot_times(axes: Axes, report: Report) -> None:
+    """Bars on a log scale, each with its time."""
+    names = list(report.times)
+    at = np.arange(len(names))
+    for k, (label, color) in enumerate((("finite differences", FINITE), ("exact", EXACT))):
+        bars = axes.bar(at + 0.4 * k - 0.2, [report.times[name][k] for name in names], 0.36, color=color, label=label)
+        axes.bar_label(bars, [f"{report.times[name][k] * 1e6:.0f} µs" for name in names], fontsize=8, padding=2)
+    axes.set_yscale("log")
+    axes.margins(y=0.25)
+    axes.set_xticks(at, names)
+    axes.set_xlabel("")
+    axes.grid(axis="x", visible=False)
+    _legend(axes)
