@@ -1,6 +1,9 @@
 """Checks of what users hand in: every error names the argument, its value and what is allowed."""
 
+import sys
+import warnings
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,3 +102,14 @@ def count(name: str, value: Any) -> int:
     if value < 1:
         raise ValueError(f"{name}={value} is not allowed: it must be at least 1")
     return int(value)
+
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+def warn_caller(message: str) -> None:
+    """Warn at the line, outside this package, that made the call."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)

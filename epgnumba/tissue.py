@@ -1,12 +1,11 @@
 """Tissue: named maps, checked and broadcast."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Array, check_range, real_array
+from .checks import Array, check_range, real_array, warn_caller
 
 NAMES = ("T1", "T2", "B1", "M0")  # in the order of the kernels' table
 LIMITS: dict[str, dict[str, Any]] = {
@@ -46,7 +45,7 @@ class Tissue:
         if 0 in self.shape:
             raise ValueError(f"tissue maps are empty: they broadcast to {self.shape}")
         if (self.maps["T2"] > self.maps["T1"]).any():
-            warnings.warn("T2 is longer than T1 in some voxels", stacklevel=4)
+            warn_caller("T2 is longer than T1 in some voxels")
 
     @property
     def size(self) -> int:

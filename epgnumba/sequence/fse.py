@@ -36,7 +36,7 @@ class FSE(Sequence):
     --------
     >>> train = FSE([180.0] * 4, ESP=10)
     >>> len(train.events())
-    21
+    25
     """
 
     def __init__(

@@ -22,13 +22,13 @@ def crlb(
     tensor([4.], dtype=torch.float64)
     """
     check_bound(tuple(jac.shape), None if weights is None else tuple(torch.as_tensor(weights).shape), singular)
-    noise = torch.as_tensor(noise)
+    noise = torch.as_tensor(noise, dtype=jac.real.dtype, device=jac.device)
     if not bool(torch.isfinite(noise).all()) or bool((noise <= 0).any()):
         raise ValueError(f"noise={noise.tolist()} is not allowed: it must be positive and finite")
     fisher = (jac @ jac.mH).real if jac.is_complex() else jac @ jac.mT
-    scale = fisher.diagonal(dim1=-2, dim2=-1).sqrt()
-    visible = scale.detach() > 0
-    safe = torch.where(visible, scale, torch.ones_like(scale))
+    squares = fisher.diagonal(dim1=-2, dim2=-1)
+    visible = squares.detach() > 0
+    safe = torch.where(visible, squares, torch.ones_like(squares)).sqrt()  # chosen first: sqrt has no slope at zero
     correlation = fisher / (safe[..., :, None] * safe[..., None, :])
     limit = 4 * jac.shape[-2] * jac.shape[-1] * torch.finfo(correlation.dtype).eps
     usable = visible.all(-1) & torch.isfinite(correlation.detach()).all(-1).all(-1)

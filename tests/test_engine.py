@@ -1,0 +1,100 @@
+"""The same bits for any number of threads and any chunks; threads where they are worth it, and nowhere else."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from conftest import Problem
+
+import epgnumba
+from epgnumba import FSE, engine, jacobian
+
+
+@pytest.fixture
+def threads():
+    yield epgnumba.set_num_threads
+    epgnumba.set_num_threads(None)
+
+
+def everything(problem):
+    signal, derivatives = problem.run()
+    return [signal, derivatives, *problem.gradient().values()]
+
+
+@pytest.mark.parametrize("case", [{"phases": 0.0}, {"TR": 200.0, "positions": 2}])
+def test_threads_and_chunks_do_not_matter(threads, monkeypatch, case):
+    problem = Problem(1, n_echoes=12, tissue=(23, 31), **case)
+    monkeypatch.setattr(engine, "SMALL", 0)
+    threads(1)
+    expected = everything(problem)
+    for count, chunk in ((2, 1e9), (3, 1.0), (5, 3e4)):
+        threads(count)
+        monkeypatch.setattr(engine, "CHUNK_UPDATES", chunk)
+        for left, right in zip(everything(problem), expected, strict=True):
+            np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("phases", [0.0, 25.0])
+def test_a_voxel_does_not_see_its_neighbours(phases):
+    """Alone (its orders side by side) or in a crowd (its lane): the same instructions, the same bits."""
+    rng = np.random.default_rng(0)
+    T1, T2, B1 = rng.uniform(300, 1500, 37), rng.uniform(30, 150, 37), rng.uniform(0.7, 1.2, 37)
+    train = FSE(rng.uniform(20, 180, 21), 6, phases=phases, TR=300.0)
+    signal, derivatives = jacobian(train, T1, T2, B1, diff=("T1", "T2", "B1"))
+    for n in (0, 7, 36):
+        alone = jacobian(train, T1[n], T2[n], B1[n], diff=("T1", "T2", "B1"))
+        np.testing.assert_array_equal(alone[0], signal[n])
+        np.testing.assert_array_equal(alone[1], derivatives[n])
+    np.testing.assert_array_equal(jacobian(train, T1[5:19], T2[5:19], B1[5:19], diff="T2")[0], signal[5:19])
+
+
+def test_calls_from_several_threads():
+    train, results = FSE(np.full(20, 100.0), 6), {}
+
+    def call(n):
+        results[n] = [jacobian(train, 900, 50.0 + n + np.arange(40), diff="T2")[1] for _ in range(20)]
+
+    workers = [threading.Thread(target=call, args=(n,)) for n in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for n, got in results.items():
+        expected = jacobian(train, 900, 50.0 + n + np.arange(40), diff="T2")[1]
+        assert all((result == expected).all() for result in got)
+
+
+def test_an_error_in_a_worker_arrives(threads, monkeypatch):
+    monkeypatch.setattr(engine, "SMALL", 0)
+    threads(2)
+
+    def work(first, last):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.spread(work, 100, 1, 1e6)
+
+
+def test_number_of_threads(threads, monkeypatch):
+    threads(3)
+    assert epgnumba.get_num_threads() == 3
+    threads(None)
+    monkeypatch.setenv("EPGNUMBA_NUM_THREADS", "5")
+    assert epgnumba.get_num_threads() == 5
+    for wrong, error in ((0, ValueError), (1.5, TypeError), (True, TypeError)):
+        with pytest.raises(error, match="count"):
+            threads(wrong)
+
+
+def test_worker_processes_use_one_thread():
+    code = (
+        "import multiprocessing as mp, epgnumba\n"
+        "if __name__ == '__main__':\n"
+        "    with mp.get_context('spawn').Pool(1) as pool: print(pool.apply(epgnumba.get_num_threads))\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "EPGNUMBA_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "1"

@@ -1,0 +1,76 @@
+"""The package as a whole: what importing costs, the command line, the examples, the cache."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def python(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_is_light():
+    heavy = python(
+        "import sys, epgnumba; epgnumba.FSE([60.0], 5); epgnumba.simulate\n"
+        "print([m for m in ('numba', 'torch', 'matplotlib', 'scipy') if m in sys.modules])"
+    )
+    assert heavy == "[]"
+
+
+def test_demo(tmp_path, capsys):
+    from epgnumba.cli import main
+
+    figure = tmp_path / "figure.png"
+    assert main(["demo", "--output", str(figure)]) == 0
+    out = capsys.readouterr().out
+    assert "7197.580 ms^2" in out
+    assert str(figure) in out
+    assert figure.stat().st_size > 20_000
+    assert main(["demo", "--output", str(tmp_path / "nowhere" / "figure.png")]) == 2
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
+def test_examples(name, tmp_path):
+    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / name)],
+        cwd=tmp_path, capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+SMALL = "import epgnumba; print(epgnumba.fse_sim([100.0], 5, 900, 70)[0])"
+
+
+def test_cache_is_kept_and_found(tmp_path):
+    first = python(SMALL, EPGNUMBA_CACHE_DIR=str(tmp_path))
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
+    assert files
+    assert python(SMALL, EPGNUMBA_CACHE_DIR=str(tmp_path)) == first
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")} == files
+
+
+def test_without_a_place_for_the_cache(tmp_path):
+    """A file where the cache's folder should be: everything works, nothing is kept."""
+    blocked = tmp_path / "file"
+    blocked.touch()
+    assert python(SMALL, EPGNUMBA_CACHE_DIR=str(blocked / "cache")).startswith("(0.5")
+
+
+def test_many_processes_start_at_once(tmp_path):
+    environment = {**os.environ, "EPGNUMBA_CACHE_DIR": str(tmp_path)}
+    started = [
+        subprocess.Popen([sys.executable, "-c", SMALL], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    assert len({process.communicate()[0] for process in started}) == 1
+    assert all(process.returncode == 0 for process in started)
