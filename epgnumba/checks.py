@@ -55,10 +55,7 @@ def check_range(
     smallest, largest = (array.min(), array.max()) if array.size != 1 else (array.item(),) * 2
     if smallest >= (minimum or 0) and smallest > 0 and largest < np.inf:
         return array  # nothing to object to, whatever the limits (NaN fails both comparisons)
-    if infinite:
-        bad = np.isnan(array) | (array == -np.inf)
-    else:
-        bad = ~np.isfinite(array)
+    bad = np.isnan(array) | (array == -np.inf) if infinite else ~np.isfinite(array)
     allowed = "any number or inf" if infinite else "finite"
     if positive:
         bad = bad | (array <= 0)
@@ -69,7 +66,9 @@ def check_range(
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         place = f"[{', '.join(map(str, where))}]" if where else ""
-        raise ValueError(f"{name}{place}={array[where]:g} is not allowed: it must be {allowed}{unit and ', in ' + unit}")
+        raise ValueError(
+            f"{name}{place}={array[where]:g} is not allowed: it must be {allowed}{unit and ', in ' + unit}"
+        )
     return array
 
 
@@ -87,9 +86,7 @@ def vector(name: str, value: Any, *, length: int | None = None, **limits: Any) -
     """A non-empty one-dimensional array within limits (see `check_range`)."""
     array = real_array(name, value)
     if array.ndim != 1 or array.size == 0:
-        raise ValueError(
-            f"{name}={shown(value)} has shape {array.shape}; a non-empty one-dimensional array is needed"
-        )
+        raise ValueError(f"{name}={shown(value)} has shape {array.shape}; a non-empty one-dimensional array is needed")
     if length is not None and array.size != length:
         raise ValueError(f"{name} has {array.size} entries; {length} are needed")
     return check_range(name, array, **limits)

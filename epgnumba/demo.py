@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from .checks import Array
 from .design import CRLBObjective, crlb
 from .sequence import FSE
-from .verbs import jacobian, simulate
+from .verbs import ComplexArray, jacobian, simulate
 
 
 def timed(function: Callable[[], Any], repeats: int = 5) -> tuple[Any, float]:
@@ -27,7 +27,7 @@ def timed(function: Callable[[], Any], repeats: int = 5) -> tuple[Any, float]:
     return result, float(np.median(times))
 
 
-def finite_slope(train: FSE, T1: float, T2: float, step: float = 1.0) -> Array:
+def finite_slope(train: FSE, T1: float, T2: float, step: float = 1.0) -> ComplexArray:
     """Derivative of the signal with respect to T2 by a forward difference, per ms."""
     return np.asarray((simulate(train, T1, T2 + step) - simulate(train, T1, T2)) / step)
 
@@ -48,14 +48,14 @@ class Report:
     """What the demo found. Times in s, slopes per ms, bounds in ms^2, gradients in ms^2 per degree."""
 
     train: FSE
-    slope: Array
-    slope_finite: Array
+    slope: ComplexArray
+    slope_finite: ComplexArray
     bound: float
     gradient: Array
     gradient_finite: Array
     times: dict[str, tuple[float, float]]  # by finite differences, exactly
     best: FSE
-    best_slope: Array
+    best_slope: ComplexArray
     best_bound: float
     seconds: float
     calls: int

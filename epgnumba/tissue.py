@@ -30,9 +30,7 @@ class Tissue:
     (2, 3)
     """
 
-    def __init__(
-        self, T1: npt.ArrayLike, T2: npt.ArrayLike, B1: npt.ArrayLike = 1.0, M0: npt.ArrayLike = 1.0
-    ) -> None:
+    def __init__(self, T1: npt.ArrayLike, T2: npt.ArrayLike, B1: npt.ArrayLike = 1.0, M0: npt.ArrayLike = 1.0) -> None:
         given = (T1, T2, B1, M0)
         self.maps: dict[str, Array] = {}
         for name, value in zip(NAMES, given, strict=True):

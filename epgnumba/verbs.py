@@ -130,7 +130,9 @@ def read_problem(
     codes = read_diff(diff)
     profile = check_range("slice_prof", real_array("slice_prof", slice_prof), minimum=0.0)
     if profile.ndim > 1 or profile.size == 0:
-        raise ValueError(f"slice_prof has shape {profile.shape}; a number or a non-empty one-dimensional array is needed")
+        raise ValueError(
+            f"slice_prof has shape {profile.shape}; a number or a non-empty one-dimensional array is needed"
+        )
     kept = None if nstates is None else checks.count("nstates", nstates)
     precision = read_dtype(dtype)
     tissue = Tissue(T1, T2, B1, M0)
@@ -203,7 +205,7 @@ def jacobian(
     B1: npt.ArrayLike = 1.0,
     M0: npt.ArrayLike = 1.0,
     *,
-    diff: str | tuple[str, ...],
+    diff: str | tuple[str, ...] | list[str],
     slice_prof: npt.ArrayLike = 1.0,
     nstates: int | None = None,
     dtype: npt.DTypeLike = np.float64,
@@ -311,9 +313,7 @@ def vjp(
     >>> float(bars["ESP"].round(6))  # -exp(-ESP/T2)/T2
     -0.009048
     """
-    problem = read_problem(
-        sequence, T1, T2, B1, M0, diff=diff, slice_prof=slice_prof, nstates=nstates, dtype=dtype
-    )
+    problem = read_problem(sequence, T1, T2, B1, M0, diff=diff, slice_prof=slice_prof, nstates=nstates, dtype=dtype)
     return pull_back(problem, signal_bar, jacobian_bar, wanted)
 
 
@@ -346,7 +346,9 @@ def pull_back(
     job = problem.job(free_phases=turning)
     n_out, n_codes = job.program.n_out, len(problem.codes)
     signal_shape = (*problem.tissue.shape, n_out)
-    full = (*problem.tissue.shape, *(() if problem.single else (n_codes,)), n_out) if n_codes else (job.n_voxels, 0, n_out)
+    full = (
+        (*problem.tissue.shape, *(() if problem.single else (n_codes,)), n_out) if n_codes else (job.n_voxels, 0, n_out)
+    )
     s_bar = _cotangent("signal_bar", signal_bar, signal_shape, problem.complex_dtype).reshape(-1, n_out)
     j_bar = _cotangent("jacobian_bar", jacobian_bar, full, problem.complex_dtype)
     j_bar = j_bar.reshape(job.n_voxels, n_codes, n_out)

@@ -26,7 +26,9 @@ def reference():
 class Problem:
     """A random train on random tissue, as plain arguments, and a random real scalar of its signal and Jacobian."""
 
-    def __init__(self, seed, n_echoes=6, tissue=(3, 2), TR=np.inf, phases="random", positions=0, diff=ALL, nstates=None):
+    def __init__(
+        self, seed, n_echoes=6, tissue=(3, 2), TR=np.inf, phases="random", positions=0, diff=ALL, nstates=None
+    ):
         rng = np.random.default_rng(seed)
         self.diff, self.nstates = diff, nstates
         self.train = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import epgnumba
-from epgnumba import CRLBObjective, FSE, crlb, fse_sim, jacobian, simulate, vjp
+from epgnumba import FSE, CRLBObjective, crlb, fse_sim, jacobian, simulate, vjp
 
 GOOD = {"flip": [120.0, 90.0, 60.0], "ESP": 8.0, "T1": 900.0, "T2": 70.0}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad, minimize
 
-from epgnumba import CRLBObjective, FSE, crlb, fse_sim
+from epgnumba import FSE, CRLBObjective, crlb, fse_sim
 
 
 def test_definition():
@@ -54,7 +54,11 @@ CASES = {
     "one tissue": ({}, {"unknowns": "T2"}, (1000.0, 100.0)),
     "tissues": ({}, {"unknowns": ("T2", "M0"), "weights": [1.0, 100.0]}, (np.full((3, 1), 900.0), [50.0, 70.0, 90.0])),
     "steady": ({"TR": 400.0}, {"unknowns": ("M0", "B1", "T2"), "weights": [0, 1, 1]}, ([700.0, 1100.0], 80.0)),
-    "phases": ({"phases": 20.0}, {"unknowns": ("T2", "B1"), "variables": ("flip", "phases", "exc_phase")}, (900.0, 80.0)),
+    "phases": (
+        {"phases": 20.0},
+        {"unknowns": ("T2", "B1"), "variables": ("flip", "phases", "exc_phase")},
+        (900.0, 80.0),
+    ),
     "times": ({"TR": 400.0}, {"unknowns": "T2", "variables": ("ESP", "TR", "flip", "exc_flip")}, (900.0, 80.0)),
     "slice": ({"TR": 300.0}, {"unknowns": ("T2", "B1"), "slice_prof": [0.5, 0.9, 1.0]}, (900.0, [60.0, 90.0])),
     "truncated": ({}, {"unknowns": "T2", "nstates": 4, "noise": 0.1}, (900.0, 80.0)),
@@ -82,7 +86,9 @@ def test_objective(name):
     for step in (1e-2, 1e-3, 1e-4):
         for i, unit in enumerate(np.eye(x.size)):
             h = step * unit
-            slope = (8 * (objective(x + h)[0] - objective(x - h)[0]) - objective(x + 2 * h)[0] + objective(x - 2 * h)[0]) / 12
+            slope = (
+                8 * (objective(x + h)[0] - objective(x - h)[0]) - objective(x + 2 * h)[0] + objective(x - 2 * h)[0]
+            ) / 12
             best[i] = min(best[i], abs(slope / step - gradient[i]))
     assert best.max() < 1e-8 * abs(gradient).max()
 

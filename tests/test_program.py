@@ -24,7 +24,14 @@ def test_triangle():
 
 @pytest.mark.parametrize(
     ("phases", "exc_phase", "planes"),
-    [(0.0, 90.0, 1), (0.0, 0.0, 1), (90.0, 0.0, 1), (37.0, 127.0, 1), (0.0, 45.0, 2), ([0.0, 180.0, 0.0, 180.0], 90.0, 1)],
+    [
+        (0.0, 90.0, 1),
+        (0.0, 0.0, 1),
+        (90.0, 0.0, 1),
+        (37.0, 127.0, 1),
+        (0.0, 45.0, 2),
+        ([0.0, 180.0, 0.0, 180.0], 90.0, 1),
+    ],
 )
 def test_real_where_the_phases_allow(phases, exc_phase, planes):
     assert signal_part(4, phases=phases, exc_phase=exc_phase).reach.planes == planes
@@ -88,7 +95,16 @@ class Spoiled(Sequence):
     def events(self):
         flips = [Linear.of("flip", n) for n in range(2)]
         dephased = [Wait(3.0), Shift(2), Pulse(30.0, 20.0), Shift(-2), Readout(10.0), Wait(2.0), Shift(-1), Pulse(25.0)]
-        return [Pulse(flips[0]), Wait(30.0), Spoil(), Wait(20.0), Pulse(flips[1], 90.0), Readout(), *dephased, Readout()]
+        return [
+            Pulse(flips[0]),
+            Wait(30.0),
+            Spoil(),
+            Wait(20.0),
+            Pulse(flips[1], 90.0),
+            Readout(),
+            *dephased,
+            Readout(),
+        ]
 
     def replace(self, **parameters):
         raise NotImplementedError

@@ -70,9 +70,11 @@ def test_reference_signal(reference, name, key):
 def test_naive(phases, TR, exc_flip):
     rng = np.random.default_rng(2)
     n = np.arange(12)
-    phases = {"alternating 0 180": n % 2 * 180.0, "alternating 0 90": n % 2 * 90.0, "random": rng.uniform(0, 360, 12)}.get(
-        phases, phases
-    )
+    phases = {
+        "alternating 0 180": n % 2 * 180.0,
+        "alternating 0 90": n % 2 * 90.0,
+        "random": rng.uniform(0, 360, 12),
+    }.get(phases, phases)
     arguments = {"flip": rng.uniform(10, 180, 12), "ESP": 7.0, "phases": phases, "TR": TR, "exc_flip": exc_flip}
     tissue = {"T1": 800.0, "T2": 60.0, "B1": 0.9, "M0": 1.3}
     expected = naive.fse(**arguments, **tissue)
@@ -121,7 +123,13 @@ def test_slice_profile_is_the_mean_over_positions():
 
 @pytest.mark.parametrize(
     "shapes",
-    [((), (), (), ()), ((3,), (), (), ()), ((4, 1), (5,), (), ()), ((2, 1, 1), (3, 1), (4,), ()), ((1,), (1, 1), (), (6, 1))],
+    [
+        ((), (), (), ()),
+        ((3,), (), (), ()),
+        ((4, 1), (5,), (), ()),
+        ((2, 1, 1), (3, 1), (4,), ()),
+        ((1,), (1, 1), (), (6, 1)),
+    ],
 )
 def test_shapes(shapes):
     rng = np.random.default_rng(5)

@@ -98,7 +98,9 @@ def test_reference_example():
     torch.testing.assert_close(gradient[:5], expected, rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("name", ["flip", "ESP", "T1", "T2", "phases", "TR", "exc_flip", "exc_phase", "slice_prof", "B1", "M0"])
+@pytest.mark.parametrize(
+    "name", ["flip", "ESP", "T1", "T2", "phases", "TR", "exc_flip", "exc_phase", "slice_prof", "B1", "M0"]
+)
 def test_a_gradient_is_never_lost(name):
     """One tensor among NumPy arguments, through the NumPy front."""
     plain = {key: value.detach().numpy() for key, value in arguments().items()}
@@ -145,7 +147,7 @@ def test_bad_arguments(changes, error, message):
 def test_sequences():
     train = epgnumba.FSE([100.0, 120.0, 80.0], 6, TR=200)
     flip = tensor([90.0, 70.0, 50.0])
-    signal, jacobian = bridge.jacobian(train, 900.0, 70.0, diff=("T2",), parameters={"flip": flip})
+    _, jacobian = bridge.jacobian(train, 900.0, 70.0, diff=("T2",), parameters={"flip": flip})
     expected = epgnumba.jacobian(train.replace(flip=flip.detach().numpy()), 900, 70, diff=("T2",))
     np.testing.assert_array_equal(jacobian.detach().numpy(), expected[1])
     jacobian.abs().sum().backward()
@@ -168,7 +170,9 @@ def test_bound_is_that_of_numpy():
     jac[1, 2] = jac[1, 1]
     jac[2, 0] = 0
     for options in ({}, {"weights": [0.0, 1.0, 2.0]}, {"noise": 0.3}):
-        np.testing.assert_allclose(epgnumba.crlb(torch.tensor(jac), **options), epgnumba.crlb(jac, **options), rtol=1e-11)
+        np.testing.assert_allclose(
+            epgnumba.crlb(torch.tensor(jac), **options), epgnumba.crlb(jac, **options), rtol=1e-11
+        )
     assert torch.isinf(bridge.crlb(torch.tensor(jac))[1:3]).all()
     with pytest.raises(ValueError, match="singular"):
         bridge.crlb(torch.tensor(jac), singular="raise")

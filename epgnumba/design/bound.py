@@ -71,7 +71,8 @@ def crlb(
     if has_tensor((jac, weights, noise)):
         from ..torch import crlb as on_tensors
 
-        return on_tensors(jac, weights, noise, singular)
+        tensors: tuple[Any, Any, Any] = (jac, weights, noise)
+        return on_tensors(*tensors, singular)
     slopes = np.asarray(jac)
     if slopes.dtype.kind not in "iufc":
         raise TypeError(f"jac={shown(jac)} is not numeric")

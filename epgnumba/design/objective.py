@@ -5,8 +5,9 @@ import numpy.typing as npt
 
 from .. import engine
 from ..checks import Array, check_range, real_array, scalar, shown
+from ..program.program import compile_program, flatten, unflatten
 from ..sequence.sequence import Sequence
-from ..verbs import compile_program, flatten, parameter_kinds, read_problem, unflatten
+from ..verbs import parameter_kinds, read_problem
 
 
 class CRLBObjective:
@@ -90,8 +91,8 @@ class CRLBObjective:
         self._checked = bool(set(variables) - {"flip", "exc_flip"} - phases)  # whether new values must be checked
         program, entries = compile_program(sequence, nstates, self._turning)
         self._job = engine.Job(program, entries, problem.tissue.table(), problem.profile, problem.codes)
-        self._x = flatten(parameters)
-        index = unflatten(np.arange(len(self._x) - 1), parameters)
+        self._x: Array = np.asarray(flatten(parameters), np.float64)
+        index = unflatten(np.arange(len(self._x) - 1, dtype=np.float64), parameters)
         self._index = np.concatenate([index[name].ravel() for name in variables]).astype(np.int64)
 
     def _read_weights(self, weights: npt.ArrayLike | None, tissue_weights: npt.ArrayLike) -> Array:

@@ -22,8 +22,8 @@ __all__ = ["Bars", "Call", "Player", "amplitude_batch", "gradient_batch", "signa
 M0 = 3  # the fourth row of the tissue table; the others are R1, R2, B1. Also the codes of the derivatives.
 GROUP = 8  # units whose gradients are summed before they are written
 
-# What a call plays: tissue (4 rows of one number per voxel), slice profile, codes of the derivatives and the state set of
-# each (0 for M0, which is none), complex factor of each output, number of voxels.
+# What a call plays: tissue (4 rows of one number per voxel), slice profile, codes of the derivatives and the state set
+# of each (0 for M0, which is none), complex factor of each output, number of voxels.
 Call = namedtuple("Call", "tissue profile codes sets factors n_voxels")
 
 
@@ -216,7 +216,7 @@ def play_block(signal, end, call, position, voxel, fresh, keep):
 
 @kernel
 def write_block(player, call, voxel, target, count, signal, jacobian):
-    """Add a block's amplitudes, times M0 and the outputs' factors, to `count` voxels of the results from `target` on."""
+    """Add a block's amplitudes, times M0 and the outputs' factors, to `count` voxels of the results from `target`."""
     sizes, amplitudes, factors, codes = player.sizes, player.amplitudes, call.factors, call.codes
     lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
     weight = 1 / sizes[col.N_POSITIONS]

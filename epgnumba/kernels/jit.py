@@ -1,8 +1,8 @@
 """Every Numba decorator, flag and cache setting, in one place.
 
-- `kernel`: a compiled function whose pointer arguments do not overlap. LLVM vectorises loops over many arrays only when
-  it knows that, and Numba can say so (it does for its own parallel loops) through a compiler flag. Should a release drop
-  the flag, only speed is lost.
+- `kernel`: a compiled function whose pointer arguments do not overlap. LLVM vectorises loops over many arrays only
+  when it knows that, and Numba can say so (it does for its own parallel loops) through a compiler flag. Should a
+  release drop the flag, only speed is lost.
 - `entry`: a kernel that Python calls; it releases the GIL and is cached on disk.
 - `at`: a pointer into an array: no view, no reference count, one machine word as an argument. Kernels work on pointers
   and on named tuples of them; the arrays are the entry's.
@@ -109,7 +109,7 @@ class _CacheFiles(caching.IndexDataCacheFile):
 
 
 class _CacheImpl(caching.CompileResultCacheImpl):
-    _locator_classes = [_Locator]
+    _locator_classes = (_Locator,)
 
 
 class _Cache(caching.FunctionCache):
@@ -185,8 +185,9 @@ else:
 
         return mark
 
-    # A function that calls one of these is always or never inlined by LLVM. Loops over states are worth a call: inlined,
-    # their coefficients would be spilled from registers. What surrounds them is not: a call passes a whole player.
+    # A function that calls one of these is always or never inlined by LLVM. Loops over states are worth a call:
+    # inlined, their coefficients would be spilled from registers. What surrounds them is not: a call passes a whole
+    # player.
     keep_out_of_line = intrinsic(_attribute("noinline"))
     paste_in = intrinsic(_attribute("alwaysinline"))
 

@@ -103,8 +103,8 @@ def relax_pull_pass(tp0, tm0, tw0, p0, m0, w0, g, vectors):
 def flip_pull_pass(xp1, xm1, xw1, tp1, tm1, tw1, p1, m1, w1, g, half, flip_bar, seed_bar, vectors):
     """Adjoint of `flip_pass` for the states, and the derivative with respect to its seed g.
 
-    With G the generator, the states' adjoint gains g G^T t. `pull_pass` then counts g <G^T t, G x> = g <t, G G x> in the
-    flip derivative, which the tangent's own term g <t, G G x> has already brought in: the excess is taken off here.
+    With G the generator, the states' adjoint gains g G^T t. `pull_pass` then counts g <G^T t, G x> = g <t, G G x> in
+    the flip derivative, which the tangent's own term has already brought in: the excess is taken off here.
     """
     keep_out_of_line()
     for v in range(_U(vectors)):

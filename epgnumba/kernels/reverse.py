@@ -76,7 +76,7 @@ def unfinish_block(player, n):
 
 @kernel
 def gather_decay(player, bars, i, rate, duration, log_bar, j):
-    """Derivative with respect to log e1 or log e2 (`rate`: R1 or R2) of lane j, or to what tangent `i` > 0 adds to it."""
+    """Derivative with respect to log e1 or log e2 (`rate`: R1 or R2) in lane j, or to what tangent `i` > 0 adds."""
     time = player.durations[duration]
     if i == 0:
         bars.rates[rate * VECTOR + j] -= time * log_bar
@@ -272,9 +272,7 @@ def relax_pull(player, n, i):
             m = player.sizes[col.ROOM]
         tp, tm, tw = at(adjoint, t + p), at(adjoint, t + m), at(adjoint, t + w)
         g = at(player.scratch, SEEDS)
-        relax_pull_pass(
-            tp, tm, tw, at(adjoint, p), at(adjoint, m), at(adjoint, w), g, step[col.VECTORS]
-        )
+        relax_pull_pass(tp, tm, tw, at(adjoint, p), at(adjoint, m), at(adjoint, w), g, step[col.VECTORS])
 
 
 @kernel

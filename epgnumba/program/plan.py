@@ -21,7 +21,8 @@ TAPE_LIMIT = 1 << 19  # numbers on one set's tape beyond which the train is play
 
 def _up(count: int) -> int:
     """`count` rounded up to whole vectors."""
-    return -(-count // VECTOR) * VECTOR
+    vectors: int = -(-count // VECTOR)
+    return vectors * int(VECTOR)
 
 
 @dataclass
@@ -113,7 +114,9 @@ def _fill_steps(score: Score, reach: Reach, frame: Frame, lanes: int) -> tuple[I
     return steps, blocks
 
 
-def _fill_padding(before: IntTable, step: IntTable, shift: int, offset: int, stride: int, rows: int, lanes: int) -> None:
+def _fill_padding(
+    before: IntTable, step: IntTable, shift: int, offset: int, stride: int, rows: int, lanes: int
+) -> None:
     """What the next pulse finds around the `rows` elements of the block between two pulses.
 
     Above, zeros. Below, what has crossed zero from the other component: row -1 is order offset - stride, that is, the
@@ -192,7 +195,8 @@ def _fill_reads(
 ) -> tuple[IntTable, IntTable, IntTable]:
     """The table of readouts; one that no state can reach is left out, and its output stays zero."""
     n_out = sum(map(len, reads))
-    rows, factor_step, quadrature = [], np.zeros(n_out, np.int64), np.zeros(n_out, np.int64)
+    rows: list[list[int]] = []
+    factor_step, quadrature = np.zeros(n_out, np.int64), np.zeros(n_out, np.int64)
     for n, group in enumerate(reads):
         steps[n, col.READ_BEGIN] = len(rows)
         for read in group:

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import Array
+from ..kernels import columns as col
 from ..sequence.events import Linear
 from ..sequence.sequence import Sequence
-from ..kernels import columns as col
 from .plan import TAPE_LIMIT, Frame, IntTable, Layout, find_frame, lay_out
 from .reach import Reach, find_reach
 from .score import Read, Score, write_score
@@ -18,6 +18,7 @@ from .score import Read, Score, write_score
 ComplexArray = npt.NDArray[np.complex128]
 
 _ONE = np.ones(1)
+
 
 class _Recent:
     """The most recently made values by key."""
@@ -41,7 +42,7 @@ def unit_phase(degrees: Array) -> ComplexArray:
     """exp(i angle), exact at multiples of 90 degrees."""
     quarters = np.rint(degrees / 90)
     rest = np.exp(1j * np.deg2rad(degrees - 90 * quarters))
-    return rest * np.array([1, 1j, -1, -1j])[quarters.astype(np.int64) % 4]
+    return np.asarray(rest * np.array([1, 1j, -1, -1j])[quarters.astype(np.int64) % 4])
 
 
 class Expressions:
@@ -78,7 +79,8 @@ class Expressions:
             table = np.zeros(sum(self.lengths), values.dtype)
             np.add.at(table, self._entries, values)
             values = table
-        parts, start = [], 0
+        parts: list[npt.NDArray[np.inexact]] = []
+        start = 0
         for length in self.lengths:
             parts.append(values[start : start + length])
             start += length
@@ -124,7 +126,7 @@ class Part:
         def make() -> ComplexArray:
             step = layout.factor_step
             quadrature = np.array([1, 1j])[layout.quadrature]
-            return cast(ComplexArray, quadrature * self.signs[step] * unit_phase(phases[step] - receivers))
+            return np.asarray(quadrature * self.signs[step] * unit_phase(phases[step] - receivers))
 
         return cast(ComplexArray, self._factors.get((phases.tobytes(), receivers.tobytes()), make))
 

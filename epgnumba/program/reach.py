@@ -66,7 +66,9 @@ def _forward(score: Score, quarters: list[int | None], limit: int | None) -> lis
     return reached
 
 
-def _backward(reads: list[list[Read]], score: Score, quarters: list[int | None], reached: list[list[int]]) -> list[list[int]]:
+def _backward(
+    reads: list[list[Read]], score: Score, quarters: list[int | None], reached: list[list[int]]
+) -> list[list[int]]:
     """For each pulse and plane, the occupied orders that something read later depends on."""
     needed: list[list[int]] = []
     sets = _nothing()  # what is needed just after the pulse

@@ -1,8 +1,8 @@
 """From events to a score: pulses, what happens before each, and the readouts that follow it.
 
 Between two pulses the order of waits and readouts matters, that of waits and gradients does not (there is no
-diffusion): a readout at time t after a pulse, when the gradients have summed to s, sees F_-s of the state just after the
-pulse, decayed by t. So only pulses act on states, and a score is a list of pulses.
+diffusion): a readout at time t after a pulse, when the gradients have summed to s, sees F_-s of the state just after
+the pulse, decayed by t. So only pulses act on states, and a score is a list of pulses.
 """
 
 from dataclasses import dataclass, field

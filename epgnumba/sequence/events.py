@@ -1,7 +1,7 @@
 """The vocabulary that sequences are written in."""
 
 from dataclasses import dataclass
-from typing import Union
+from typing import TypeAlias
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Linear:
     __rmul__ = __mul__
 
 
-Value = Union[float, Linear]
+Value: TypeAlias = float | Linear
 
 
 def linear(value: Value) -> Linear:
@@ -96,4 +96,4 @@ class Spoil:
     """An ideal crusher: only Z_0 is left."""
 
 
-Event = Union[Pulse, Wait, Shift, Readout, Spoil]
+Event: TypeAlias = Pulse | Wait | Shift | Readout | Spoil

@@ -49,15 +49,19 @@ def _tensors(arrays: tuple[npt.NDArray[Any], ...], device: torch.device) -> tupl
     return tuple(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays)
 
 
+def _apply(function: type[torch.autograd.Function], *values: Any) -> tuple[Tensor, ...]:
+    """Call a differentiable function (whose `apply` torch leaves untyped)."""
+    results: tuple[Tensor, ...] = function.apply(*values)  # type: ignore[no-untyped-call]
+    return results
+
+
 def _loop(
     function: Callable[..., tuple[Tensor, ...]], info: Any, in_dims: tuple[int | None, ...], values: tuple[Any, ...]
 ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
     """Batching rule: call once for each element of the batch."""
     results = []
     for b in range(info.batch_size):
-        chosen = (
-            value if dim is None else value.select(dim, b) for value, dim in zip(values, in_dims, strict=True)
-        )
+        chosen = (value if dim is None else value.select(dim, b) for value, dim in zip(values, in_dims, strict=True))
         results.append(function(*chosen))
     stacked = tuple(torch.stack(column) for column in zip(*results, strict=True))
     return stacked, (0,) * len(stacked)
@@ -82,14 +86,14 @@ class _Simulation(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *bars: Tensor) -> tuple[Tensor | None, ...]:
         needed = tuple(ctx.needs_input_grad[1:])
-        pulled = iter(_Pull.apply(ctx.spec, needed, *bars, *ctx.saved_tensors))
+        pulled = iter(_apply(_Pull, ctx.spec, needed, *bars, *ctx.saved_tensors))
         return None, *(next(pulled) if need else None for need in needed)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, ...]:
         tensors = ctx.saved_tensors
         steps = [torch.zeros_like(x) if t is None else t for x, t in zip(tensors, tangents[1:], strict=True)]
-        return _Push.apply(ctx.spec, *tensors, *steps)  # type: ignore[no-any-return]
+        return _apply(_Push, ctx.spec, *tensors, *steps)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *values: Any) -> Any:
@@ -127,7 +131,7 @@ class _Pull(torch.autograd.Function):
             next(given).to(x.dtype) if need else torch.zeros_like(x)
             for x, need in zip(tensors, ctx.needed, strict=True)
         ]
-        signal, derivatives = _Push.apply(ctx.spec, *tensors, *steps)
+        signal, derivatives = _apply(_Push, ctx.spec, *tensors, *steps)
         return None, None, signal, derivatives, *(None for _ in tensors)
 
     @staticmethod
@@ -170,7 +174,7 @@ def _run(make: Callable[[Mapping[str, Any]], Problem], given: Mapping[str, Any],
             tensors[name] = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value), device=device)
         except TypeError:
             raise TypeError(f"{name}={shown(value)} is not numeric; real numbers are needed") from None
-    signal, derivatives = _Simulation.apply(_Spec(make, tuple(tensors)), *tensors.values())
+    signal, derivatives = _apply(_Simulation, _Spec(make, tuple(tensors)), *tensors.values())
     return signal if diff is None else (signal, derivatives)
 
 
@@ -308,7 +312,5 @@ def jacobian(
     if diff is None:
         raise TypeError("diff=None is not allowed: it must be a name or a tuple of names")
     tissue = {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "slice_prof": slice_prof}
-    pair: tuple[Tensor, Tensor] = _on_sequence(
-        sequence, tissue, parameters, diff, {"nstates": nstates, "dtype": dtype}
-    )
+    pair: tuple[Tensor, Tensor] = _on_sequence(sequence, tissue, parameters, diff, {"nstates": nstates, "dtype": dtype})
     return pair
