@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property
 from multiprocessing import parent_process
 from typing import Any
 
@@ -204,10 +204,19 @@ class Job:
         factors = self.program.signal.factors(phases.real, receivers.real)
         self.call = batch().Call(self._table, self._profile, *self._codes, factors, self.n_voxels)
 
-    @property
+    def set_flips(self, entries: npt.NDArray[np.int64], flips: Array) -> None:
+        """Change some of the flips (degrees) and nothing else: what an optimiser does, thousands of times."""
+        for part, values in zip(self.program.parts, self.values[1], strict=True):
+            if len(part.signs) == self.program.expressions.lengths[0]:
+                values[entries] = part.signs[entries] * flips / 90
+            else:
+                played = entries < len(part.signs)
+                values[entries[played]] = part.signs[entries[played]] * flips[played] / 90
+
+    @cached_property
     def cost(self) -> float:
         """State updates per voxel, all sets and slice positions."""
-        return self.program.tables(self.lanes).updates * (1 + len(self.tangents)) * len(self.call.profile)
+        return self.program.tables(self.lanes).updates * (1 + len(self.tangents)) * len(self._profile)
 
     def player(self) -> Any:
         """What the kernels play, in this thread's room."""
@@ -273,8 +282,8 @@ class Job:
         spread(work, self.n_voxels, batch().GROUP * self.lanes, 4 * self.cost)
         return sums.entries(self.program), tissue_bar, sums.profile.sum(axis=0)
 
-    def bound(self, weights: Array, variance: float, timing: bool, turning: bool) -> tuple[Array, list[Array]]:
-        """Weighted Cramer-Rao bounds, one per voxel, and the derivatives of their sum by entry of the program."""
+    def bound(self, weights: Array, variance: float, timing: bool, turning: bool) -> tuple[Array, "GradientSums"]:
+        """Weighted Cramer-Rao bounds, one per voxel, and the derivatives of their sum."""
         sums = self._cleared_sums()
         values, tissue_bar = np.zeros(self.n_voxels), np.zeros((4, self.n_voxels))
         run = bounds().crlb_batch
@@ -287,7 +296,7 @@ class Job:
             )  # fmt: skip
 
         spread(work, self.n_voxels, batch().GROUP * self.lanes, 4 * self.cost)
-        return values, sums.entries(self.program)
+        return values, sums
 
     def _cleared_sums(self) -> "GradientSums":
         """Zeroed tables for sums over voxels; a job that is called again uses them again."""
@@ -357,17 +366,26 @@ class GradientSums:
         """The kernels' `Bars`: these tables, and a thread's own room for what belongs to a lane."""
         return batch().Bars(self.flips, self.turns, self.durations, self.factors, self.profile, *lane.rows)
 
+    def flip_entries(self, program: Program) -> Array:
+        """Sums by flip angle, per degree."""
+        if len(program.parts) == 1 and self.flips.shape[1:] == (1, program.expressions.lengths[0]):
+            return np.asarray(self.flips[0, 0] * program.signal.signs * DEGREE)  # what a single tissue takes
+        flips = np.zeros(program.expressions.lengths[0])
+        for part, sums in zip(program.parts, self.flips, strict=True):
+            n = len(part.signs)
+            flips[:n] += part.signs * sums.sum(axis=0)[:n]
+        return np.asarray(flips * DEGREE)
+
     def entries(self, program: Program) -> list[Array]:
         """Sums by entry: flips, phases, durations, receiver phases (per degree, per ms)."""
         lengths = program.expressions.lengths
-        flips, phases = np.zeros(lengths[0]), np.zeros(lengths[1])
+        phases = np.zeros(lengths[1])
         factors = self.factors.sum(axis=0)
-        for part, flip_sums, turn_sums in zip(program.parts, self.flips.sum(axis=1), self.turns, strict=True):
-            n = len(part.score.beats)
-            flips[:n] += part.signs * flip_sums[:n]
+        for part, turn_sums in zip(program.parts, self.turns, strict=True):
             if part.reach.planes == 2:
+                n = len(part.score.beats)
                 turns = turn_sums.sum(axis=0)[:n]  # of the step from the phase before to this one, counted backwards
                 phases[:n] -= turns
                 phases[: n - 1] += turns[1:]
         phases += np.bincount(program.signal.layout(1).factor_step, factors, lengths[1])
-        return [flips * DEGREE, phases * DEGREE, self.durations.sum(axis=0), factors * -DEGREE]
+        return [self.flip_entries(program), phases * DEGREE, self.durations.sum(axis=0), factors * -DEGREE]

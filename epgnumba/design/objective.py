@@ -94,6 +94,7 @@ class CRLBObjective:
         self._x: Array = np.asarray(flatten(parameters), np.float64)
         index = unflatten(np.arange(len(self._x) - 1, dtype=np.float64), parameters)
         self._index = np.concatenate([index[name].ravel() for name in variables]).astype(np.int64)
+        self._flips = program.expressions.flips_of(self._index)
 
     def _read_weights(self, weights: npt.ArrayLike | None, tissue_weights: npt.ArrayLike) -> Array:
         """One weight per voxel and unknown."""
@@ -140,27 +141,39 @@ class CRLBObjective:
             If `x` has the wrong shape, is not finite, or is not a valid protocol; or as `singular` says.
         """
         job = self._at(x)
-        values, entries_bar = job.bound(self._weights, self._variance, self._timing, self._turning)
-        if self._singular == "raise" and not np.isfinite(values).all():
+        values, sums = job.bound(self._weights, self._variance, self._timing, self._turning)
+        value = float(values.sum())
+        if value == np.inf and self._singular == "raise":
             worst = tuple(map(int, np.unravel_index(int(np.argmax(values)), self._problem.tissue.shape or (1,))))
             raise ValueError(
                 f"the Fisher matrix of tissue {worst} is singular to working precision: "
                 "the protocol cannot tell the unknowns apart"
             )
-        return float(values.sum()), job.program.expressions.pull_back(entries_bar)[self._index]
+        if self._flips:
+            entries, factors = self._flips
+            return value, factors * sums.flip_entries(job.program)[entries]
+        return value, job.program.expressions.pull_back(sums.entries(job.program))[self._index]
 
     def _filled(self, x: npt.ArrayLike) -> Array:
         """All parameters, flattened, with `x` in its places."""
+        self._x[self._index] = self._read(x)
+        return self._x
+
+    def _read(self, x: npt.ArrayLike) -> Array:
+        """`x` as an array, checked."""
         given = np.asarray(x, np.float64)
         if given.shape != self._index.shape:
             raise ValueError(f"x has shape {given.shape}; {self._index.shape} is needed")
         if not np.isfinite(given).all():
             raise ValueError(f"x={shown(x)} is not finite")
-        self._x[self._index] = given
-        return self._x
+        return given
 
     def _at(self, x: npt.ArrayLike) -> engine.Job:
         """The job, with the design variables set."""
+        if self._flips:
+            entries, factors = self._flips
+            self._job.set_flips(entries, factors * self._read(x))
+            return self._job
         filled = self._filled(x)
         if self._checked:
             self.sequence(x)

@@ -88,6 +88,23 @@ def pull_pass(xp1, xm1, xw1, p1, m1, w1, p0, m0, w0, co, half, flip_bar, vectors
 
 
 @kernel
+def pull_relaxed_pass(xp1, xm1, xw1, p1, m1, w1, tp0, tm0, tw0, p0, m0, w0, co, g, half, flip_bar, vectors):
+    """`pull_pass` and `relax_pull_pass` at once, for the states and one tangent that has been pulled (t)."""
+    keep_out_of_line()
+    for v in range(_U(vectors)):
+        for j in range(_U(VECTOR)):
+            i = v * _U(VECTOR) + j
+            gp, gm, gw = generator(xp1[i], xm1[i], xw1[i], half)
+            flip_bar[j] += p1[i] * gp + m1[i] * gm + w1[i] * gw
+            p, m, w = pulse_adjoint(
+                p1[i], m1[i], w1[i], co[j], co[_U(16) + j], co[_U(32) + j], co[_U(48) + j], co[_U(64) + j]
+            )
+            p0[i] = p + g[_U(16) + j] * tp0[i]
+            m0[i] = m + g[_U(16) + j] * tm0[i]
+            w0[i] = w + g[j] * tw0[i]
+
+
+@kernel
 def relax_pull_pass(tp0, tm0, tw0, p0, m0, w0, g, vectors):
     """Adjoint of `relax_pass` for the states: add the tangent's adjoint (t) times its seeds."""
     keep_out_of_line()

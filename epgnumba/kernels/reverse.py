@@ -28,6 +28,7 @@ from .passes import (
     flip_pull_pass,
     negate,
     pull_pass,
+    pull_relaxed_pass,
     relax_pull_pass,
     turn_dot_pass,
     turn_pass,
@@ -161,8 +162,11 @@ def clear_around(player, n, component, start):
 
 
 @kernel
-def pull_pulse(player, n, i, bars):
-    """Adjoint set `i` through pulse `n`, into the block before it."""
+def pull_pulse(player, n, i, relaxing, bars):
+    """Adjoint set `i` through pulse `n`, into the block before it.
+
+    The states' (i = 0) come last and take the decay seeds of tangent `relaxing` along, if that is not 0.
+    """
     paste_in()
     step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
     turns, planes, vectors = player.turns, sizes[col.PLANES], step[col.VECTORS]
@@ -178,7 +182,12 @@ def pull_pulse(player, n, i, bars):
         xp, xm, xw = at(space, x), at(space, x + size), at(space, x + 2 * size)
         dp, dm, dw = at(adjoint, d), at(adjoint, d + size), at(adjoint, d + 2 * size)
         ap, am, aw = at(adjoint, a + p), at(adjoint, a + m), at(adjoint, a + w)
-        pull_pass(xp, xm, xw, dp, dm, dw, ap, am, aw, co, player.half, flip_sum, vectors)
+        if i == 0 and relaxing > 0:
+            t, g = relaxing * sizes[col.PAIR_ARENA], at(player.scratch, SEEDS)
+            tp, tm, tw = at(adjoint, t + p), at(adjoint, t + m), at(adjoint, t + w)
+            pull_relaxed_pass(xp, xm, xw, dp, dm, dw, tp, tm, tw, ap, am, aw, co, g, player.half, flip_sum, vectors)
+        else:
+            pull_pass(xp, xm, xw, dp, dm, dw, ap, am, aw, co, player.half, flip_sum, vectors)
     if is_turned(player, n):
         cosine = 3 * n * VECTOR
         for c in range(2):
@@ -276,6 +285,18 @@ def relax_pull(player, n, i):
 
 
 @kernel
+def dot(a, b):
+    """Inner product of two vectors, in four sums that do not wait for each other."""
+    s0, s1, s2, s3 = a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]
+    for j in range(4, VECTOR, 4):
+        s0 += a[j] * b[j]
+        s1 += a[j + 1] * b[j + 1]
+        s2 += a[j + 2] * b[j + 2]
+        s3 += a[j + 3] * b[j + 3]
+    return (s0 + s1) + (s2 + s3)
+
+
+@kernel
 def rewind_pulse(player, n, bars, timing, turning):
     """Undo pulse `n`; `timing`, `turning`: gather those derivatives as well."""
     paste_in()
@@ -288,11 +309,17 @@ def rewind_pulse(player, n, bars, timing, turning):
     for i in range(1, tangents + 1):
         if kinds[2 * i - 2 + FLIPPING]:
             unflip(player, n, i, bars)
-    for i in range(tangents + 1):
+    first = 0
+    for i in range(tangents, 0, -1):
+        if kinds[2 * i - 2 + RELAXING]:
+            first = i
+    for i in range(tangents, -1, -1):
         if timing and step[col.RECOVERY]:
             unrecover(player, n, i, bars)
-        pull_pulse(player, n, i, bars)
-    for i in range(1, tangents + 1):
+        if i == 0 and first > 0:
+            load_decay_seeds(player, first, player.durations[step[col.DURATION]])
+        pull_pulse(player, n, i, first, bars)
+    for i in range(first + 1, tangents + 1):
         if kinds[2 * i - 2 + RELAXING]:
             relax_pull(player, n, i)
     if timing:
@@ -302,10 +329,10 @@ def rewind_pulse(player, n, bars, timing, turning):
                 decay_dot(player, n, i if i <= tangents else 0, paired, bars)
     if turning and sizes[col.PLANES] == 2 and not step[col.NO_F]:
         turn_dot(player, n, bars)
+    flip = player.flips[n] * HALF_PI
     for j in range(VECTOR):
-        flip_bar = sums[FLIP_SUM + j]
-        bars.flips[n] += player.rates[B1 * VECTOR + j] * flip_bar
-        bars.rates[B1 * VECTOR + j] += player.flips[n] * HALF_PI * flip_bar
+        bars.rates[B1 * VECTOR + j] += flip * sums[FLIP_SUM + j]
+    bars.flips[n] += dot(at(player.rates, B1 * VECTOR), at(sums, FLIP_SUM))
 
 
 @kernel

@@ -62,7 +62,7 @@ class Expressions:
                 entries.append(entry)
                 sources.append(int(starts[name]) + index)
                 factors.append(factor)
-            if expression.constant:
+            if expression.constant or not expression.terms:
                 entries.append(entry)
                 sources.append(self.n_parameters)
                 factors.append(expression.constant)
@@ -85,6 +85,16 @@ class Expressions:
             parts.append(values[start : start + length])
             start += length
         return parts
+
+    def flips_of(self, parameters: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Array] | None:
+        """Flips that are each a factor times one of these parameters, in their order; None if it is not as simple."""
+        if not self._plain:
+            return None
+        entries = [np.flatnonzero(self._sources == parameter) for parameter in parameters]
+        if any(len(found) != 1 or found[0] >= self.lengths[0] for found in entries):
+            return None
+        chosen = np.concatenate(entries)
+        return chosen, self._factors[chosen]
 
     def pull_back(self, groups: list[Array]) -> Array:
         """Derivatives with respect to the parameters, from those with respect to the entries."""
