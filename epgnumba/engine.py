@@ -213,6 +213,10 @@ class Job:
                 played = entries < len(part.signs)
                 values[entries[played]] = part.signs[entries[played]] * flips[played] / 90
 
+    @property
+    def _groups(self) -> int:
+        return int(-(-self.n_voxels // (batch().GROUP * self.lanes)))
+
     @cached_property
     def cost(self) -> float:
         """State updates per voxel, all sets and slice positions."""
@@ -256,8 +260,8 @@ class Job:
 
     def signals(self, dtype: npt.DTypeLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
-        signal = np.zeros((self.n_voxels, self.program.n_out), dtype)
-        jacobian = np.zeros((self.n_voxels, len(self.codes), self.program.n_out), dtype)
+        signal = np.empty((self.n_voxels, self.program.n_out), dtype)
+        jacobian = np.empty((self.n_voxels, len(self.codes), self.program.n_out), dtype)
         run = batch().signal_batch
 
         def work(first: int, last: int) -> None:
@@ -270,28 +274,27 @@ class Job:
         self, signal_bar: npt.NDArray[Any], jacobian_bar: npt.NDArray[Any], timing: bool, turning: bool
     ) -> tuple[list[Array], Array, Array]:
         """Derivatives with respect to the program's entries, the tissue's maps and the slice profile."""
-        sums = self._cleared_sums()
-        tissue_bar = np.zeros((4, self.n_voxels))
+        sums = GradientSums(self, self._groups)
         run = batch().gradient_batch
 
         def work(first: int, last: int) -> None:
             player, lane = self.reversible()
             bars = sums.bars(lane)
-            run(player, self.call, signal_bar, jacobian_bar, bars, tissue_bar, first, last, timing, turning)
+            run(player, self.call, signal_bar, jacobian_bar, bars, sums.tissue, first, last, timing, turning)
 
         spread(work, self.n_voxels, batch().GROUP * self.lanes, 4 * self.cost)
-        return sums.entries(self.program), tissue_bar, sums.profile.sum(axis=0)
+        return sums.entries(self.program), sums.tissue, sums.profile.sum(axis=0)
 
     def bound(self, weights: Array, variance: float, timing: bool, turning: bool) -> tuple[Array, "GradientSums"]:
         """Weighted Cramer-Rao bounds, one per voxel, and the derivatives of their sum."""
         sums = self._cleared_sums()
-        values, tissue_bar = np.zeros(self.n_voxels), np.zeros((4, self.n_voxels))
+        values = np.empty(self.n_voxels)
         run = bounds().crlb_batch
 
         def work(first: int, last: int) -> None:
             player, lane = self.reversible()
             run(
-                player, self.call, weights, variance, values, lane.unit, sums.bars(lane), tissue_bar, first, last,
+                player, self.call, weights, variance, values, lane.unit, sums.bars(lane), sums.tissue, first, last,
                 timing, turning,
             )  # fmt: skip
 
@@ -299,9 +302,9 @@ class Job:
         return values, sums
 
     def _cleared_sums(self) -> "GradientSums":
-        """Zeroed tables for sums over voxels; a job that is called again uses them again."""
+        """Zeroed tables for sums over voxels; an objective that is called again uses them again."""
         if self._sums is None:
-            self._sums = GradientSums(self, -(-self.n_voxels // (batch().GROUP * self.lanes)))
+            self._sums = GradientSums(self, self._groups)
         else:
             self._sums.clear()
         return self._sums
@@ -353,14 +356,15 @@ class GradientSums:
 
     def __init__(self, job: Job, n_groups: int) -> None:
         parts, n_steps = job.program.tables(job.lanes).steps.shape[:2]
-        self.flips, self.turns = np.zeros((parts, n_groups, n_steps)), np.zeros((parts, n_groups, n_steps))
-        self.durations = np.zeros((n_groups, len(job.values[0])))
-        self.factors = np.zeros((n_groups, job.program.n_out))
-        self.profile = np.zeros((n_groups, len(job.call.profile)))
+        widths = len(job.values[0]), job.program.n_out, len(job.call.profile)
+        shapes = [(parts, n_groups, n_steps)] * 2 + [(n_groups, width) for width in widths] + [(4, job.n_voxels)]
+        ends = np.cumsum([np.prod(shape) for shape in shapes])
+        self._all = np.zeros(ends[-1])
+        views = [part.reshape(shape) for part, shape in zip(np.split(self._all, ends[:-1]), shapes, strict=True)]
+        self.flips, self.turns, self.durations, self.factors, self.profile, self.tissue = views
 
     def clear(self) -> None:
-        for table in (self.flips, self.turns, self.durations, self.factors, self.profile):
-            table.fill(0)
+        self._all.fill(0)
 
     def bars(self, lane: _LaneBars) -> Any:
         """The kernels' `Bars`: these tables, and a thread's own room for what belongs to a lane."""

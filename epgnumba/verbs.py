@@ -1,7 +1,7 @@
 """The verbs: `simulate`, `jacobian`, their derivatives in either mode. NumPy in, NumPy out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -88,15 +88,19 @@ class Problem:
     profile_shape: tuple[int, ...]
     nstates: int | None
     dtype: type[np.floating]
+    _jobs: dict[bool, engine.Job] = field(default_factory=dict)
 
     @property
     def complex_dtype(self) -> type[np.complexfloating]:
         return np.complex128 if self.dtype == np.float64 else np.complex64
 
     def job(self, free_phases: bool = False) -> engine.Job:
-        program, entries = compile_program(self.sequence, self.nstates, free_phases)
-        table, profile = self.tissue.table(self.dtype), self.profile.astype(self.dtype, copy=False)
-        return engine.Job(program, entries, table, profile, self.codes)
+        """The problem bound to its program; made once, since a gradient asks again for what a signal asked for."""
+        if free_phases not in self._jobs:
+            program, entries = compile_program(self.sequence, self.nstates, free_phases)
+            table, profile = self.tissue.table(self.dtype), self.profile.astype(self.dtype, copy=False)
+            self._jobs[free_phases] = engine.Job(program, entries, table, profile, self.codes)
+        return self._jobs[free_phases]
 
     def shape_signal(self, signal: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return signal.reshape(*self.tissue.shape, signal.shape[-1])
@@ -317,16 +321,6 @@ def vjp(
     return pull_back(problem, signal_bar, jacobian_bar, wanted)
 
 
-def parameter_kinds(problem: Problem) -> tuple[set[str], set[str]]:
-    """Parameters of the sequence that enter RF or receiver phases, and those that enter durations."""
-    score = compile_program(problem.sequence, problem.nstates)[0].signal.score
-    phases = [beat.phase for beat in score.beats] + [read.phase for beat in score.beats for read in beat.reads]
-    return (
-        {term[0] for expression in phases for term in expression.terms},
-        {term[0] for expression in score.durations for term in expression.terms},
-    )
-
-
 def pull_back(
     problem: Problem,
     signal_bar: npt.ArrayLike | None,
@@ -340,9 +334,9 @@ def pull_back(
     for name in asked:
         if name not in names:
             raise ValueError(f"wanted: {name!r} is unknown; allowed are {names}")
-    phases, times = parameter_kinds(problem)
-    turning = bool(phases & set(asked))
-    timing = bool((times | {"T1", "T2"}) & set(asked))
+    score = problem.job().program.signal.score
+    turning = not score.phase_names.isdisjoint(asked)
+    timing = not (score.time_names | {"T1", "T2"}).isdisjoint(asked)
     job = problem.job(free_phases=turning)
     n_out, n_codes = job.program.n_out, len(problem.codes)
     signal_shape = (*problem.tissue.shape, n_out)
@@ -354,9 +348,10 @@ def pull_back(
     j_bar = j_bar.reshape(job.n_voxels, n_codes, n_out)
     entries_bar, tissue_bar, profile_bar = job.gradient(s_bar, j_bar, timing, turning)
     result = unflatten(job.program.expressions.pull_back(entries_bar), parameters)
-    for row, (name, value) in enumerate(problem.tissue.maps.items()):
-        result[name] = _summed(tissue_bar[row].reshape(problem.tissue.shape), value.shape)
     result["slice_prof"] = profile_bar.reshape(problem.profile_shape)
+    for row, (name, value) in enumerate(problem.tissue.maps.items()):
+        if name in asked:
+            result[name] = _summed(tissue_bar[row].reshape(problem.tissue.shape), value.shape)
     return {name: result[name] for name in asked}
 
 

@@ -7,7 +7,7 @@ from .. import engine
 from ..checks import Array, check_range, real_array, scalar, shown
 from ..program.program import compile_program, flatten, unflatten
 from ..sequence.sequence import Sequence
-from ..verbs import parameter_kinds, read_problem
+from ..verbs import read_problem
 
 
 class CRLBObjective:
@@ -86,9 +86,9 @@ class CRLBObjective:
         self._problem, self.variables, self._singular = problem, tuple(variables), singular
         self._variance = scalar("noise", noise, positive=True) ** 2
         self._weights = self._read_weights(weights, tissue_weights)
-        phases, times = parameter_kinds(problem)
-        self._turning, self._timing = bool(phases & set(variables)), bool(times & set(variables))
-        self._checked = bool(set(variables) - {"flip", "exc_flip"} - phases)  # whether new values must be checked
+        score = compile_program(sequence, nstates)[0].signal.score
+        self._turning = not score.phase_names.isdisjoint(variables)
+        self._timing = not score.time_names.isdisjoint(variables)
         program, entries = compile_program(sequence, nstates, self._turning)
         self._job = engine.Job(program, entries, problem.tissue.table(), problem.profile, problem.codes)
         self._x: Array = np.asarray(flatten(parameters), np.float64)
@@ -142,7 +142,7 @@ class CRLBObjective:
         """
         job = self._at(x)
         values, sums = job.bound(self._weights, self._variance, self._timing, self._turning)
-        value = float(values.sum())
+        value = float(values.sum() if values.size > 1 else values[0])
         if value == np.inf and self._singular == "raise":
             worst = tuple(map(int, np.unravel_index(int(np.argmax(values)), self._problem.tissue.shape or (1,))))
             raise ValueError(
@@ -164,7 +164,7 @@ class CRLBObjective:
         given = np.asarray(x, np.float64)
         if given.shape != self._index.shape:
             raise ValueError(f"x has shape {given.shape}; {self._index.shape} is needed")
-        if not np.isfinite(given).all():
+        if not np.isfinite(given.sum()):  # as it is where any of them is not
             raise ValueError(f"x={shown(x)} is not finite")
         return given
 
@@ -175,7 +175,7 @@ class CRLBObjective:
             self._job.set_flips(entries, factors * self._read(x))
             return self._job
         filled = self._filled(x)
-        if self._checked:
+        if self._timing:  # durations have limits of their own
             self.sequence(x)
         self._job.set_values(self._job.program.expressions.evaluate(filled))
         return self._job

@@ -122,14 +122,29 @@ def load_b1(player, call, scale, voxel, fresh):
 @kernel
 def load_angles(player):
     """Cosine and sine of every pulse of a part."""
-    rates, trig, flips = player.rates, player.trig, player.flips
-    for n in range(player.sizes[col.N_STEPS]):
-        flip = flips[n]
+    rates, trig, flips, sizes = player.rates, player.trig, player.flips, player.sizes
+    n_steps = sizes[col.N_STEPS]
+    if sizes[col.LANES] > 1:
+        for n in range(n_steps):
+            flip = flips[n]
+            for j in range(VECTOR):
+                x = flip * rates[B1 * VECTOR + j]
+                s, c = sin_cos_turns(x, np.floor(x.real + 0.5))
+                trig[2 * n * VECTOR + j] = c
+                trig[(2 * n + 1) * VECTOR + j] = s
+        return
+    for first in range(0, n_steps, VECTOR):  # one lane: a vector of pulses at a time, then copies of each
+        cosines, sines = player.scratch, at(player.scratch, VECTOR)
         for j in range(VECTOR):
-            x = flip * rates[B1 * VECTOR + j]
+            x = flips[min(first + j, n_steps - 1)] * rates[B1 * VECTOR]
             s, c = sin_cos_turns(x, np.floor(x.real + 0.5))
-            trig[2 * n * VECTOR + j] = c
-            trig[(2 * n + 1) * VECTOR + j] = s
+            cosines[j] = c
+            sines[j] = s
+        for n in range(first, min(first + VECTOR, n_steps)):
+            c, s = cosines[n - first], sines[n - first]
+            for j in range(VECTOR):
+                trig[2 * n * VECTOR + j] = c
+                trig[(2 * n + 1) * VECTOR + j] = s
 
 
 # Rows of `Player.z`: where the train starts; the two ends of the repetition; their derivatives; scratch.
@@ -215,8 +230,11 @@ def play_block(signal, end, call, position, voxel, fresh, keep):
 
 
 @kernel
-def write_block(player, call, voxel, target, count, signal, jacobian):
-    """Add a block's amplitudes, times M0 and the outputs' factors, to `count` voxels of the results from `target`."""
+def write_block(player, call, position, voxel, target, count, signal, jacobian):
+    """A block's amplitudes, times M0 and the outputs' factors, into `count` voxels of the results from `target` on.
+
+    The first position of the slice profile sets them, the others add.
+    """
     sizes, amplitudes, factors, codes = player.sizes, player.amplitudes, call.factors, call.codes
     lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
     weight = 1 / sizes[col.N_POSITIONS]
@@ -224,16 +242,17 @@ def write_block(player, call, voxel, target, count, signal, jacobian):
         for k in range(-1, sizes[col.N_CODES]):
             i = call.sets[k] if k >= 0 else 0
             scale = weight if k >= 0 and codes[k] == M0 else weight * call.tissue[M0 * call.n_voxels + voxel + j]
-            start = i * planes * n_out * lanes + j
+            first = i * planes * n_out * lanes + j
+            second = first + (planes - 1) * n_out * lanes
+            both = planes - 1
             for o in range(n_out):
-                value = scale * amplitudes[start + o * lanes] * factors[o]
-                if planes == 2:
-                    other = scale * amplitudes[start + (n_out + o) * lanes] * factors[o]
-                    value += complex(-other.imag, other.real)
+                re, im = scale * amplitudes[first + o * lanes], both * scale * amplitudes[second + o * lanes]
+                factor = factors[o]
+                value = complex(re * factor.real - im * factor.imag, re * factor.imag + im * factor.real)
                 if k < 0:
-                    signal[target + j, o] += value
+                    signal[target + j, o] = value if position == 0 else signal[target + j, o] + value
                 else:
-                    jacobian[target + j, k, o] += value
+                    jacobian[target + j, k, o] = value if position == 0 else jacobian[target + j, k, o] + value
 
 
 @kernel
@@ -319,13 +338,13 @@ def pull_block(signal, end, bars, end_bars, keep, timing, turning):
 
 @entry
 def signal_batch(player, call, signal, jacobian, first, last):
-    """Signal and Jacobian of voxels `first` to `last` (whole units); adds to zeroed results."""
+    """Signal and Jacobian of voxels `first` to `last` (whole units)."""
     own, end, call = select(player, SIGNAL), select(player, len(player.sizes) - 1), select_call(call)
     lanes = own.sizes[col.LANES]
     for position in range(own.sizes[col.N_POSITIONS]):
         for voxel in range(first, last, lanes):
             play_block(own, end, call, position, voxel, voxel == first, False)
-            write_block(own, call, voxel, voxel, min(lanes, call.n_voxels - voxel), signal, jacobian)
+            write_block(own, call, position, voxel, voxel, min(lanes, call.n_voxels - voxel), signal, jacobian)
 
 
 @entry

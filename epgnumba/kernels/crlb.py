@@ -113,11 +113,9 @@ def crlb_batch(player, call, weights, variance, values, room, bars, tissue_bar, 
         group = voxel // (GROUP * lanes)
         own_bars, end_bars = select_bars(bars, SIGNAL, group), select_bars(bars, parts - 1, group)
         count = min(lanes, call.n_voxels - voxel)
-        signal[:] = 0
-        jacobian[:] = 0
         for position in range(positions):
             play_block(own, end, call, position, voxel, positions > 1 or voxel == first, True)
-            write_block(own, call, voxel, 0, count, signal, jacobian)
+            write_block(own, call, position, voxel, 0, count, signal, jacobian)
         for j in range(count):
             values[voxel + j] = seed_bound(jacobian, jacobian_bar, j, weights[voxel + j], variance, fisher, inverse)
         for position in range(positions):

@@ -6,6 +6,7 @@ the pulse, decayed by t. So only pulses act on states, and a score is a list of 
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..sequence.events import Event, Linear, Pulse, Readout, Shift, Spoil, Wait, linear
 
@@ -44,6 +45,21 @@ class Score:
     n_out: int
     end: Read
     end_spoiled: bool
+
+    @cached_property
+    def phase_names(self) -> frozenset[str]:
+        """Parameters that enter RF or receiver phases."""
+        reads = [read.phase for beat in self.beats for read in beat.reads]
+        return _names([*(beat.phase for beat in self.beats), *reads])
+
+    @cached_property
+    def time_names(self) -> frozenset[str]:
+        """Parameters that enter durations."""
+        return _names(self.durations)
+
+
+def _names(expressions: list[Linear]) -> frozenset[str]:
+    return frozenset(name for expression in expressions for name, _, _ in expression.terms)
 
 
 def write_score(events: list[Event]) -> Score:

@@ -5,6 +5,7 @@ functions again, of tensors and of cotangents or tangents, so that `torch.func` 
 sweep, `_Push` one complex step.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,12 +42,20 @@ class _Spec:
 
 def _array(tensor: Tensor) -> npt.NDArray[Any]:
     """What a tensor holds, in double precision if it is of floating point."""
-    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
-    return (plain.to(torch.float64) if plain.is_floating_point() else plain).numpy()
+    plain = tensor.detach()
+    if plain.device.type != "cpu":
+        plain = plain.cpu()
+    if plain.is_conj() or plain.is_neg():
+        plain = plain.resolve_conj().resolve_neg()
+    if plain.dtype == torch.bfloat16:
+        plain = plain.to(torch.float32)
+    array: npt.NDArray[Any] = plain.numpy()
+    return array.astype(np.float64) if array.dtype.kind == "f" and array.dtype != np.float64 else array
 
 
 def _tensors(arrays: tuple[npt.NDArray[Any], ...], device: torch.device) -> tuple[Tensor, ...]:
-    return tuple(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays)
+    tensors = (torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
+    return tuple(tensors) if device.type == "cpu" else tuple(tensor.to(device) for tensor in tensors)
 
 
 def _apply(function: type[torch.autograd.Function], *values: Any) -> tuple[Tensor, ...]:
@@ -162,19 +171,26 @@ class _Push(torch.autograd.Function):
         return _loop(_Push.apply, info, in_dims, values)
 
 
+# torch asks for these signatures at every call; found once, they need not be worked out again.
+for _forward in (_Simulation.forward, _Pull.forward, _Push.forward):
+    setattr(_forward, "__signature__", inspect.signature(_forward))  # noqa: B010
+
+
 def _run(make: Callable[[Mapping[str, Any]], Problem], given: Mapping[str, Any], diff: Diff) -> Any:
-    """Call the simulation on what of `given` is numeric, as tensors on one device."""
+    """Call the simulation: what is a tensor is differentiated, the rest is fixed."""
     devices = {value.device for value in given.values() if isinstance(value, Tensor)}
     if len(devices) > 1:
         raise ValueError(f"the tensors lie on several devices, {sorted(map(str, devices))}; one is needed")
-    device = devices.pop() if devices else torch.device("cpu")
-    tensors = {}
-    for name, value in given.items():
-        try:
-            tensors[name] = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value), device=device)
-        except TypeError:
-            raise TypeError(f"{name}={shown(value)} is not numeric; real numbers are needed") from None
-    signal, derivatives = _apply(_Simulation, _Spec(make, tuple(tensors)), *tensors.values())
+    fixed = {name: value for name, value in given.items() if not isinstance(value, Tensor)}
+    for name, value in fixed.items():
+        if isinstance(value, str):
+            raise TypeError(f"{name}={shown(value)} is not numeric; real numbers are needed")
+    tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
+    if not tensors:  # something for the result to lie beside
+        first = next(iter(fixed))
+        tensors = {first: torch.as_tensor(np.asarray(fixed.pop(first)))}
+    spec = _Spec(lambda arrays: make({**fixed, **arrays}), tuple(tensors))
+    signal, derivatives = _apply(_Simulation, spec, *tensors.values())
     return signal if diff is None else (signal, derivatives)
 
 

@@ -128,7 +128,8 @@ def first_calls():
     """A process of its own: importing, and the demo's computations without and with the code on disk."""
     imported = (
         "import time; t = time.perf_counter(); import epgnumba; print(time.perf_counter() - t)",
-        "import time, torch; t = time.perf_counter(); import epgnumba.demo as d; d.measure(); print(time.perf_counter() - t)",
+        "import time, torch; t = time.perf_counter()\n"
+        "import epgnumba.demo as d; d.measure(); print(time.perf_counter() - t)",
     )
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "EPGNUMBA_CACHE_DIR": folder}
@@ -147,7 +148,7 @@ def first_calls():
 
 
 def memory():
-    """Room that a thread keeps for a batch, in MB: forward with dT2, and a reverse sweep, for trains of some lengths."""
+    """Room that a thread keeps for a batch with one derivative, in MB: forward, and for a reverse sweep."""
     from epgnumba.program import compile_program
 
     rows = []
