@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
+from math import prod
 from multiprocessing import parent_process
 from typing import Any
 
@@ -358,9 +359,11 @@ class GradientSums:
         parts, n_steps = job.program.tables(job.lanes).steps.shape[:2]
         widths = len(job.values[0]), job.program.n_out, len(job.call.profile)
         shapes = [(parts, n_groups, n_steps)] * 2 + [(n_groups, width) for width in widths] + [(4, job.n_voxels)]
-        ends = np.cumsum([np.prod(shape) for shape in shapes])
-        self._all = np.zeros(ends[-1])
-        views = [part.reshape(shape) for part, shape in zip(np.split(self._all, ends[:-1]), shapes, strict=True)]
+        self._all = np.zeros(sum(map(prod, shapes)))
+        views, start = [], 0
+        for shape in shapes:
+            views.append(self._all[start : start + prod(shape)].reshape(shape))
+            start += prod(shape)
         self.flips, self.turns, self.durations, self.factors, self.profile, self.tissue = views
 
     def clear(self) -> None:

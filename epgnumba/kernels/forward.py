@@ -11,7 +11,7 @@ from collections import namedtuple
 from . import columns as col
 from .columns import B1, FLIPPING, R1, R2, RELAXING, VECTOR
 from .jit import at, kernel, paste_in
-from .passes import fill_zero, flip_pass, fold_rows, negate, pulse_pass, relax_pass, turn_pass
+from .passes import fill_zero, fill_zero_vectors, flip_pass, fold_rows, negate, pulse_pass, relax_pass, turn_pass
 from .physics import coefficients
 
 HALF_PI = 1.5707963267948966
@@ -235,7 +235,7 @@ def finish_block(player, n, dst):
             if step[col.SWAP] > 0:
                 negate(at(space, p + (step[col.SWAP] - 1) * size), rows)
             for c in range(3):
-                fill_zero(at(space, p + c * size + rows), step[col.FILL_P + c])
+                fill_zero_vectors(at(space, p + c * size + rows), step[col.FILL_P + c])
             end = p + into_m * size - fold * lanes
             fill_zero(at(space, end - step[col.FILL_LOW]), step[col.FILL_LOW])
             quadrature = plane if planes == 2 else step[col.NEXT_PLANE]

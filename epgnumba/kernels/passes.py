@@ -168,6 +168,15 @@ def fill_zero(x, count):
 
 
 @kernel
+def fill_zero_vectors(x, count):
+    """At least `count` zeros: whole vectors of them, where there is room for more."""
+    paste_in()
+    for v in range((count + VECTOR - 1) // VECTOR):
+        for j in range(_U(VECTOR)):
+            x[_U(v * VECTOR) + j] = 0
+
+
+@kernel
 def negate(x, count):
     paste_in()
     for i in range(count):

@@ -25,6 +25,7 @@ from .jit import at, kernel, paste_in
 from .passes import (
     decay_dot_pass,
     fill_zero,
+    fill_zero_vectors,
     flip_pull_pass,
     negate,
     pull_pass,
@@ -92,39 +93,52 @@ def gather_decay(player, bars, i, rate, duration, log_bar, j):
 def unread(player, n, bars, timing):
     """Adjoint of `forward.read_out`."""
     paste_in()
-    step, sizes, decay, seeds = row(player.steps, n, col.N_STEP), player.sizes, player.decay, player.seeds
-    adjoint, amplitudes, amplitudes_bar = player.adjoint, player.amplitudes, player.amplitudes_bar
+    step, sizes = row(player.steps, n, col.N_STEP), player.sizes
     lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
-    base, size = step[col.DST_PAIR], step[col.DST_SIZE]
     for r in range(step[col.READ_BEGIN], step[col.READ_END]):
         read = row(player.reads, r, col.N_READ)
         component, duration = read[col.READ_COMPONENT], read[col.READ_DURATION]
+        rate = R1 if component == 2 else R2
         time = player.durations[duration]
-        longitudinal = component == 2
-        rate = R1 if longitudinal else R2
-        for plane in range(planes - 1 if longitudinal else 0, planes):
+        e = row(player.decay, 2 * duration + rate, VECTOR)
+        for plane in range(planes - 1 if component == 2 else 0, planes):
             quadrature = plane if planes == 2 else step[col.PLANE]
-            x = base + (3 * plane + component) * size + read[col.READ_OFFSET]
-            first = (plane * n_out + read[col.READ_OUT]) * lanes
-            sign = 1 - 2 * quadrature * (component == 1)
+            scale = player.half + player.half
+            if component == 1:  # F_-k is the conjugate of M
+                scale *= 1 - 2 * quadrature
+            if component == 2:  # Z = -W/2
+                scale = -player.half
+            offset = step[col.DST_PAIR] + (3 * plane + component) * step[col.DST_SIZE] + read[col.READ_OFFSET]
+            x, bar = at(player.adjoint, offset), row(player.amplitudes_bar, plane * n_out + read[col.READ_OUT], lanes)
             for j in range(lanes):
-                e = decay[(2 * duration + rate) * VECTOR + j]
-                scale = -player.half * e if longitudinal else sign * e
-                decayed = amplitudes[first + j]  # what scales with the decay factor
-                if longitudinal:
-                    decayed -= player.equilibrium[0]
-                log_bar = amplitudes_bar[first + j] * decayed
-                adjoint[x + j] += scale * amplitudes_bar[first + j]
-                for i in range(1, sizes[col.TANGENTS] + 1):
-                    out = first + i * planes * n_out * lanes + j
-                    bar = amplitudes_bar[out]
-                    adjoint[x + j] -= time * seeds[(3 * i - 3 + rate) * VECTOR + j] * scale * bar
-                    adjoint[x + i * sizes[col.PAIR_ARENA] + j] += scale * bar
-                    if timing:
-                        log_bar += bar * amplitudes[out]
-                        gather_decay(player, bars, i, rate, duration, bar * decayed, j)
-                if timing:
-                    gather_decay(player, bars, 0, rate, duration, log_bar, j)
+                x[j] += scale * e[j] * bar[j]
+            for i in range(1, sizes[col.TANGENTS] + 1):
+                t = at(player.adjoint, offset + i * sizes[col.PAIR_ARENA])
+                seed = row(player.seeds, 3 * i - 3 + rate, VECTOR)
+                bar = row(player.amplitudes_bar, (i * planes + plane) * n_out + read[col.READ_OUT], lanes)
+                for j in range(lanes):
+                    x[j] -= time * seed[j] * (scale * e[j] * bar[j])
+                    t[j] += scale * e[j] * bar[j]
+            if timing:
+                unread_decay(player, plane, read, rate, bars)
+
+
+@kernel
+def unread_decay(player, plane, read, rate, bars):
+    """What a readout adds to the derivatives with respect to the decay before it."""
+    sizes, duration = player.sizes, read[col.READ_DURATION]
+    lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
+    first = (plane * n_out + read[col.READ_OUT]) * lanes
+    for j in range(lanes):
+        decayed = player.amplitudes[first + j]  # what scales with the decay factor
+        if rate == R1:
+            decayed -= player.equilibrium[0]
+        log_bar = player.amplitudes_bar[first + j] * decayed
+        for i in range(1, sizes[col.TANGENTS] + 1):
+            out = first + i * planes * n_out * lanes + j
+            log_bar += player.amplitudes_bar[out] * player.amplitudes[out]
+            gather_decay(player, bars, i, rate, duration, player.amplitudes_bar[out] * decayed, j)
+        gather_decay(player, bars, 0, rate, duration, log_bar, j)
 
 
 @kernel
@@ -158,7 +172,7 @@ def clear_around(player, n, component, start):
     if (component == 2 and step[col.NO_W]) or (component < 2 and step[col.NO_F]):
         begin, end = 0, 0
     fill_zero(at(adjoint, start), begin)
-    fill_zero(at(adjoint, start + end), step[col.SRC_VECTORS] * VECTOR - end)
+    fill_zero_vectors(at(adjoint, start + end), step[col.SRC_VECTORS] * VECTOR - end)
 
 
 @kernel

@@ -103,14 +103,14 @@ def _fill_steps(score: Score, reach: Reach, frame: Frame, lanes: int) -> tuple[I
         step[col.PLANE], step[col.DURATION] = reach.plane[n], beat.duration
         step[col.RECOVERY] = reach.zero[n] and reach.offsets[n] == 0
         block.low = _up(-min(*shifts, 0))
-        block.top = max(_up(block.rows), *(_up(s + _up(rows)) for s in (*shifts, 0)))
+        block.top = max(_up(block.rows), *(_up(s + _up(rows)) for s in (*shifts, 0))) + VECTOR
         if n:
             _fill_padding(steps[n - 1], step, beat.shift, offset, stride, block.rows, lanes)
             if not complex_ and frame.quarter[n] and not no_f:
                 steps[n - 1, col.SWAP] = 2 if plane == 1 else 1
         step[col.NEXT_PLANE] = reach.plane[n]
         offset, plane = reach.offsets[n], reach.plane[n]
-    blocks[-1].top = _up(blocks[-1].rows)
+    blocks[-1].top = _up(blocks[-1].rows) + VECTOR
     return steps, blocks
 
 
