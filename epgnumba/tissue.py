@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Array, check_range, real_array, warn_caller
+from .checks import Array, checked, warn_caller
 
 NAMES = ("T1", "T2", "B1", "M0")  # in the order of the kernels' table
 LIMITS: dict[str, dict[str, Any]] = {
@@ -34,9 +34,14 @@ class Tissue:
         given = (T1, T2, B1, M0)
         self.maps: dict[str, Array] = {}
         for name, value in zip(NAMES, given, strict=True):
-            self.maps[name] = check_range(name, real_array(name, value), **LIMITS[name])
+            self.maps[name] = checked(name, value, **LIMITS[name])
+        distinct = {value.shape for value in self.maps.values()}
         try:
-            self.shape = np.broadcast_shapes(*(value.shape for value in self.maps.values()))
+            self.shape = (
+                shapes.pop()
+                if len(shapes) == 1
+                else np.broadcast_shapes(*(value.shape for value in self.maps.values()))
+            )
         except ValueError:
             shapes = ", ".join(f"{name} {value.shape}" for name, value in self.maps.items())
             raise ValueError(f"tissue maps do not broadcast: {shapes}") from None

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import checks, engine
-from .checks import Array, check_range, real_array, shown
+from .checks import Array, checked, shown
 from .program.program import compile_program, flatten, unflatten
 from .sequence.sequence import Sequence
 from .tissue import NAMES, Tissue
@@ -132,7 +132,7 @@ def read_problem(
     if not isinstance(sequence, Sequence):
         raise TypeError(f"sequence={shown(sequence)} is not a Sequence")
     codes = read_diff(diff)
-    profile = check_range("slice_prof", real_array("slice_prof", slice_prof), minimum=0.0)
+    profile = checked("slice_prof", slice_prof, minimum=0.0)
     if profile.ndim > 1 or profile.size == 0:
         raise ValueError(
             f"slice_prof has shape {profile.shape}; a number or a non-empty one-dimensional array is needed"

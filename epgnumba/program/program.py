@@ -255,6 +255,7 @@ def _write(sequence: Sequence) -> tuple[Score, Expressions]:
 
 _scores = _Recent(64)
 _programs = _Recent(64)
+_steps = _Recent(64)
 
 
 def _phase_steps(phases: Array) -> tuple[bytes, bytes | None]:
@@ -317,7 +318,7 @@ def compile_program(
     structure = sequence.structure
     score, expressions = _scores.get(structure, lambda: _write(sequence))
     entries = expressions.evaluate(flatten(sequence.parameters))
-    steps = None if free_phases else _phase_steps(entries[1])
+    steps = None if free_phases else _steps.get(entries[1].tobytes(), lambda: _phase_steps(entries[1]))
 
     def make() -> Program:
         quarters = [0, *[None] * (len(score.beats) - 1)] if steps is None else _quarters(steps)

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import Array, check_range, real_array, scalar, shown, vector
+from ..checks import Array, checked, scalar, shown, vector
 from .events import Event, Linear, Pulse, Readout, Shift, Spoil, Wait
 from .sequence import Sequence
 
@@ -50,12 +50,11 @@ class FSE(Sequence):
     ) -> None:
         flips = vector("flip", flip, unit="degrees")
         spacing = scalar("ESP", ESP, positive=True, unit="ms")
-        phase = real_array("phases", phases)
+        phase = checked("phases", phases, unit="degrees")
         if phase.shape not in ((), flips.shape):
             raise ValueError(
                 f"phases={shown(phases)} has shape {phase.shape}; a number or one per echo, {flips.shape}, is needed"
             )
-        check_range("phases", phase, unit="degrees")
         repetition = scalar("TR", TR, positive=True, infinite=True, unit="ms")
         length = flips.size * spacing
         if repetition < length * (1 - 1e-12):
