@@ -37,11 +37,7 @@ class Tissue:
             self.maps[name] = checked(name, value, **LIMITS[name])
         distinct = {value.shape for value in self.maps.values()}
         try:
-            self.shape = (
-                shapes.pop()
-                if len(shapes) == 1
-                else np.broadcast_shapes(*(value.shape for value in self.maps.values()))
-            )
+            self.shape = distinct.pop() if len(distinct) == 1 else np.broadcast_shapes(*distinct)
         except ValueError:
             shapes = ", ".join(f"{name} {value.shape}" for name, value in self.maps.items())
             raise ValueError(f"tissue maps do not broadcast: {shapes}") from None
