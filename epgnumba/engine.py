@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from .checks import Array
 from .kernels import columns as col
-from .kernels.columns import VECTOR
+from .kernels.columns import GROUP, VECTOR
 from .program.program import Part, Program, unit_phase
 
 LANES = 16
@@ -72,12 +72,17 @@ def _executor(threads: int) -> ThreadPoolExecutor:
     return _pool[2]
 
 
+def is_small(total: int, cost: float) -> bool:
+    """Whether work is not worth a second thread."""
+    return cost * total < SMALL
+
+
 def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) -> None:
     """Call ``work(first, last)`` over [0, total) in multiples of `step`, on all threads where it is worth it.
 
     `cost` is the number of state updates per unit of `total`. Interrupting stops after the chunks in flight.
     """
-    if total <= step or cost * total < SMALL:
+    if total <= step or is_small(total, cost):
         work(0, total)
         return
     threads = get_num_threads()
@@ -195,6 +200,7 @@ class Job:
 
     def set_values(self, entries: Sequence[npt.NDArray[np.inexact]]) -> None:
         """Give the program other numbers."""
+        self._prepared: tuple[int, tuple[Any, ...]] | None = None
         flips, phases, durations, receivers = entries
         bound = [_bind_part(part, flips, phases) for part in self.program.parts]
         self.values = (
@@ -216,7 +222,7 @@ class Job:
 
     @property
     def _groups(self) -> int:
-        return int(-(-self.n_voxels // (batch().GROUP * self.lanes)))
+        return int(-(-self.n_voxels // (GROUP * self.lanes)))
 
     @cached_property
     def cost(self) -> float:
@@ -283,24 +289,28 @@ class Job:
             bars = sums.bars(lane)
             run(player, self.call, signal_bar, jacobian_bar, bars, sums.tissue, first, last, timing, turning)
 
-        spread(work, self.n_voxels, batch().GROUP * self.lanes, 4 * self.cost)
+        spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.cost)
         return sums.entries(self.program), sums.tissue, sums.profile.sum(axis=0)
 
     def bound(self, weights: Array, variance: float, timing: bool, turning: bool) -> tuple[Array, "GradientSums"]:
-        """Weighted Cramer-Rao bounds, one per voxel, and the derivatives of their sum."""
+        """Weighted Cramer-Rao bounds, one per voxel, and the derivatives of their sum.
+
+        Both are overwritten by the next call: an objective is called thousands of times, and reads them at once.
+        """
         sums = self._cleared_sums()
-        values = np.empty(self.n_voxels)
-        run = bounds().crlb_batch
+        run, step = bounds().crlb_batch, GROUP * self.lanes
 
-        def work(first: int, last: int) -> None:
+        def arguments() -> tuple[Any, ...]:
             player, lane = self.reversible()
-            run(
-                player, self.call, weights, variance, values, lane.unit, sums.bars(lane), sums.tissue, first, last,
-                timing, turning,
-            )  # fmt: skip
+            return player, self.call, weights, variance, sums.values, lane.unit, sums.bars(lane), sums.tissue
 
-        spread(work, self.n_voxels, batch().GROUP * self.lanes, 4 * self.cost)
-        return values, sums
+        if self.n_voxels > step and not is_small(self.n_voxels, 4 * self.cost):
+            spread(lambda *span: run(*arguments(), *span, timing, turning), self.n_voxels, step, 4 * self.cost)
+        else:  # the same arguments again, as long as this thread calls and only flips have changed
+            if self._prepared is None or self._prepared[0] != threading.get_ident():
+                self._prepared = threading.get_ident(), arguments()
+            run(*self._prepared[1], 0, self.n_voxels, timing, turning)
+        return sums.values, sums
 
     def _cleared_sums(self) -> "GradientSums":
         """Zeroed tables for sums over voxels; an objective that is called again uses them again."""
@@ -358,13 +368,14 @@ class GradientSums:
     def __init__(self, job: Job, n_groups: int) -> None:
         parts, n_steps = job.program.tables(job.lanes).steps.shape[:2]
         widths = len(job.values[0]), job.program.n_out, len(job.call.profile)
-        shapes = [(parts, n_groups, n_steps)] * 2 + [(n_groups, width) for width in widths] + [(4, job.n_voxels)]
+        tables = [(n_groups, width) for width in widths]
+        shapes = [(parts, n_groups, n_steps)] * 2 + tables + [(4, job.n_voxels), (job.n_voxels,)]
         self._all = np.zeros(sum(map(prod, shapes)))
         views, start = [], 0
         for shape in shapes:
             views.append(self._all[start : start + prod(shape)].reshape(shape))
             start += prod(shape)
-        self.flips, self.turns, self.durations, self.factors, self.profile, self.tissue = views
+        self.flips, self.turns, self.durations, self.factors, self.profile, self.tissue, self.values = views
 
     def clear(self) -> None:
         self._all.fill(0)

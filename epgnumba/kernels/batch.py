@@ -10,7 +10,7 @@ from collections import namedtuple
 import numpy as np
 
 from . import columns as col
-from .columns import B1, SIGNAL, VECTOR
+from .columns import B1, GROUP, SIGNAL, VECTOR
 from .forward import Player, play
 from .jit import at, entry, kernel
 from .passes import fill_zero
@@ -20,7 +20,6 @@ from .reverse import Bars, rewind
 __all__ = ["Bars", "Call", "Player", "amplitude_batch", "gradient_batch", "signal_batch"]
 
 M0 = 3  # the fourth row of the tissue table; the others are R1, R2, B1. Also the codes of the derivatives.
-GROUP = 8  # units whose gradients are summed before they are written
 
 # What a call plays: tissue (4 rows of one number per voxel), slice profile, codes of the derivatives and the state set
 # of each (0 for M0, which is none), complex factor of each output, number of voxels.

@@ -4,7 +4,6 @@ import numpy as np
 
 from . import columns as col
 from .batch import (
-    GROUP,
     gather_tissue,
     load_bars,
     play_block,
@@ -14,7 +13,7 @@ from .batch import (
     select_call,
     write_block,
 )
-from .columns import SIGNAL
+from .columns import GROUP, SIGNAL
 from .jit import entry, kernel
 
 
