@@ -32,11 +32,15 @@ def real_array(name: str, value: Any) -> Array:
         return np.asarray(value)
     try:
         array = np.asarray(value)
+    except RuntimeError as error:
+        raise TypeError(f"{name} is a tensor that requires its gradient; use epgnumba.torch, which keeps it") from error
     except ValueError as error:
         raise ValueError(f"{name}={shown(value)} is ragged; a number or a regular array is needed") from error
     if array.dtype.kind not in "iuf":
         kind = {"c": "complex", "U": "text", "S": "text", "b": "boolean"}.get(array.dtype.kind, str(array.dtype))
         raise TypeError(f"{name}={shown(value)} is {kind}; real numbers are needed")
+    if isinstance(array, np.ma.MaskedArray) or isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be ignored; fill it first")
     return array.astype(np.float64)
 
 

@@ -24,7 +24,7 @@ from .program.program import Part, Program, unit_phase
 LANES = 16
 DEGREE = float(np.pi / 180)
 M0 = 3  # code of the one derivative that needs no tangent
-FEW_VOXELS = 2  # up to here a voxel at a time, its orders side by side, is quicker than eight voxels in lanes
+FEW_VOXELS = 2  # up to here a voxel at a time, its orders side by side, is quicker than a vector of voxels
 SMALL = 2e5  # state updates that are done before another thread has woken up
 CHUNK_UPDATES = 2e8  # state updates (times sets) between looks at the keyboard: a fraction of a second
 
@@ -200,7 +200,7 @@ class Job:
 
     def set_values(self, entries: Sequence[npt.NDArray[np.inexact]]) -> None:
         """Give the program other numbers."""
-        self._prepared: tuple[int, tuple[Any, ...]] | None = None
+        self._prepared: tuple[Any, tuple[Any, ...]] | None = None
         flips, phases, durations, receivers = entries
         bound = [_bind_part(part, flips, phases) for part in self.program.parts]
         self.values = (
@@ -219,6 +219,10 @@ class Job:
             else:
                 played = entries < len(part.signs)
                 values[entries[played]] = part.signs[entries[played]] * flips[played] / 90
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Room to work in is not copied: a copy makes its own."""
+        return {**self.__dict__, "_sums": None, "_prepared": None}
 
     @property
     def _groups(self) -> int:
@@ -307,8 +311,9 @@ class Job:
         if self.n_voxels > step and not is_small(self.n_voxels, 4 * self.cost):
             spread(lambda *span: run(*arguments(), *span, timing, turning), self.n_voxels, step, 4 * self.cost)
         else:  # the same arguments again, as long as this thread calls and only flips have changed
-            if self._prepared is None or self._prepared[0] != threading.get_ident():
-                self._prepared = threading.get_ident(), arguments()
+            key = threading.get_ident(), id(weights), variance
+            if self._prepared is None or self._prepared[0] != key:
+                self._prepared = key, arguments()
             run(*self._prepared[1], 0, self.n_voxels, timing, turning)
         return sums.values, sums
 

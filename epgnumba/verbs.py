@@ -50,7 +50,10 @@ def read_dtype(dtype: npt.DTypeLike) -> type[np.floating]:
     ValueError
         If it is anything else.
     """
-    kind = np.dtype(dtype)
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = np.dtype(object)
     if kind == np.float64:
         return np.float64
     if kind == np.float32:
@@ -76,6 +79,8 @@ class Problem:
         Slice profile.
     nstates : int or None
         Orders kept.
+    profile_shape : tuple of int
+        The shape it was given in.
     dtype : type
         Precision.
     """

@@ -65,6 +65,8 @@ def test_times_are_positive(name, value):
         ({"diff": 5}, TypeError, "diff=5"),
         ({"diff": ("T1", 5)}, TypeError, "diff="),
         ({"dtype": np.int32}, ValueError, "dtype.*float64 or float32"),
+        ({"dtype": "floaty"}, ValueError, "dtype='floaty'"),
+        ({"T2": np.ma.masked_equal([70.0, 0.0], 0)}, TypeError, "T2 is a masked array"),
     ],
 )
 def test_bad_arguments(changes, error, message):
@@ -146,6 +148,8 @@ def test_vjp_reads_every_argument():
 
 def test_sequence_parameters():
     train = FSE([90.0, 80.0], 5, TR=100)
+    with pytest.raises(ValueError, match="read-only"):
+        train.parameters["flip"][0] = 0.0
     assert train.replace(flip=[10.0, 20.0]).parameters["flip"].tolist() == [10.0, 20.0]
     with pytest.raises(ValueError, match="unknown parameter.*'flips'"):
         train.replace(flips=[1.0])
@@ -195,6 +199,8 @@ def test_objective_arguments(arguments, error, message):
 def test_objective_variables():
     objective = CRLBObjective(FSE([90.0, 80.0], 5), 900, 70, variables=("ESP", "flip"))
     assert objective.x0.tolist() == [5.0, 90.0, 80.0]
+    with pytest.raises(TypeError, match="x=.*complex"):
+        objective([5.0, 90.0, 80j])
     for x, message in (([5.0], "shape"), ([5.0, np.nan, 80.0], "not finite"), ([-5.0, 90.0, 80.0], "ESP=-5")):
         with pytest.raises(ValueError, match=message):
             objective(x)

@@ -1,5 +1,9 @@
 """Bounds and objectives against the definition, reference values, finite differences and each other."""
 
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy.optimize import check_grad, minimize
@@ -110,6 +114,39 @@ def test_blind_protocol():
     assert (gradient == 0).all()
     with pytest.raises(ValueError, match="tissue.*singular"):
         CRLBObjective(train, 900, 80, unknowns=("T2", "T1"), singular="raise")(blind.x0)
+
+
+def test_precision_of_the_jacobian():
+    rng = np.random.default_rng(2)
+    assert crlb(np.array([[100, 100]], np.int8)) == pytest.approx([5e-5])
+    for _ in range(20):  # proportional rows are singular in single precision too
+        row = rng.normal(size=30).astype(np.float32)
+        assert np.isinf(crlb(np.stack([row, np.float32(0.3) * row]))).all()
+    with pytest.raises(ValueError, match="noise has shape"):
+        crlb(np.ones((2, 1, 3)), noise=[1.0, 2.0, 3.0])
+
+
+def test_tissues_without_weight_do_not_count():
+    train = FSE(np.full(6, 120.0), 7)
+    masked = CRLBObjective(train, 900, [70.0, 60.0], M0=[1.0, 0.0], tissue_weights=[1, 0], singular="raise")
+    alone = CRLBObjective(train, 900, 70.0)
+    value, gradient = masked(masked.x0)
+    assert value == pytest.approx(alone(alone.x0)[0], rel=1e-14)
+    np.testing.assert_allclose(gradient, alone(alone.x0)[1], rtol=1e-11)
+
+
+def test_copies_and_threads():
+    objective = CRLBObjective(FSE(np.full(20, 120.0), 7), 900, 70)
+    trains = np.random.default_rng(3).uniform(60, 180, (40, 20))
+    expected = [objective(x) for x in trains]
+    for again in (copy.deepcopy(objective), pickle.loads(pickle.dumps(objective))):
+        for x, (value, gradient) in zip(trains[:3], expected, strict=False):
+            assert again(x)[0] == value
+            np.testing.assert_array_equal(again(x)[1], gradient)
+    with ThreadPoolExecutor(4) as pool:
+        for (value, gradient), (known, slope) in zip(pool.map(objective, trains), expected, strict=True):
+            assert value == known
+            np.testing.assert_array_equal(gradient, slope)
 
 
 def test_scipy():

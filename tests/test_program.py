@@ -46,6 +46,7 @@ def test_the_recovering_state_does_not_reach_an_echo():
 
 
 def test_nstates_limits_orders():
+    assert compile_program(FSE([60.0], 5), nstates=2**62)[0].signal.reach.counts == [1, 1]
     assert max(compile_program(FSE(np.full(40, 60.0), 5), nstates=10)[0].signal.reach.counts) == 5
 
 
@@ -53,6 +54,15 @@ def test_programs_are_remembered():
     first = compile_program(FSE([60.0, 70.0], 5))[0]
     assert compile_program(FSE([90.0, 20.0], 7))[0] is first
     assert compile_program(FSE([90.0, 20.0], 7, phases=30.0))[0] is not first
+
+
+def test_a_subclass_has_programs_of_its_own():
+    class Half(FSE):
+        def events(self):
+            return super().events()[:7]
+
+    assert compile_program(FSE([60.0, 70.0], 5))[0].n_out == 2
+    assert compile_program(Half([60.0, 70.0], 5))[0].n_out == 1
 
 
 def test_durations_are_shared():

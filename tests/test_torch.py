@@ -119,6 +119,35 @@ def test_numpy_front_and_bridge_agree():
         np.testing.assert_array_equal(left, right.numpy())
 
 
+def test_tensors_in_a_list_are_refused():
+    T2 = tensor(80.0)
+    for call in (epgnumba.fse_sim, bridge.fse_sim):
+        with pytest.raises(TypeError, match="T2"):
+            call(FLIP, 7.0, 800.0, [T2, T2])
+
+
+def test_tensors_that_numpy_verbs_would_lose_are_refused():
+    with pytest.raises(TypeError, match=r"T2 is a tensor that requires its gradient; use epgnumba\.torch"):
+        epgnumba.simulate(epgnumba.FSE([90.0], 5), 900.0, tensor(80.0))
+
+
+def test_inference_mode_and_odd_strides():
+    expected = bridge.fse_sim(FLIP, 7.0, 800.0, 80.0)
+    with torch.inference_mode():
+        torch.testing.assert_close(bridge.fse_sim(FLIP.clone(), 7.0, 800.0, 80.0), expected, rtol=0, atol=0)
+    reverse = FLIP.numpy()[::-1].copy()
+    torch.testing.assert_close(bridge.fse_sim(reverse[::-1], 7.0, 800.0, 80.0), expected, rtol=0, atol=0)
+
+
+def test_a_pullback_is_linear_in_its_bar():
+    def signal(T2):
+        return bridge.fse_sim(FLIP, 7.0, 800.0, T2).real
+
+    T2, bar = torch.tensor(80.0, dtype=F64), torch.ones(4, dtype=F64)
+    (back,) = vjp(lambda b: vjp(signal, T2)[1](b)[0], bar)[1](torch.tensor(1.0, dtype=F64))
+    torch.testing.assert_close(back, jacfwd(signal)(T2))
+
+
 def test_types():
     assert bridge.fse_sim([60, 60], 5, 1000, 100).dtype == torch.complex128
     assert bridge.fse_sim(torch.tensor([60, 60]), 5, torch.tensor(1000), 100).dtype == torch.complex128
@@ -133,7 +162,7 @@ def test_types():
     [
         ({"flip": torch.tensor([1j])}, TypeError, "flip.*complex"),
         ({"T1": torch.tensor(-1.0)}, ValueError, "T1=-1"),
-        ({"T2": "x"}, TypeError, "T2='x' is not numeric"),
+        ({"T2": "x"}, TypeError, "T2='x' is text"),
         ({"TR": torch.tensor(3.0)}, ValueError, "TR=3 ms is shorter"),
         ({"diff": "T3"}, ValueError, "T3"),
     ],
@@ -178,6 +207,8 @@ def test_bound_is_that_of_numpy():
         bridge.crlb(torch.tensor(jac), singular="raise")
     with pytest.raises(ValueError, match="noise"):
         bridge.crlb(torch.tensor(jac), noise=0.0)
+    with pytest.raises(ValueError, match="weights"):
+        bridge.crlb(torch.tensor(jac), weights=[-1.0, 1.0, 1.0])
     usable = torch.tensor(jac[[0, 3]], requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: bridge.crlb(x, weights=[0.0, 1.0, 2.0]), (usable,))
     blind = torch.tensor(jac, requires_grad=True)
@@ -195,6 +226,8 @@ def test_scipy_objective():
     np.testing.assert_allclose(single(FLIP.numpy())[1], both(FLIP.numpy())[1], rtol=1e-12)
     with pytest.raises(ValueError, match="real scalar"):
         bridge.scipy_objective(lambda x: x)([1.0, 2.0])
+    with pytest.raises(ValueError, match="cost returned float"):
+        bridge.scipy_objective(lambda x: 1.0)([1.0])
     with pytest.raises(ValueError, match="gradient was lost"):
         bridge.scipy_objective(lambda x: x.detach().sum())([1.0])
 

@@ -54,8 +54,8 @@ def crlb(
 
     Raises
     ------
-    ValueError
-        If shapes or values are not allowed; with ``singular='raise'``, if the matrix is singular.
+    TypeError, ValueError
+        If types, shapes or values are not allowed; with ``singular='raise'``, if the matrix is singular.
 
     References
     ----------
@@ -79,19 +79,26 @@ def crlb(
     given = None if weights is None else check_range("weights", real_array("weights", weights), minimum=0.0)
     check_bound(slopes.shape, None if given is None else given.shape, singular)
     deviation = check_range("noise", real_array("noise", noise), positive=True)
-    fisher = (slopes @ np.conj(np.swapaxes(slopes, -1, -2))).real.astype(np.float64)
-    bound = _invert_diagonal(fisher, slopes.shape[-1], singular) * deviation[..., None] ** 2
+    try:
+        np.broadcast_shapes(deviation.shape, slopes.shape[:-2])
+    except ValueError:
+        raise ValueError(f"noise has shape {deviation.shape}; it must broadcast to {slopes.shape[:-2]}") from None
+    single = slopes.dtype in (np.float32, np.complex64)
+    slopes = slopes.astype(np.complex128 if slopes.dtype.kind == "c" else np.float64)
+    fisher = (slopes @ np.conj(np.swapaxes(slopes, -1, -2))).real
+    limit = 4 * slopes.shape[-2] * slopes.shape[-1] * np.finfo(np.float32 if single else np.float64).eps
+    bound = _invert_diagonal(fisher, limit, singular) * deviation[..., None] ** 2
     if given is None:
         return bound
     with np.errstate(invalid="ignore"):  # 0 times inf: a nuisance does not count, infinite or not
         return np.where(given == 0, 0.0, given * bound).sum(axis=-1)
 
 
-def _invert_diagonal(fisher: Array, n_samples: int, singular: str) -> Array:
+def _invert_diagonal(fisher: Array, limit: float, singular: str) -> Array:
     """Diagonal of the inverse, inf where there is none.
 
     The matrix is scaled to unit diagonal, so that the verdict does not depend on units; it is singular if its smallest
-    eigenvalue drowns in the rounding of the sums that made it.
+    eigenvalue is not above `limit`, the rounding of the sums that made it.
     """
     scale = np.sqrt(np.diagonal(fisher, axis1=-2, axis2=-1))
     visible = scale > 0
@@ -100,7 +107,6 @@ def _invert_diagonal(fisher: Array, n_samples: int, singular: str) -> Array:
     size = fisher.shape[-1]
     usable = visible.all(axis=-1) & np.isfinite(correlation).all(axis=(-1, -2))
     trusted = np.where(usable[..., None, None], correlation, np.eye(size))
-    limit = 4 * size * n_samples * np.finfo(np.float64).eps
     usable &= np.linalg.eigvalsh(trusted)[..., 0] > limit
     if singular == "raise" and not usable.all():
         raise ValueError("the Fisher matrix is singular to working precision: the unknowns cannot be told apart")

@@ -1,5 +1,8 @@
 """Bounds of a protocol as a function that scipy minimises, without torch in the path."""
 
+import threading
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -36,7 +39,8 @@ class CRLBObjective:
     slice_prof, nstates
         As for `simulate`.
     singular : 'inf' or 'raise'
-        What a Fisher matrix that is singular to working precision gives: the value inf with gradient zero, or an error.
+        What a Fisher matrix that is singular to working precision gives: the value inf, to whose gradient that tissue
+        adds nothing, or an error.
 
     Raises
     ------
@@ -83,6 +87,7 @@ class CRLBObjective:
             raise ValueError(f"variables={shown(variables)} is empty or names a parameter twice")
         if singular not in ("inf", "raise"):
             raise ValueError(f"singular={shown(singular)} is not allowed: it must be 'inf' or 'raise'")
+        self._lock = threading.RLock()  # the buffers are one objective's: calls from several threads take turns
         self._problem, self.variables, self._singular = problem, tuple(variables), singular
         self._variance = scalar("noise", noise, positive=True) ** 2
         self._weights = self._read_weights(weights, tissue_weights)
@@ -119,7 +124,8 @@ class CRLBObjective:
 
     def sequence(self, x: npt.ArrayLike) -> Sequence:
         """The sequence with design variables `x`."""
-        values = unflatten(self._filled(x), self._problem.sequence.parameters)
+        with self._lock:
+            values = unflatten(self._filled(x).copy(), self._problem.sequence.parameters)
         return self._problem.sequence.replace(**{name: values[name] for name in self.variables})
 
     def bounds(self, x: npt.ArrayLike) -> Array:
@@ -127,8 +133,8 @@ class CRLBObjective:
         from .bound import crlb
 
         problem = self._problem
-        job = self._at(x)
-        jacobian = job.signals(np.complex128)[1]
+        with self._lock:
+            jacobian = self._at(x).signals(np.complex128)[1]
         bound: Array = crlb(jacobian, noise=np.sqrt(self._variance), singular=self._singular)
         return bound.reshape(*problem.tissue.shape, len(problem.codes))
 
@@ -140,6 +146,16 @@ class CRLBObjective:
         ValueError
             If `x` has the wrong shape, is not finite, or is not a valid protocol; or as `singular` says.
         """
+        with self._lock:
+            return self._evaluate(x)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.RLock())
+
+    def _evaluate(self, x: npt.ArrayLike) -> tuple[float, Array]:
         job = self._at(x)
         values, sums = job.bound(self._weights, self._variance, self._timing, self._turning)
         value = float(values.sum() if values.size > 1 else values[0])
@@ -161,7 +177,7 @@ class CRLBObjective:
 
     def _read(self, x: npt.ArrayLike) -> Array:
         """`x` as an array, checked."""
-        given = np.asarray(x, np.float64)
+        given = x if type(x) is np.ndarray and x.dtype == np.float64 else real_array("x", x)
         if given.shape != self._index.shape:
             raise ValueError(f"x has shape {given.shape}; {self._index.shape} is needed")
         if not np.isfinite(given.sum()):  # as it is where any of them is not

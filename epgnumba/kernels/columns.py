@@ -50,8 +50,8 @@ N_STEP = 31
 ) = range(4)
 N_READ = 4
 
-(SEGMENT_BEGIN, SEGMENT_END, SEGMENT_CHECKPOINT, SEGMENT_TAPE) = range(4)  # checkpointed stretches of the train
-N_SEGMENT = 4
+(SEGMENT_BEGIN, SEGMENT_END, SEGMENT_CHECKPOINT) = range(3)  # checkpointed stretches of the train
+N_SEGMENT = 3
 
 (
     N_STEPS,

@@ -82,6 +82,11 @@ def seed_bound(jacobian, jacobian_bar, j, weights, variance, fisher, inverse):
     for a in range(n):
         for o in range(n_out):
             jacobian_bar[j, a, o] = 0
+    total = 0.0
+    for a in range(n):
+        total += weights[a]
+    if total == 0:  # a tissue that does not count, whatever can be told about it
+        return 0.0
     if not invert(fisher, inverse, 4 * n * n_out * 2.220446049250313e-16):
         return np.inf
     value = 0.0

@@ -63,12 +63,13 @@ def _writable_directory() -> Path | None:
     for candidate in candidates:
         directory = Path(candidate) / _source_digest()
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            Path(candidate).mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, exist_ok=True)
             with tempfile.TemporaryFile(dir=directory):
                 pass
         except OSError:
             continue
-        if hasattr(os, "getuid") and directory.stat().st_uid != os.getuid():
+        if hasattr(os, "getuid") and {directory.stat().st_uid, Path(candidate).stat().st_uid} != {os.getuid()}:
             continue  # compiled code is run as it is found: never take somebody else's
         return directory
     return None

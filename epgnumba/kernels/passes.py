@@ -1,7 +1,7 @@
 """Passes over the states of one pulse: the inner loops, each a few lines that compile to packed arithmetic.
 
 Every pass runs over `vectors` groups of VECTOR numbers. Coefficients hold VECTOR numbers each, so a pass does not care
-how many lanes lie side by side: one voxel fills a vector with orders, eight voxels with two orders of eight lanes.
+how many lanes lie side by side: one voxel fills a vector with sixteen orders, sixteen voxels with one order.
 Components are named as in `physics` (p, m, w); 0 is before the pulse, 1 after it; x are the states, t a tangent.
 """
 

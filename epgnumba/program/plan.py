@@ -71,7 +71,6 @@ class Layout:
     pair_arena: int
     factor_step: IntTable  # the pulse that each output follows
     quadrature: IntTable  # real programs: 1 for outputs in quadrature with that pulse
-    n_durations: int
 
     @property
     def updates(self) -> int:
@@ -186,7 +185,7 @@ def lay_out(
     table, factor_step, quadrature = _fill_reads(steps, reads, reach, lanes)
     return Layout(
         steps, table, segments, pair + blocks[0].low, pair_arena + blocks[0].low, room, zeros, arena, pair_arena,
-        factor_step, quadrature, len(score.durations),
+        factor_step, quadrature,
     )  # fmt: skip
 
 

@@ -32,8 +32,8 @@ class _Recent:
         value = self._values.get(key)
         if value is None:
             value = make()
-            while len(self._values) >= self._size:
-                self._values.pop(next(iter(self._values)), None)
+            for oldest in list(self._values)[: len(self._values) - self._size + 1]:
+                self._values.pop(oldest, None)
             self._values[key] = value
         return value
 
@@ -315,7 +315,7 @@ def compile_program(
     list of ndarray
         Flips, phases, durations and receiver phases, in degrees and ms.
     """
-    structure = sequence.structure
+    structure = type(sequence), sequence.steady, sequence.structure
     score, expressions = _scores.get(structure, lambda: _write(sequence))
     entries = expressions.evaluate(flatten(sequence.parameters))
     steps = None if free_phases else _steps.get(entries[1].tobytes(), lambda: _phase_steps(entries[1]))

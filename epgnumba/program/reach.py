@@ -49,7 +49,8 @@ def _shift_sets(sets: Sets, shift: int, back: bool) -> None:
 
 def _forward(score: Score, quarters: list[int | None], limit: int | None) -> list[list[int]]:
     """For each pulse and plane, the orders that it can find occupied."""
-    mask = (1 << limit) - 1 if limit else -1
+    highest = sum(abs(beat.shift) for beat in score.beats)
+    mask = (1 << limit) - 1 if limit and limit <= highest else -1
     sets = _nothing()
     sets[1][Z_ZERO] = 1  # equilibrium: W = -2i Z_0 is in quadrature
     reached = []

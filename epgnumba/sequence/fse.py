@@ -67,6 +67,8 @@ class FSE(Sequence):
             "exc_flip": np.asarray(scalar("exc_flip", exc_flip, unit="degrees")),
             "exc_phase": np.asarray(scalar("exc_phase", exc_phase, unit="degrees")),
         }
+        for value in self._parameters.values():
+            value.setflags(write=False)
         self._steady = bool(np.isfinite(repetition))
 
     def __repr__(self) -> str:

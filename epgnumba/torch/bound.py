@@ -11,9 +11,14 @@ def crlb(
     noise: torch.Tensor | float = 1.0,
     singular: str = "inf",
 ) -> torch.Tensor:
-    """`epgnumba.crlb` on tensors, differentiable.
+    """`epgnumba.crlb` on tensors, differentiable: the same arguments and errors.
 
     Where the Fisher matrix is singular the bound is inf and its gradient zero.
+
+    Raises
+    ------
+    ValueError
+        As `epgnumba.crlb`.
 
     Examples
     --------
@@ -21,6 +26,11 @@ def crlb(
     >>> crlb(torch.tensor([[3.0, 4.0]], dtype=torch.complex128), noise=10.0)
     tensor([4.], dtype=torch.float64)
     """
+    jac = torch.as_tensor(jac)
+    if not (jac.is_floating_point() or jac.is_complex()):
+        jac = jac.to(torch.float64)
+    if weights is not None and not bool((torch.as_tensor(weights) >= 0).all()):
+        raise ValueError(f"weights={torch.as_tensor(weights).tolist()} is not allowed: it must be at least 0")
     check_bound(tuple(jac.shape), None if weights is None else tuple(torch.as_tensor(weights).shape), singular)
     noise = torch.as_tensor(noise, dtype=jac.real.dtype, device=jac.device)
     if not bool(torch.isfinite(noise).all()) or bool((noise <= 0).any()):

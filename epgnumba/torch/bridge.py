@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from .. import verbs
-from ..checks import shown
+from ..checks import real_array, shown
 from ..sequence import FSE, Sequence
 from ..verbs import Diff, Problem, read_problem
 
@@ -33,11 +33,15 @@ class _Spec:
 
     def problem(self, tensors: tuple[Tensor, ...]) -> Problem:
         """The problem of these tensors; the last one again if they are the same memory, unchanged (as going back)."""
-        key = tuple((t.data_ptr(), t._version, t.shape, t.stride(), t.dtype) for t in tensors)
-        if self._last is None or self._last[0] != key:
-            problem = self.make({name: _array(tensor) for name, tensor in zip(self.names, tensors, strict=True)})
+        last = self._last
+        tracked = not any(t.is_inference() for t in tensors)
+        key = tuple((t.data_ptr(), t._version, t.shape, t.stride(), t.dtype) for t in tensors) if tracked else ()
+        if last is not None and tracked and last[0] == key:
+            return last[2]
+        problem = self.make({name: _array(tensor) for name, tensor in zip(self.names, tensors, strict=True)})
+        if tracked:
             self._last = key, tensors, problem  # holding the tensors keeps their memory from being used again
-        return self._last[2]
+        return problem
 
 
 def _array(tensor: Tensor) -> npt.NDArray[Any]:
@@ -54,7 +58,7 @@ def _array(tensor: Tensor) -> npt.NDArray[Any]:
 
 
 def _tensors(arrays: tuple[npt.NDArray[Any], ...], device: torch.device) -> tuple[Tensor, ...]:
-    tensors = (torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
+    tensors = (torch.from_numpy(np.asarray(array, order="C")) for array in arrays)
     return tuple(tensors) if device.type == "cpu" else tuple(tensor.to(device) for tensor in tensors)
 
 
@@ -183,12 +187,12 @@ def _run(make: Callable[[Mapping[str, Any]], Problem], given: Mapping[str, Any],
         raise ValueError(f"the tensors lie on several devices, {sorted(map(str, devices))}; one is needed")
     fixed = {name: value for name, value in given.items() if not isinstance(value, Tensor)}
     for name, value in fixed.items():
-        if isinstance(value, str):
-            raise TypeError(f"{name}={shown(value)} is not numeric; real numbers are needed")
+        if isinstance(value, (list, tuple)) and any(isinstance(item, Tensor) for item in value):
+            raise TypeError(f"{name} is a {type(value).__name__} of tensors; stack them, so that gradients are kept")
     tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
     if not tensors:  # something for the result to lie beside
         first = next(iter(fixed))
-        tensors = {first: torch.as_tensor(np.asarray(fixed.pop(first)))}
+        tensors = {first: torch.from_numpy(np.array(real_array(first, fixed.pop(first)), order="C"))}
     spec = _Spec(lambda arrays: make({**fixed, **arrays}), tuple(tensors))
     signal, derivatives = _apply(_Simulation, spec, *tensors.values())
     return signal if diff is None else (signal, derivatives)

@@ -39,11 +39,15 @@ def scipy_objective(
     def objective(x: npt.ArrayLike) -> tuple[float, npt.NDArray[np.float64]]:
         variable = torch.tensor(np.asarray(x, np.float64), dtype=dtype, requires_grad=True)
         value = cost(variable)
+        if not isinstance(value, torch.Tensor):
+            raise ValueError(f"cost returned {type(value).__name__}; a real scalar tensor is needed")
         if value.numel() != 1 or value.is_complex():
             raise ValueError(f"cost returned {value.dtype} of shape {tuple(value.shape)}; a real scalar is needed")
         if not value.requires_grad:
             raise ValueError("cost does not depend on its argument, or the gradient was lost on the way")
-        (gradient,) = torch.autograd.grad(value, variable)
+        (gradient,) = torch.autograd.grad(value, variable, allow_unused=True)
+        if gradient is None:
+            raise ValueError("cost does not depend on its argument, or the gradient was lost on the way")
         return float(value.detach()), gradient.detach().to(torch.float64).numpy()
 
     return objective

@@ -32,8 +32,8 @@ def torch_bound():
     return call
 
 
-def gradient(variables, n_variables=N):
-    """Value and gradient with respect to some parameters (the first flips only, by keeping the others constant)."""
+def gradient(variables):
+    """Value and gradient with respect to some parameters."""
     call = CRLBObjective(FSE(FLIP, ESP), T1, T2, unknowns="T2", variables=variables)
     x = call.x0
     return lambda: call(x)
