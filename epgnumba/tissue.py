@@ -43,7 +43,8 @@ class Tissue:
             raise ValueError(f"tissue maps do not broadcast: {shapes}") from None
         if 0 in self.shape:
             raise ValueError(f"tissue maps are empty: they broadcast to {self.shape}")
-        if (self.maps["T2"] > self.maps["T1"]).any():
+        longer = self.maps["T2"] > self.maps["T1"]
+        if longer.any() if longer.ndim else longer:
             warn_caller("T2 is longer than T1 in some voxels")
 
     @property

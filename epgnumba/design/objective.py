@@ -1,6 +1,7 @@
 """Bounds of a protocol as a function that scipy minimises, without torch in the path."""
 
 import threading
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,7 @@ class CRLBObjective:
         given = x if type(x) is np.ndarray and x.dtype == np.float64 else real_array("x", x)
         if given.shape != self._index.shape:
             raise ValueError(f"x has shape {given.shape}; {self._index.shape} is needed")
-        if not np.isfinite(given.sum()):  # as it is where any of them is not
+        if not isfinite(np.add.reduce(given)):  # as it is where any of them is not
             raise ValueError(f"x={shown(x)} is not finite")
         return given
 
