@@ -8,11 +8,17 @@ from pathlib import Path
 from . import __version__
 
 
+FORMATS = (".png", ".pdf", ".svg")
+
+
 def _demo(output: Path) -> int:
     from . import demo
 
     if not output.parent.is_dir():
         print(f"--output={output}: there is no folder {output.parent}", file=sys.stderr)
+        return 2
+    if output.is_dir() or output.suffix.lower() not in FORMATS:
+        print(f"--output={output}: a file that ends in one of {FORMATS} is needed", file=sys.stderr)
         return 2
     print("Fast spin echo, 96 echoes of 60 degrees, ESP 5 ms; T1 1000 ms, T2 100 ms; noise 1, M0 1")
     print("compiling (once; kept on disk for the next time) ...", flush=True)

@@ -41,6 +41,8 @@ def test_demo(tmp_path, capsys):
     assert str(figure) in out
     assert figure.stat().st_size > 20_000
     assert main(["demo", "--output", str(tmp_path / "nowhere" / "figure.png")]) == 2
+    assert main(["demo", "--output", str(tmp_path / "figure.docx")]) == 2
+    assert main(["demo", "--output", str(tmp_path)]) == 2
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
