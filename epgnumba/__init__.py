@@ -10,35 +10,51 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .design import CRLBObjective, crlb
     from .engine import get_num_threads, set_num_threads
-    from .functional import fse_sim
-    from .sequence import FSE, Sequence
-    from .verbs import jacobian, simulate, vjp
+    from .functional import bssfp_sim, fse_sim, mp2rage_sim, mpnrage_sim, mprage_sim, mrf_sim, spgr_sim
+    from .sequence import FSE, EventSequence, Sequence
+    from .verbs import find_nstates, jacobian, simulate, vjp
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "CRLBObjective": ".design",
+    "EventSequence": ".sequence",
     "FSE": ".sequence",
     "Sequence": ".sequence",
+    "bssfp_sim": ".functional",
     "crlb": ".design",
+    "find_nstates": ".verbs",
     "fse_sim": ".functional",
     "get_num_threads": ".engine",
     "jacobian": ".verbs",
+    "mp2rage_sim": ".functional",
+    "mpnrage_sim": ".functional",
+    "mprage_sim": ".functional",
+    "mrf_sim": ".functional",
     "set_num_threads": ".engine",
     "simulate": ".verbs",
+    "spgr_sim": ".functional",
     "vjp": ".verbs",
 }
 
 __all__ = [
     "FSE",
     "CRLBObjective",
+    "EventSequence",
     "Sequence",
+    "bssfp_sim",
     "crlb",
+    "find_nstates",
     "fse_sim",
     "get_num_threads",
     "jacobian",
+    "mp2rage_sim",
+    "mpnrage_sim",
+    "mprage_sim",
+    "mrf_sim",
     "set_num_threads",
     "simulate",
+    "spgr_sim",
     "vjp",
 ]
 

@@ -9,21 +9,19 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
-from math import prod
 from multiprocessing import parent_process
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from .checks import Array
 from .kernels import columns as col
-from .kernels.columns import GROUP, VECTOR
+from .kernels.columns import GROUP, HALF, N_SUMS, SCRATCH, VECTOR
 from .program.program import Part, Program, unit_phase
 
 LANES = 16
 DEGREE = float(np.pi / 180)
-M0 = 3  # code of the one derivative that needs no tangent
 FEW_VOXELS = 2  # up to here a voxel at a time, its orders side by side, is quicker than a vector of voxels
 SMALL = 2e5  # state updates that are done before another thread has woken up
 CHUNK_UPDATES = 2e8  # state updates (times sets) between looks at the keyboard: a fraction of a second
@@ -134,33 +132,15 @@ def bounds() -> Any:
     return module
 
 
-def _bind_part(
-    part: Part, flips: npt.NDArray[np.inexact], phases: npt.NDArray[np.inexact]
-) -> tuple[npt.NDArray[np.inexact], npt.NDArray[np.inexact]]:
-    """Flips (quarter turns, signed) and turns (cosine, sine, -sine) of a part, from flips and phases in degrees."""
-    n_steps = len(part.score.beats)
-    signed = part.signs * flips[:n_steps] / 90
-    if part.reach.planes == 1:
-        return signed, _NO_TURNS
-    steps = part.turns(phases[:n_steps])
+def _bind_turns(
+    part: Part, phases: npt.NDArray[np.inexact], advance: npt.NDArray[np.inexact]
+) -> npt.NDArray[np.inexact]:
+    """Cosine and sine of a part's phase steps."""
+    steps = part.turns(phases[: len(part.signs)], advance)
     phasor = unit_phase(steps.real)
     # A complex step makes cosine and sine complex: to first order, which is all it asks for.
     extra = np.deg2rad(1) * (steps - steps.real)
-    cosine = phasor.real - phasor.imag * extra
-    sine = phasor.imag + phasor.real * extra
-    return signed, np.repeat(np.stack([cosine, sine, -sine], 1).ravel(), VECTOR)
-
-
-_NO_TURNS = np.ones(3 * VECTOR)
-
-
-def _stack(rows: list[npt.NDArray[np.inexact]], dtype: npt.DTypeLike) -> npt.NDArray[np.inexact]:
-    if len(rows) == 1:
-        return rows[0].astype(dtype, copy=False)[None]
-    stack = np.ones((len(rows), max(map(len, rows))), dtype)
-    for target, row in zip(stack, rows, strict=True):
-        target[: len(row)] = row
-    return stack
+    return np.stack([phasor.real - phasor.imag * extra, phasor.imag + phasor.real * extra], 1).ravel()
 
 
 class Job:
@@ -171,9 +151,9 @@ class Job:
     program : Program
         What to play.
     entries : sequence of ndarray
-        Its flips, phases, durations, receiver phases, as `Expressions.evaluate` gives them (degrees, ms).
-    table : ndarray, shape (4, voxels)
-        Rates, B1 and M0 (see `Tissue.table`); its type is that of the computation.
+        Its flips, phases, durations, receiver phases, advance, as `Expressions.evaluate` gives them (degrees, ms).
+    table : ndarray, shape (N_TISSUE, voxels)
+        Rates, ..., M0 (see `Tissue.table`); its type is that of the computation.
     profile : ndarray
         Slice profile.
     codes : tuple of int
@@ -191,29 +171,39 @@ class Job:
         self.program, self.dtype, self.codes = program, table.dtype, codes
         self.n_voxels = table.shape[1]
         self.lanes = 1 if self.n_voxels <= FEW_VOXELS else LANES
-        self.tangents = tuple(code for code in codes if code != M0)
+        self.tangents = tuple(code for code in codes if code != col.M0)
         self._table, self._profile = table, profile
-        sets = [0 if code == M0 else 1 + self.tangents.index(code) for code in codes]
-        self._codes = np.array(codes, np.int64), np.array(sets, np.int64)
         self._sums: GradientSums | None = None
+        self.plan = self._plan()
         self.set_values(entries)
+
+    def _plan(self) -> "_Plan":
+        """Where everything lies; kept with the program, since it is the same for all calls of a kind."""
+        key = self.lanes, self.codes, len(self._profile)
+        plans = self.program.__dict__.setdefault("plans", {})
+        if key not in plans:
+            plans[key] = _Plan(self)
+        return cast(_Plan, plans[key])
 
     def set_values(self, entries: Sequence[npt.NDArray[np.inexact]]) -> None:
         """Give the program other numbers."""
         self._prepared: tuple[Any, tuple[Any, ...]] | None = None
-        flips, phases, durations, receivers = entries
-        bound = [_bind_part(part, flips, phases) for part in self.program.parts]
-        self.values = (
-            durations.astype(self.dtype, copy=False),
-            _stack([flips for flips, _ in bound], self.dtype),
-            _stack([turns for _, turns in bound], self.dtype),
-        )
+        flips, phases, durations, receivers, advance = entries
+        pieces = [durations, self._profile]
+        for part in self.program.parts:
+            pieces.append(part.signs * flips[: len(part.signs)] / 90)
+            if part.reach.planes == 2:
+                pieces.append(_bind_turns(part, phases, advance))
+        values = np.concatenate(pieces).astype(self.dtype, copy=False)
         factors = self.program.signal.factors(phases.real, receivers.real)
-        self.call = batch().Call(self._table, self._profile, *self._codes, factors, self.n_voxels)
+        self.call = batch().Call(
+            self.program.tables(self.lanes).flat, self.plan.sizes, values, self._table, factors, self.n_voxels
+        )
 
     def set_flips(self, entries: npt.NDArray[np.int64], flips: Array) -> None:
         """Change some of the flips (degrees) and nothing else: what an optimiser does, thousands of times."""
-        for part, values in zip(self.program.parts, self.values[1], strict=True):
+        for part, start in zip(self.program.parts, self.plan.flips_at, strict=True):
+            values = self.call.values[start : start + len(part.signs)]
             if len(part.signs) == self.program.expressions.lengths[0]:
                 values[entries] = part.signs[entries] * flips / 90
             else:
@@ -225,7 +215,7 @@ class Job:
         return {**self.__dict__, "_sums": None, "_prepared": None}
 
     @property
-    def _groups(self) -> int:
+    def n_groups(self) -> int:
         return int(-(-self.n_voxels // (GROUP * self.lanes)))
 
     @cached_property
@@ -233,28 +223,27 @@ class Job:
         """State updates per voxel, all sets and slice positions."""
         return self.program.tables(self.lanes).updates * (1 + len(self.tangents)) * len(self._profile)
 
-    def player(self) -> Any:
-        """What the kernels play, in this thread's room."""
-        durations, flips, turns = self.values
-        room = self._room("signal", self._make_room)
-        return batch().Player(*room[:4], durations, flips, turns, *room[7:])
+    def room(self) -> npt.NDArray[np.inexact]:
+        """This thread's room to play in."""
+        return cast(npt.NDArray[np.inexact], self._room("play", lambda: self.plan.room(self.dtype)))
 
-    def reversible(self) -> tuple[Any, "_LaneBars"]:
-        """The same with room for a reverse sweep, and room for what it gathers in a lane."""
-        durations, flips, turns = self.values
-        room, bars = self._room("gradient", lambda: (self._make_room(keep=True), _LaneBars(self)))
-        return batch().Player(*room[:4], durations, flips, turns, *room[7:]), bars
+    def lane(self) -> Array:
+        """This thread's room for derivatives that belong to a lane."""
+        return cast(Array, self._room("lane", self.plan.lane))
+
+    def unit(self) -> tuple[npt.NDArray[Any], ...]:
+        """This thread's room for results of a unit of voxels."""
+        return cast(tuple[npt.NDArray[Any], ...], self._room("unit", self.plan.unit))
 
     def _room(self, use: str, make: Callable[[], Any]) -> Any:
         """This thread's room for a use, made when first asked for; the last few kinds are kept."""
         known: dict[Any, Any] = _local.__dict__.setdefault("rooms", {})
-        tables = self.program.tables(self.lanes)
-        key = (use, id(tables), self.codes, self.dtype.char, len(self._profile))
+        key = use, id(self.plan), self.dtype.char
         found = known.get(key)
-        if found is None or found[0] is not tables:
+        if found is None or found[0] is not self.plan:
             while len(known) >= 8:
                 known.pop(next(iter(known)))
-            found = known[key] = (tables, make())
+            found = known[key] = (self.plan, make())
         return found[1]
 
     def amplitudes(self) -> npt.NDArray[np.inexact]:
@@ -262,11 +251,10 @@ class Job:
         shape = self.n_voxels, 1 + len(self.tangents), self.program.signal.reach.planes, self.program.n_out
         amplitudes = np.zeros(shape, self.dtype)
         run = batch().amplitude_batch
-
-        def work(first: int, last: int) -> None:
-            run(self.player(), self.call, amplitudes, first, last)
-
-        spread(work, self.n_voxels, self.lanes, self.cost)
+        spread(
+            lambda first, last: run(self.call, self.room(), amplitudes, first, last),
+            self.n_voxels, self.lanes, self.cost,
+        )  # fmt: skip
         return amplitudes
 
     def signals(self, dtype: npt.DTypeLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -274,27 +262,25 @@ class Job:
         signal = np.empty((self.n_voxels, self.program.n_out), dtype)
         jacobian = np.empty((self.n_voxels, len(self.codes), self.program.n_out), dtype)
         run = batch().signal_batch
-
-        def work(first: int, last: int) -> None:
-            run(self.player(), self.call, signal, jacobian, first, last)
-
-        spread(work, self.n_voxels, self.lanes, self.cost)
+        spread(
+            lambda first, last: run(self.call, self.room(), signal, jacobian, first, last),
+            self.n_voxels, self.lanes, self.cost,
+        )  # fmt: skip
         return signal, jacobian
 
     def gradient(
         self, signal_bar: npt.NDArray[Any], jacobian_bar: npt.NDArray[Any], timing: bool, turning: bool
-    ) -> tuple[list[Array], Array, Array]:
-        """Derivatives with respect to the program's entries, the tissue's maps and the slice profile."""
-        sums = GradientSums(self, self._groups)
+    ) -> "GradientSums":
+        """Derivatives with respect to the program's entries, the tissue's rates and the slice profile."""
+        sums = GradientSums(self)
         run = batch().gradient_batch
 
         def work(first: int, last: int) -> None:
-            player, lane = self.reversible()
-            bars = sums.bars(lane)
-            run(player, self.call, signal_bar, jacobian_bar, bars, sums.tissue, first, last, timing, turning)
+            bars = sums.rows, self.lane(), sums.tissue
+            run(self.call, self.room(), signal_bar, jacobian_bar, *bars, first, last, timing, turning)
 
         spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.cost)
-        return sums.entries(self.program), sums.tissue, sums.profile.sum(axis=0)
+        return sums
 
     def bound(self, weights: Array, variance: float, timing: bool, turning: bool) -> tuple[Array, "GradientSums"]:
         """Weighted Cramer-Rao bounds, one per voxel, and the derivatives of their sum.
@@ -305,8 +291,8 @@ class Job:
         run, step = bounds().crlb_batch, GROUP * self.lanes
 
         def arguments() -> tuple[Any, ...]:
-            player, lane = self.reversible()
-            return player, self.call, weights, variance, sums.values, lane.unit, sums.bars(lane), sums.tissue
+            bars = sums.rows, self.lane(), sums.tissue
+            return self.call, self.room(), weights, variance, sums.values, self.unit(), *bars
 
         if self.n_voxels > step and not is_small(self.n_voxels, 4 * self.cost):
             spread(lambda *span: run(*arguments(), *span, timing, turning), self.n_voxels, step, 4 * self.cost)
@@ -320,95 +306,156 @@ class Job:
     def _cleared_sums(self) -> "GradientSums":
         """Zeroed tables for sums over voxels; an objective that is called again uses them again."""
         if self._sums is None:
-            self._sums = GradientSums(self, self._groups)
+            self._sums = GradientSums(self)
         else:
             self._sums.clear()
         return self._sums
 
-    def _make_room(self, keep: bool = False) -> Any:
-        tables = self.program.tables(self.lanes)
-        sets, dtype = len(self.tangents) + 1, self.dtype
-        sizes = tables.sizes.copy()
-        sizes[:, col.TANGENTS] = sets - 1
-        sizes[1:, col.AMPLITUDES] = sets * (tables.n_amplitudes - self.lanes * sizes[1:, col.PLANES])
-        arena = tables.arena if keep else tables.pair_arena
-        sizes[:, col.ARENA] = arena
-        sizes[:, col.N_DURATIONS], sizes[:, col.N_SETS_Z] = len(self.values[0]), sets * VECTOR
-        sizes[:, col.N_POSITIONS], sizes[:, col.N_CODES] = len(self.call.profile), len(self.codes)
-        sizes[:, col.REPEATS] = len(tables.sizes) - 1
-        parts, n_steps = tables.steps.shape[:2]
-        durations, flips, turns = self.values
 
-        def rows(count: int) -> npt.NDArray[np.inexact]:
-            return aligned(count * VECTOR, dtype)
+class _Plan:
+    """Where everything that kernels read and write lies, for one kind of call of a program.
 
-        kinds = np.array([(code in (col.R1, col.R2), code == col.B1) for code in self.tangents], np.int64)
-        n_amplitudes = sets * tables.n_amplitudes
-        return batch().Player(
-            tables.steps, tables.reads, tables.segments, sizes, durations, flips, turns,
-            rows(3), rows(2 * len(durations)), rows(parts * n_steps * 2).reshape(parts, -1), rows(3 * (sets - 1)),
-            kinds.reshape(-1, 2), rows(7), dtype.type(0.5), np.ones(1, dtype),
-            aligned(sets * arena, dtype), aligned(n_amplitudes, dtype),
-            aligned(sets * tables.pair_arena if keep else 0, dtype), aligned(n_amplitudes if keep else 0, dtype),
-            np.zeros((6, sets * VECTOR), dtype),
-        )  # fmt: skip
-
-
-class _LaneBars:
-    """Room of one thread for derivatives that belong to a lane, and for a unit of voxels' results and their bars."""
+    `sizes` holds a row for each part (see `kernels.columns`), then codes, state sets and kinds of the derivatives.
+    """
 
     def __init__(self, job: Job) -> None:
-        n = len(job.tangents)
-        self.rows = tuple(aligned(count * VECTOR, np.float64) for count in (3, 3 * n, 1 + n, 4))
-        lanes, codes, n_out = job.lanes, len(job.codes), job.program.n_out
-        shapes = (lanes, n_out), (lanes, codes, n_out), (lanes, n_out), (lanes, codes, n_out)
-        self.unit = (
-            *(np.zeros(shape, np.complex128) for shape in shapes), np.zeros((codes, codes)), np.zeros((codes, codes))
-        )  # fmt: skip
+        program, codes, tangents = job.program, job.codes, job.tangents
+        parts = len(program.parts)
+        self._sets, self._codes, self._lanes = len(tangents) + 1, len(codes), job.lanes
+        self._n_out, self.n_positions = program.n_out, len(job._profile)
+        sizes = program.tables(job.lanes).sizes.copy()
+        sizes[:, col.TANGENTS], sizes[:, col.N_CODES] = len(tangents), len(codes)
+        sizes[:, col.N_POSITIONS] = self.n_positions
+        self.n_durations = int(sizes[0, col.N_DURATIONS])
+        tail = [*codes, *(0 if code == col.M0 else 1 + tangents.index(code) for code in codes), *tangents]
+        for place, start in ((col.CODES_AT, 0), (col.SETS_AT, len(codes)), (col.KINDS_AT, 2 * len(codes))):
+            sizes[:, place] = parts * col.N_SIZE + start
+        sizes[:, col.PROFILE_AT] = self.n_durations
+        self.flips_at = self._place_values(program, sizes)
+        self._room_size = self._place_room(program, sizes)
+        self.width = self._place_sums(program, sizes)
+        self._scratch = int(sizes[0, col.SCRATCH_AT])
+        self.sizes = np.concatenate([sizes.ravel(), np.array(tail, np.int64)])
+
+    def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> list[int]:
+        """Durations, slice profile, then flips and turns of each part."""
+        filled, flips_at = self.n_durations + self.n_positions, []
+        for row, part in zip(sizes, program.parts, strict=True):
+            row[col.FLIPS_AT] = filled
+            flips_at.append(filled)
+            filled += len(part.signs)
+            row[col.TURNS_AT] = filled
+            filled += 2 * (len(part.signs) + 1) if part.reach.planes == 2 else 0
+        return flips_at
+
+    def _place_room(self, program: Program, sizes: npt.NDArray[np.int64]) -> int:
+        """A thread's room: what parts share, what each has, then the states and, last, adjoints; its length."""
+        lines, sets = 0, self._sets  # of VECTOR numbers
+        edge = int(sizes[0, col.BOUNDARY])
+        shared = {
+            col.RATES_AT: col.N_RATES,
+            col.SEEDS_AT: col.N_RATES * (sets - 1),
+            col.DECAY_AT: col.N_DECAY * self.n_durations,
+            col.SCRATCH_AT: SCRATCH,
+            col.BOUNDARY_AT: max(2 * edge * (edge + 2), 1) * sets,
+        }
+        for place, count in shared.items():
+            sizes[:, place] = lines * VECTOR
+            lines += count
+        for row, part in zip(sizes, program.parts, strict=True):
+            amplitudes = -(-sets * part.reach.planes * int(row[col.N_OUT]) * self._lanes // VECTOR)
+            counts = {col.TRIG_AT: 2 * len(part.signs), col.AMPLITUDES_AT: amplitudes}
+            for place, count in {**counts, col.AMPLITUDES_BAR_AT: amplitudes}.items():
+                row[place] = lines * VECTOR
+                lines += count
+        sets_size = sets * int(sizes[0, col.ARENA])
+        sizes[:, col.SPACE_AT], sizes[:, col.ADJOINT_AT] = lines * VECTOR, lines * VECTOR + sets_size
+        return lines * VECTOR + sets_size + sets * int(sizes[0, col.PAIR_ARENA])
+
+    def _place_sums(self, program: Program, sizes: npt.NDArray[np.int64]) -> int:
+        """A row of gathered derivatives; its length."""
+        n_steps = max(len(part.signs) for part in program.parts)
+        filled = 0
+        for place, count in (
+            (col.FLIP_SUMS_AT, n_steps),
+            (col.TURN_SUMS_AT, n_steps + 1),
+            (col.DURATION_SUMS_AT, self.n_durations),
+            (col.FACTOR_SUMS_AT, self._n_out),
+            (col.PROFILE_SUMS_AT, self.n_positions),
+        ):
+            sizes[:, place] = filled
+            filled += count
+        sizes[:, col.SUMS_WIDTH] = filled
+        return filled
+
+    def room(self, dtype: npt.DTypeLike) -> npt.NDArray[np.inexact]:
+        """Room for one thread to play in. What only a reverse sweep needs takes no memory until there is one."""
+        room = aligned(self._room_size, dtype)
+        room[self._scratch + HALF] = 0.5
+        return room
+
+    def lane(self) -> Array:
+        """Room of one thread for derivatives that belong to a lane (see `kernels.batch.select_bars`)."""
+        rows = N_SUMS + col.N_RATES * self._sets + 3 * self._sets
+        return cast(Array, aligned(rows * VECTOR, np.float64))
+
+    def unit(self) -> tuple[npt.NDArray[Any], ...]:
+        """Room of one thread for a unit of voxels: results, derivatives with respect to them, Fisher matrices."""
+        signal, jacobian = (self._lanes, self._n_out), (self._lanes, self._codes, self._n_out)
+        results = (np.zeros(shape, np.complex128) for shape in (signal, jacobian, signal, jacobian))
+        return (*results, np.zeros((self._codes, self._codes)), np.zeros((self._codes, self._codes)))
 
 
 class GradientSums:
-    """Derivatives summed over groups of voxels, one row a group: the order of the sum does not depend on threads."""
+    """Derivatives summed over groups of voxels: the order of the sum does not depend on threads."""
 
-    def __init__(self, job: Job, n_groups: int) -> None:
-        parts, n_steps = job.program.tables(job.lanes).steps.shape[:2]
-        widths = len(job.values[0]), job.program.n_out, len(job.call.profile)
-        tables = [(n_groups, width) for width in widths]
-        shapes = [(parts, n_groups, n_steps)] * 2 + tables + [(4, job.n_voxels), (job.n_voxels,)]
-        self._all = np.zeros(sum(map(prod, shapes)))
-        views, start = [], 0
-        for shape in shapes:
-            views.append(self._all[start : start + prod(shape)].reshape(shape))
-            start += prod(shape)
-        self.flips, self.turns, self.durations, self.factors, self.profile, self.tissue, self.values = views
+    def __init__(self, job: Job) -> None:
+        self._plan, self._program, self._parts = job.plan, job.program, len(job.program.parts)
+        rows = self._parts * job.n_groups * job.plan.width
+        tissue = col.N_TISSUE * job.n_voxels
+        self._all = np.zeros(rows + tissue + job.n_voxels)
+        self.rows = self._all[:rows]
+        self.tissue = self._all[rows : rows + tissue].reshape(col.N_TISSUE, job.n_voxels)
+        self.values = self._all[rows + tissue :]
 
     def clear(self) -> None:
         self._all.fill(0)
 
-    def bars(self, lane: _LaneBars) -> Any:
-        """The kernels' `Bars`: these tables, and a thread's own room for what belongs to a lane."""
-        return batch().Bars(self.flips, self.turns, self.durations, self.factors, self.profile, *lane.rows)
+    def _columns(self, place: int, count: int) -> Array:
+        """Sums over groups, a row a part, of what begins at a place in the groups' rows."""
+        start = int(self._plan.sizes[place])
+        table = self.rows.reshape(self._parts, -1, self._plan.width)[:, :, start : start + count]
+        return cast(Array, table[:, 0] if table.shape[1] == 1 else table.sum(axis=1))
 
-    def flip_entries(self, program: Program) -> Array:
+    def flip_entries(self) -> Array:
         """Sums by flip angle, per degree."""
-        if len(program.parts) == 1 and self.flips.shape[1:] == (1, program.expressions.lengths[0]):
-            return np.asarray(self.flips[0, 0] * program.signal.signs * DEGREE)  # what a single tissue takes
-        flips = np.zeros(program.expressions.lengths[0])
-        for part, sums in zip(program.parts, self.flips, strict=True):
-            n = len(part.signs)
-            flips[:n] += part.signs * sums.sum(axis=0)[:n]
+        parts, length = self._program.parts, self._program.expressions.lengths[0]
+        table = self._columns(col.FLIP_SUMS_AT, max(len(part.signs) for part in parts))
+        if len(parts) == 1 and table.shape[1] == length:
+            return np.asarray(table[0] * parts[0].signs * DEGREE)  # what a single tissue takes
+        flips = np.zeros(length)
+        for part, sums in zip(parts, table, strict=True):
+            flips[: len(part.signs)] += part.signs * sums[: len(part.signs)]
         return np.asarray(flips * DEGREE)
 
-    def entries(self, program: Program) -> list[Array]:
-        """Sums by entry: flips, phases, durations, receiver phases (per degree, per ms)."""
+    def profile(self) -> Array:
+        """Sums by slice position."""
+        return cast(Array, self._columns(col.PROFILE_SUMS_AT, self._plan.n_positions).sum(axis=0))
+
+    def entries(self) -> list[Array]:
+        """Sums by entry: flips, phases, durations, receiver phases, advance (per degree, per ms)."""
+        program = self._program
         lengths = program.expressions.lengths
-        phases = np.zeros(lengths[1])
-        factors = self.factors.sum(axis=0)
-        for part, turn_sums in zip(program.parts, self.turns, strict=True):
+        phases, advance = np.zeros(lengths[1]), 0.0
+        table = self._columns(col.TURN_SUMS_AT, max(len(part.signs) for part in program.parts) + 1)
+        for part, turns in zip(program.parts, table, strict=True):
             if part.reach.planes == 2:
-                n = len(part.score.beats)
-                turns = turn_sums.sum(axis=0)[:n]  # of the step from the phase before to this one, counted backwards
-                phases[:n] -= turns
-                phases[: n - 1] += turns[1:]
+                n = len(part.signs)
+                phases[:n] -= turns[:n]  # of the step from the phase before to this one, counted backwards
+                phases[: n - 1] += turns[1:n]
+                phases[n - 1] += turns[n]
+                advance -= turns[0]
+        factors = self._columns(col.FACTOR_SUMS_AT, program.n_out).sum(axis=0)
         phases += np.bincount(program.signal.layout(1).factor_step, factors, lengths[1])
-        return [self.flip_entries(program), phases * DEGREE, self.durations.sum(axis=0), factors * -DEGREE]
+        durations = self._columns(col.DURATION_SUMS_AT, lengths[2]).sum(axis=0)
+        return [self.flip_entries(), phases * DEGREE, durations, factors * -DEGREE, np.array([advance * DEGREE])]

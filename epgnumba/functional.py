@@ -1,13 +1,23 @@
-"""One-call forms, with torchsim's names, arguments and units."""
+"""One-call forms, with torchsim's names, arguments and units.
 
+Each says which sequence and tissue it stands for (a `Call`); what is done with it, on arrays or tensors, is the same for
+all.
+"""
+
+import functools
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .sequence.fse import FSE
-from .verbs import ComplexArray, Diff, jacobian, simulate
+from .checks import shown
+from .sequence import BSSFP, FSE, MP2RAGE, MPRAGE, MRF, SPGR, MPnRAGE, Sequence
+from .verbs import Diff, jacobian, simulate
+
+Numeric = Any  # a number, an array or a tensor
 
 
 def has_tensor(values: tuple[Any, ...]) -> bool:
@@ -16,22 +26,138 @@ def has_tensor(values: tuple[Any, ...]) -> bool:
     return torch is not None and any(isinstance(value, torch.Tensor) for value in values)
 
 
+@dataclass
+class Call:
+    """What a one-call form stands for.
+
+    Attributes
+    ----------
+    family : type
+        The sequence.
+    parameters : dict
+        Its numeric arguments, which may be tensors.
+    shape : dict
+        Its other arguments.
+    tissue : dict
+        Maps by name.
+    diff : str or tuple of str, optional
+        Derivatives wanted, in the names of `tissue`.
+    options : dict
+        Other arguments of `simulate`.
+    """
+
+    family: type[Sequence]
+    parameters: dict[str, Any]
+    tissue: dict[str, Any]
+    diff: Diff
+    options: dict[str, Any]
+    shape: dict[str, Any] = field(default_factory=dict)
+
+    def sequence(self, parameters: Mapping[str, Any]) -> Sequence:
+        """The sequence, with these values for its parameters."""
+        return self.family(**parameters, **self.shape)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Everything that may be a tensor."""
+        return {**self.parameters, **self.tissue, "slice_prof": self.options["slice_prof"]}
+
+    def run(self) -> Any:
+        """Signal, or signal and Jacobian, on arrays."""
+        sequence = self.sequence(self.parameters)
+        if self.diff is None:
+            return simulate(sequence, **self.tissue, **self.options)
+        return jacobian(sequence, **self.tissue, diff=self.diff, **self.options)
+
+
+def one_call(describe: Callable[..., Call | list[Call]]) -> Callable[..., Any]:
+    """Make a function that does what it describes: several calls are joined along the readouts.
+
+    If any argument is a torch tensor, tensors come back.
+    """
+
+    @functools.wraps(describe)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        described = describe(*args, **kwargs)
+        calls = [described] if isinstance(described, Call) else described
+        if any(has_tensor(tuple(call.values.values())) for call in calls):
+            from .torch.bridge import run_calls
+
+            return run_calls(calls)
+        return join([call.run() for call in calls], np.concatenate)
+
+    return run
+
+
+def join(results: list[Any], concatenate: Callable[..., Any]) -> Any:
+    """Results of several calls, along the readouts."""
+    if len(results) == 1:
+        return results[0]
+    if isinstance(results[0], tuple):
+        return tuple(concatenate(parts, -1) for parts in zip(*results, strict=True))
+    return concatenate(results, -1)
+
+
+def _named(diff: Diff, names: Mapping[str, str]) -> Diff:
+    """Derivatives in the names of the tissue's maps, from those that a one-call form gives them.
+
+    Raises
+    ------
+    ValueError
+        If a name is none of them.
+    """
+    if diff is None:
+        return None
+    given = (diff,) if isinstance(diff, str) else diff
+    if not isinstance(given, (tuple, list)):
+        raise TypeError(
+            f"diff={shown(diff)} is not allowed: it must be a name or a tuple of names out of {tuple(names)}"
+        )
+    for name in given:
+        if name not in names:
+            raise ValueError(f"diff={shown(diff)}: {name!r} is unknown; allowed are {tuple(names)}")
+    renamed = tuple(names[name] for name in given)
+    return renamed[0] if isinstance(diff, str) else renamed
+
+
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+def _acquisitions(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One dict of numbers for each entry of the values that are vectors.
+
+    Raises
+    ------
+    ValueError
+        If the vectors differ in length.
+    """
+    lengths = {name: len(value) for name, value in values.items() if np.ndim(value) == 1}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"vectors of one length are needed, for one acquisition each; they have {lengths}")
+    count = next(iter(lengths.values()), 1)
+    return [{name: value[n] if name in lengths else value for name, value in values.items()} for n in range(count)]
+
+
+@one_call
 def fse_sim(
-    flip: npt.ArrayLike,
-    ESP: float,
-    T1: npt.ArrayLike,
-    T2: npt.ArrayLike,
-    phases: npt.ArrayLike = 0.0,
-    TR: float = np.inf,
-    exc_flip: float = 90.0,
-    exc_phase: float = 90.0,
+    flip: Numeric,
+    ESP: Numeric,
+    T1: Numeric,
+    T2: Numeric,
+    phases: Numeric = 0.0,
+    TR: Numeric = np.inf,
+    exc_flip: Numeric = 90.0,
+    exc_phase: Numeric = 90.0,
     diff: Diff = None,
-    slice_prof: npt.ArrayLike = 1.0,
-    B1: npt.ArrayLike = 1.0,
-    M0: npt.ArrayLike = 1.0,
+    slice_prof: Numeric = 1.0,
+    B1: Numeric = 1.0,
+    M0: Numeric = 1.0,
     nstates: int | None = None,
     dtype: npt.DTypeLike = np.float64,
-) -> ComplexArray | tuple[ComplexArray, ComplexArray]:
+    B0: Numeric = 0.0,
+    check_nstates: bool = False,
+) -> Call:
     """Fast spin echo by extended phase graphs, with exact derivatives.
 
     If any argument is a torch tensor, `epgnumba.torch.fse_sim` is called and tensors come back.
@@ -52,13 +178,17 @@ def fse_sim(
     exc_flip, exc_phase : float
         Excitation flip angle and phase, degrees.
     diff : str or tuple of str, optional
-        Tissue parameters to differentiate with respect to: any of T1, T2, B1, M0.
+        Tissue parameters to differentiate with respect to: any of T1, T2, B1, B0, M0.
     slice_prof : float or array_like, shape (positions,)
         Flip angle across the slice, as a fraction of the nominal one; the signal is the mean over positions.
     B1 : array_like
         Transmit field, as a fraction of the nominal flip angle.
     M0 : array_like
         Equilibrium magnetisation.
+    B0 : array_like
+        Off-resonance, Hz.
+    check_nstates : bool
+        Whether to compare with all orders kept, and warn if a signal or derivative changes by more than 1e-3.
     nstates : int, optional
         Keep configuration orders below it only, in units of one crusher (two per echo). By default all that matter are
         kept, and the result is exact.
@@ -69,7 +199,7 @@ def fse_sim(
     -------
     signal : ndarray, complex, shape (*tissue, echoes)
     jacobian : ndarray, complex, shape (*tissue, len(diff), echoes)
-        Only with `diff`; per ms (T1, T2) or per unit (B1, M0). Without the axis for parameters if `diff` is a string.
+        Only with `diff`; per ms (T1, T2), per Hz (B0) or per unit. Without the axis for parameters if `diff` is a string.
 
     Raises
     ------
@@ -89,14 +219,434 @@ def fse_sim(
     >>> dT2.shape
     (2, 3)
     """
-    if has_tensor((flip, ESP, T1, T2, phases, TR, exc_flip, exc_phase, slice_prof, B1, M0)):
-        from . import torch as bridge
+    return Call(
+        FSE,
+        {"flip": flip, "ESP": ESP, "phases": phases, "TR": TR, "exc_flip": exc_flip, "exc_phase": exc_phase},
+        {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0},
+        diff,
+        {"slice_prof": slice_prof, "nstates": nstates, "dtype": dtype, "check_nstates": check_nstates},
+    )
 
-        tensors: Any = bridge.fse_sim(
-            flip, ESP, T1, T2, phases, TR, exc_flip, exc_phase, diff, slice_prof, B1, M0, nstates, dtype
-        )
-        return tensors  # type: ignore[no-any-return]
-    train = FSE(flip, ESP, phases, TR, exc_flip, exc_phase)
-    if diff is None:
-        return simulate(train, T1, T2, B1, M0, slice_prof=slice_prof, nstates=nstates, dtype=dtype)
-    return jacobian(train, T1, T2, B1, M0, diff=diff, slice_prof=slice_prof, nstates=nstates, dtype=dtype)
+
+@one_call
+def mrf_sim(
+    flip: Numeric,
+    TR: Numeric,
+    T1: Numeric,
+    T2: Numeric,
+    diff: Diff = None,
+    B1: Numeric = 1.0,
+    inv_efficiency: Numeric = 1.0,
+    M0: Numeric = 1.0,
+    TI: Numeric = 0.0,
+    nstates: int | None = None,
+    nreps: int = 1,
+    phases: Numeric = 0.0,
+    TE: Numeric = 0.0,
+    inversion: float = 1.0,
+    T2prep: float = 0.0,
+    balanced: bool = False,
+    steady: bool = False,
+    B0: Numeric = 0.0,
+    slice_prof: Numeric = 1.0,
+    dtype: npt.DTypeLike = np.float64,
+    check_nstates: bool = False,
+) -> Call:
+    """Fingerprinting: an inversion, then a train of pulses, each followed by a readout (`epgnumba.sequence.MRF`).
+
+    Parameters
+    ----------
+    flip : array_like, shape (pulses,)
+        Flip angles, degrees.
+    TR : float or array_like, shape (pulses,)
+        From each pulse to the next, ms.
+    T1, T2 : array_like
+        Relaxation times, ms. All tissue maps broadcast.
+    diff : str or tuple of str, optional
+        Tissue parameters to differentiate with respect to: any of T1, T2, B1, B0, inv_efficiency, M0.
+    B1, inv_efficiency, M0, B0 : array_like
+        Transmit field and efficiency of the inversion (fractions of the nominal), equilibrium magnetisation,
+        off-resonance (Hz).
+    TI : float
+        From the inversion to what follows it, ms.
+    nreps : int
+        How often the whole is played; the last time is read.
+    phases, TE, inversion, T2prep, balanced, steady
+        As for `epgnumba.sequence.MRF`.
+    slice_prof, nstates, dtype, check_nstates
+        As for `fse_sim`.
+
+    Returns
+    -------
+    signal : ndarray, complex, shape (*tissue, pulses)
+    jacobian : ndarray, complex, shape (*tissue, len(diff), pulses)
+        Only with `diff`. Without the axis for parameters if `diff` is a string.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    References
+    ----------
+    Y. Jiang et al., "MR fingerprinting using fast imaging with steady state precession (FISP) with spiral readout", MRM
+    74 (2015) 1621.
+
+    Examples
+    --------
+    >>> mrf_sim([10, 20, 30], TR=12, T1=1000, T2=100, TI=20).imag.round(4)
+    array([0.1668, 0.3155, 0.4189])
+    """
+    return Call(
+        MRF,
+        {"flip": flip, "TR": TR, "TI": TI, "phases": phases, "TE": TE, "inversion": inversion, "T2prep": T2prep},
+        {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0, "inv_efficiency": inv_efficiency},
+        diff,
+        {"slice_prof": slice_prof, "nstates": nstates, "dtype": dtype, "check_nstates": check_nstates},
+        {"balanced": balanced, "repetitions": nreps, "steady": steady},
+    )
+
+
+@one_call
+def bssfp_sim(
+    flip: Numeric,
+    TE: Numeric,
+    TR: Numeric,
+    T1: Numeric,
+    T2: Numeric,
+    diff: Diff = None,
+    phase_inc: Numeric = 180.0,
+    B0: Numeric = 0.0,
+    chemshift: Numeric = 0.0,
+    M0: Numeric = 1.0,
+    B1: Numeric = 1.0,
+    transient: bool = False,
+    slice_prof: Numeric = 1.0,
+    dtype: npt.DTypeLike = np.float64,
+) -> list[Call]:
+    """Balanced SSFP in its steady state, exact off resonance too (`epgnumba.sequence.BSSFP`).
+
+    Vectors of `flip`, `TE`, `TR` and `phase_inc` (of one length) are separate acquisitions; the last axis of the result
+    is theirs. With `transient` the flips are those of one train instead, from equilibrium, each read.
+
+    Parameters
+    ----------
+    flip, TE, TR : float or array_like
+        Flip angle (degrees), echo and repetition time (ms).
+    T1, T2 : array_like
+        Relaxation times, ms. All tissue maps broadcast.
+    diff : str or tuple of str, optional
+        Tissue parameters to differentiate with respect to: any of T1, T2, B1, B0, M0.
+    phase_inc : float or array_like
+        RF phase from one pulse to the next, degrees; the receiver follows.
+    B0, chemshift : array_like
+        Off-resonance, Hz; they add.
+    M0, B1 : array_like
+        Equilibrium magnetisation; transmit field as a fraction of the nominal flip angle.
+    transient : bool
+        See above.
+    slice_prof, dtype
+        As for `fse_sim`.
+
+    Returns
+    -------
+    signal : ndarray, complex, shape (*tissue, acquisitions)
+    jacobian : ndarray, complex, shape (*tissue, len(diff), acquisitions)
+        Only with `diff`. Without the axis for parameters if `diff` is a string.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> abs(bssfp_sim([30, 60], TE=2.5, TR=5, T1=1000, T2=100, phase_inc=180)).round(4)
+    array([0.1437, 0.1332])
+    """
+    values = {"flip": flip, "TE": TE, "TR": TR, "phase_inc": phase_inc}
+    tissue = {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": _sum(B0, chemshift)}
+    options = {"slice_prof": slice_prof, "dtype": dtype}
+    named = _named(diff, _same("T1", "T2", "B1", "B0", "M0"))
+    trains = [values] if transient else _acquisitions(values)
+    return [Call(BSSFP, train, tissue, named, options, {"steady": not transient}) for train in trains]
+
+
+@one_call
+def spgr_sim(
+    flip: Numeric,
+    TE: Numeric,
+    TR: Numeric,
+    T1: Numeric,
+    T2star: Numeric,
+    diff: Diff = None,
+    B0: Numeric = 0.0,
+    chemshift: Numeric = 0.0,
+    M0: Numeric = 1.0,
+    B1: Numeric = 1.0,
+    spoiling: str = "ideal",
+    increment: Numeric = 117.0,
+    nstates: int | None = None,
+    slice_prof: Numeric = 1.0,
+    dtype: npt.DTypeLike = np.float64,
+    check_nstates: bool = False,
+) -> list[Call]:
+    """Spoiled gradient echo in its steady state (`epgnumba.sequence.SPGR`).
+
+    Vectors of `flip` and `TR` (of one length) are separate acquisitions, a vector `TE` several echoes of each; the last
+    axis of the result holds all echoes of the first, then of the second, ....
+
+    Parameters
+    ----------
+    flip, TE, TR : float or array_like
+        Flip angle (degrees), echo times and repetition time (ms).
+    T1, T2star : array_like
+        Relaxation times, ms; with ``spoiling='rf'`` T2star is the T2 of the echoes. All tissue maps broadcast.
+    diff : str or tuple of str, optional
+        Tissue parameters to differentiate with respect to: any of T1, T2star, B1, B0, M0.
+    B0, chemshift : array_like
+        Off-resonance, Hz; they add.
+    M0, B1 : array_like
+        Equilibrium magnetisation; transmit field as a fraction of the nominal flip angle.
+    spoiling, increment
+        As for `epgnumba.sequence.SPGR`.
+    slice_prof, nstates, dtype, check_nstates
+        As for `fse_sim`.
+
+    Returns
+    -------
+    signal : ndarray, complex, shape (*tissue, acquisitions * echoes)
+    jacobian : ndarray, complex, shape (*tissue, len(diff), acquisitions * echoes)
+        Only with `diff`. Without the axis for parameters if `diff` is a string.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> spgr_sim([5, 15], TE=5, TR=20, T1=1000, T2star=50).imag.round(4)
+    array([-0.0664, -0.0872])
+    """
+    tissue = {"T1": T1, "T2": T2star, "B1": B1, "M0": M0, "B0": _sum(B0, chemshift)}
+    options = {"slice_prof": slice_prof, "nstates": nstates, "dtype": dtype, "check_nstates": check_nstates}
+    named = _named(diff, {**_same("T1", "B1", "B0", "M0"), "T2star": "T2"})
+    rf = {"increment": increment} if spoiling != "ideal" else {}
+    return [
+        Call(SPGR, {**one, "TE": TE, **rf}, tissue, named, options, {"spoiling": spoiling})
+        for one in _acquisitions({"flip": flip, "TR": TR})
+    ]
+
+
+def _inversion_call(
+    family: type[Sequence],
+    parameters: dict[str, Any],
+    shape: dict[str, Any],
+    tissue: dict[str, Any],
+    diff: Diff,
+    slice_prof: Numeric,
+    dtype: npt.DTypeLike,
+) -> Call:
+    """A call of a sequence whose shots are spoiled at once, so that no T2 is asked for."""
+    named = _named(diff, _same("T1", "B1", "inv_efficiency", "M0"))
+    return Call(family, parameters, {**tissue, "T2": 1.0}, named, {"slice_prof": slice_prof, "dtype": dtype}, shape)
+
+
+@one_call
+def mprage_sim(
+    TI: Numeric,
+    flip: Numeric,
+    TRspgr: Numeric,
+    nshots: int | npt.ArrayLike,
+    T1: Numeric,
+    diff: Diff = None,
+    inv_efficiency: Numeric = 1.0,
+    M0: Numeric = 1.0,
+    TR: Numeric = np.inf,
+    B1: Numeric = 1.0,
+    slice_prof: Numeric = 1.0,
+    dtype: npt.DTypeLike = np.float64,
+) -> Call:
+    """MPRAGE, read at the shot that samples the centre of k-space (`epgnumba.sequence.MPRAGE`).
+
+    Parameters
+    ----------
+    TI : float
+        From the inversion to the shot that is read, ms.
+    flip : float
+        Flip angle, degrees.
+    TRspgr : float
+        From shot to shot, ms.
+    nshots : int or (int, int)
+        Number of shots; or those before the one that is read, and the rest.
+    T1 : array_like
+        Longitudinal relaxation time, ms. All tissue maps broadcast.
+    diff : str or tuple of str, optional
+        Tissue parameters to differentiate with respect to: any of T1, B1, inv_efficiency, M0.
+    inv_efficiency, M0, B1 : array_like
+        Efficiency of the inversion, equilibrium magnetisation, transmit field.
+    TR : float
+        From inversion to inversion, ms; inf starts from equilibrium.
+    slice_prof, dtype
+        As for `fse_sim`.
+
+    Returns
+    -------
+    signal : ndarray, complex, shape (*tissue, 1)
+    jacobian : ndarray, complex, shape (*tissue, len(diff), 1)
+        Only with `diff`. Without the axis for parameters if `diff` is a string.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> mprage_sim(900, flip=8, TRspgr=8, nshots=(50, 50), T1=[800, 1400], TR=2000).imag.round(4)
+    array([[-0.0472],
+           [-0.0122]])
+    """
+    return _inversion_call(
+        MPRAGE,
+        {"TI": TI, "flip": flip, "TRspgr": TRspgr, "TR": TR},
+        {"nshots": nshots},
+        {"T1": T1, "B1": B1, "M0": M0, "inv_efficiency": inv_efficiency},
+        diff,
+        slice_prof,
+        dtype,
+    )
+
+
+@one_call
+def mp2rage_sim(
+    TI: Numeric,
+    flip: Numeric,
+    TRspgr: Numeric,
+    TRmp2rage: Numeric,
+    nshots: int | npt.ArrayLike,
+    T1: Numeric,
+    diff: Diff = None,
+    inv_efficiency: Numeric = 1.0,
+    M0: Numeric = 1.0,
+    B1: Numeric = 1.0,
+    slice_prof: Numeric = 1.0,
+    dtype: npt.DTypeLike = np.float64,
+) -> Call:
+    """MP2RAGE: both blocks, each read at the centre of k-space, in the steady state (`epgnumba.sequence.MP2RAGE`).
+
+    Parameters
+    ----------
+    TI : array_like, shape (2,)
+        From the inversion to the shots that are read, ms.
+    flip : float or array_like, shape (2,)
+        Flip angle of each block, degrees.
+    TRspgr, TRmp2rage : float
+        From shot to shot, and from inversion to inversion, ms.
+    nshots : int or (int, int)
+        Number of shots of a block; or those before the one that is read, and the rest.
+    T1 : array_like
+        Longitudinal relaxation time, ms. All tissue maps broadcast.
+    diff : str or tuple of str, optional
+        Tissue parameters to differentiate with respect to: any of T1, B1, inv_efficiency, M0.
+    inv_efficiency, M0, B1 : array_like
+        Efficiency of the inversion, equilibrium magnetisation, transmit field.
+    slice_prof, dtype
+        As for `fse_sim`.
+
+    Returns
+    -------
+    signal : ndarray, complex, shape (*tissue, 2)
+    jacobian : ndarray, complex, shape (*tissue, len(diff), 2)
+        Only with `diff`. Without the axis for parameters if `diff` is a string.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> mp2rage_sim([800, 2200], flip=[4, 5], TRspgr=6, TRmp2rage=5000, nshots=(60, 60), T1=1000).imag.round(4)
+    array([-0.0085, -0.0564])
+    """
+    return _inversion_call(
+        MP2RAGE,
+        {"TI": TI, "flip": flip, "TRspgr": TRspgr, "TRmp2rage": TRmp2rage},
+        {"nshots": nshots},
+        {"T1": T1, "B1": B1, "M0": M0, "inv_efficiency": inv_efficiency},
+        diff,
+        slice_prof,
+        dtype,
+    )
+
+
+@one_call
+def mpnrage_sim(
+    nshots: int,
+    flip: Numeric,
+    TR: Numeric,
+    T1: Numeric,
+    diff: Diff = None,
+    B1: Numeric = 1.0,
+    inv_efficiency: Numeric = 1.0,
+    M0: Numeric = 1.0,
+    TI: Numeric = 0.0,
+    delay: Numeric = np.inf,
+    slice_prof: Numeric = 1.0,
+    dtype: npt.DTypeLike = np.float64,
+) -> Call:
+    """MPnRAGE: an inversion, then spoiled shots, every one of which is read (`epgnumba.sequence.MPnRAGE`).
+
+    Parameters
+    ----------
+    nshots : int
+        Number of shots.
+    flip, TR : float or array_like, shape (nshots,)
+        Flip angles (degrees) and times from shot to shot (ms).
+    T1 : array_like
+        Longitudinal relaxation time, ms. All tissue maps broadcast.
+    diff : str or tuple of str, optional
+        Tissue parameters to differentiate with respect to: any of T1, B1, inv_efficiency, M0.
+    B1, inv_efficiency, M0 : array_like
+        Transmit field, efficiency of the inversion, equilibrium magnetisation.
+    TI : float
+        From the inversion to the first shot, ms.
+    delay : float
+        From the end of the last shot to the next inversion, ms; inf starts from equilibrium.
+    slice_prof, dtype
+        As for `fse_sim`.
+
+    Returns
+    -------
+    signal : ndarray, complex, shape (*tissue, nshots)
+    jacobian : ndarray, complex, shape (*tissue, len(diff), nshots)
+        Only with `diff`. Without the axis for parameters if `diff` is a string.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> mpnrage_sim(3, flip=5, TR=500, T1=1000).imag.round(4)
+    array([ 0.0872,  0.0184, -0.0232])
+    """
+    return _inversion_call(
+        MPnRAGE,
+        {"flip": flip, "TR": TR, "TI": TI, "delay": delay},
+        {"nshots": nshots},
+        {"T1": T1, "B1": B1, "M0": M0, "inv_efficiency": inv_efficiency},
+        diff,
+        slice_prof,
+        dtype,
+    )
+
+
+def _sum(B0: Numeric, chemshift: Numeric) -> Numeric:
+    """Off-resonance of field and chemical shift, whatever they are held in."""
+    if isinstance(chemshift, (int, float)) and chemshift == 0:
+        return B0
+    return (B0 if has_tensor((B0, chemshift)) else np.asarray(B0)) + chemshift

@@ -7,17 +7,24 @@ import numpy.typing as npt
 
 from .checks import Array, checked, warn_caller
 
-NAMES = ("T1", "T2", "B1", "M0")  # in the order of the kernels' table
+HZ = float(2 * np.pi / 1000)  # in radians per ms
+
+NAMES = ("T1", "T2", "B1", "B0", "inv_efficiency", "M0")  # in the order of the kernels' table
 LIMITS: dict[str, dict[str, Any]] = {
     "T1": {"positive": True, "infinite": True, "unit": "ms"},
     "T2": {"positive": True, "unit": "ms"},
     "B1": {"minimum": 0.0, "unit": "fractions of the nominal flip angle"},
+    "B0": {"unit": "Hz"},
+    "inv_efficiency": {"minimum": 0.0},
     "M0": {},
 }
 
 
 class Tissue:
-    """Maps of T1 (ms, inf allowed), T2 (ms), B1 (fraction of the nominal flip angle) and M0, of broadcastable shapes.
+    """Maps of tissue parameters, of broadcastable shapes.
+
+    T1 (ms, inf allowed), T2 (ms), B1 (fraction of the nominal flip angle), M0, B0 (off-resonance, Hz) and
+    inv_efficiency (of inversions: 1 where they are full, 0 where they saturate).
 
     Raises
     ------
@@ -30,8 +37,16 @@ class Tissue:
     (2, 3)
     """
 
-    def __init__(self, T1: npt.ArrayLike, T2: npt.ArrayLike, B1: npt.ArrayLike = 1.0, M0: npt.ArrayLike = 1.0) -> None:
-        given = (T1, T2, B1, M0)
+    def __init__(
+        self,
+        T1: npt.ArrayLike,
+        T2: npt.ArrayLike,
+        B1: npt.ArrayLike = 1.0,
+        M0: npt.ArrayLike = 1.0,
+        B0: npt.ArrayLike = 0.0,
+        inv_efficiency: npt.ArrayLike = 1.0,
+    ) -> None:
+        given = (T1, T2, B1, B0, inv_efficiency, M0)
         self.maps: dict[str, Array] = {}
         for name, value in zip(NAMES, given, strict=True):
             self.maps[name] = checked(name, value, **LIMITS[name])
@@ -53,8 +68,13 @@ class Tissue:
         return int(np.prod(self.shape))
 
     def table(self, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[np.inexact]:
-        """Rates 1/T1, 1/T2 (1/ms), B1 and M0, one row each, one column per voxel."""
-        table = np.empty((4, *self.shape), dtype)
+        """The kernels' table, one row a map, one column a voxel: 1/T1, 1/T2 (1/ms), B1, 2 pi B0 (rad/ms), ..., M0."""
+        table = np.empty((len(NAMES), *self.shape), dtype)
         for row, (name, value) in enumerate(self.maps.items()):
-            table[row] = 1 / value if name in ("T1", "T2") else value
-        return table.reshape(4, -1)
+            table[row] = 1 / value if name in ("T1", "T2") else value * HZ if name == "B0" else value
+        return table.reshape(len(NAMES), -1)
+
+    def slope(self, name: str) -> Array:
+        """Derivative of a row of the table with respect to its map."""
+        value = self.maps[name]
+        return -1 / value**2 if name in ("T1", "T2") else np.full_like(value, HZ if name == "B0" else 1.0)

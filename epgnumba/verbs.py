@@ -1,21 +1,24 @@
 """The verbs: `simulate`, `jacobian`, their derivatives in either mode. NumPy in, NumPy out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from . import checks, engine
-from .checks import Array, checked, shown
-from .program.program import compile_program, flatten, unflatten
+from .checks import Array, checked, shown, warn_caller
+from .kernels.columns import M0 as M0_CODE
+from .kernels.columns import OMEGA
+from .program.program import Program, compile_program, flatten, unflatten
 from .sequence.sequence import Sequence
 from .tissue import NAMES, Tissue
 
 ComplexArray = npt.NDArray[np.complexfloating]
 Diff = str | tuple[str, ...] | list[str] | None
 
+WORTH_A_WARNING = 1e-3  # relative error of a truncation
 STEP = 1e-30  # of a complex step: its square vanishes beside one, so that the derivative is exact
 
 
@@ -83,6 +86,8 @@ class Problem:
         The shape it was given in.
     dtype : type
         Precision.
+    check_nstates : bool
+        Whether to compare with all orders kept.
     """
 
     sequence: Sequence
@@ -93,19 +98,27 @@ class Problem:
     profile_shape: tuple[int, ...]
     nstates: int | None
     dtype: type[np.floating]
-    _jobs: dict[bool, engine.Job] = field(default_factory=dict)
+    check_nstates: bool = False
+    _jobs: dict[tuple[bool, bool], engine.Job] = field(default_factory=dict)
 
     @property
     def complex_dtype(self) -> type[np.complexfloating]:
         return np.complex128 if self.dtype == np.float64 else np.complex64
 
-    def job(self, free_phases: bool = False) -> engine.Job:
+    def job(self, free_phases: bool = False, precesses: bool = False) -> engine.Job:
         """The problem bound to its program; made once, since a gradient asks again for what a signal asked for."""
-        if free_phases not in self._jobs:
-            program, entries = compile_program(self.sequence, self.nstates, free_phases)
+        precesses = precesses or self.codes.count(OMEGA) > 0 or bool(self.tissue.maps["B0"].any())
+        key = free_phases, precesses
+        if key not in self._jobs:
+            program, entries = self.compile(self.sequence, *key)
             table, profile = self.tissue.table(self.dtype), self.profile.astype(self.dtype, copy=False)
-            self._jobs[free_phases] = engine.Job(program, entries, table, profile, self.codes)
-        return self._jobs[free_phases]
+            self._jobs[key] = engine.Job(program, entries, table, profile, self.codes)
+        return self._jobs[key]
+
+    def compile(self, sequence: Sequence, free_phases: bool, precesses: bool) -> tuple[Program, list[Array]]:
+        """The program of this or a like sequence, for this tissue."""
+        longest = float(self.tissue.maps["T1"].max()) if sequence.steady else 1.0
+        return compile_program(sequence, self.nstates, free_phases, precesses, longest)
 
     def shape_signal(self, signal: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return signal.reshape(*self.tissue.shape, signal.shape[-1])
@@ -122,10 +135,13 @@ def read_problem(
     B1: npt.ArrayLike = 1.0,
     M0: npt.ArrayLike = 1.0,
     *,
+    B0: npt.ArrayLike = 0.0,
+    inv_efficiency: npt.ArrayLike = 1.0,
     diff: Diff = None,
     slice_prof: npt.ArrayLike = 1.0,
     nstates: int | None = None,
     dtype: npt.DTypeLike = np.float64,
+    check_nstates: bool = False,
 ) -> Problem:
     """Check the arguments of a verb.
 
@@ -144,15 +160,93 @@ def read_problem(
         )
     kept = None if nstates is None else checks.count("nstates", nstates)
     precision = read_dtype(dtype)
-    tissue = Tissue(T1, T2, B1, M0)
+    tissue = Tissue(T1, T2, B1, M0, B0, inv_efficiency)
     return Problem(
-        sequence, tissue, codes, isinstance(diff, str), np.atleast_1d(profile), profile.shape, kept, precision
+        sequence, tissue, codes, isinstance(diff, str), np.atleast_1d(profile), profile.shape, kept, precision,
+        bool(check_nstates),
+    )  # fmt: skip
+
+
+def signals(problem: Problem) -> tuple[ComplexArray, ComplexArray]:
+    """Signal (voxel, output) and Jacobian (voxel, derivative, output), checked for truncation if that was asked for."""
+    result = problem.job().signals(problem.complex_dtype)
+    if problem.check_nstates and problem.nstates is not None:
+        error = truncation_error(problem, result)
+        if error > WORTH_A_WARNING:
+            warn_caller(f"nstates={problem.nstates} changes the signal or a derivative by {error:.2g} of its norm")
+    return result
+
+
+def truncation_error(problem: Problem, result: tuple[ComplexArray, ComplexArray]) -> float:
+    """Largest relative change (norm over readouts, of any voxel's signal or derivative) from keeping all orders."""
+    exact = replace(problem, nstates=None, check_nstates=False, _jobs={}).job().signals(problem.complex_dtype)
+    worst = 0.0
+    for kept, full in zip(result, exact, strict=True):
+        change, norm = np.linalg.norm(kept - full, axis=-1), np.linalg.norm(full, axis=-1)
+        worst = max(worst, float((change[norm > 0] / norm[norm > 0]).max(initial=0.0)))
+    return worst
+
+
+@dataclass
+class Truncation:
+    """How many orders a tolerance takes (`nstates`), and the largest relative error that this leaves."""
+
+    nstates: int
+    error: float
+
+
+def find_nstates(
+    sequence: Sequence,
+    T1: npt.ArrayLike,
+    T2: npt.ArrayLike,
+    B1: npt.ArrayLike = 1.0,
+    M0: npt.ArrayLike = 1.0,
+    *,
+    tolerance: float = 1e-3,
+    B0: npt.ArrayLike = 0.0,
+    inv_efficiency: npt.ArrayLike = 1.0,
+    diff: Diff = None,
+    slice_prof: npt.ArrayLike = 1.0,
+) -> Truncation:
+    """The smallest `nstates` that meets a tolerance, by bisection against the exact result.
+
+    Parameters
+    ----------
+    tolerance : float
+        Largest relative change of any voxel's signal, or derivative in `diff`, in the norm over readouts.
+
+    Other parameters are those of `simulate` and `jacobian`.
+
+    Returns
+    -------
+    Truncation
+        With `nstates` and `error`, the largest relative change that it leaves.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> import epgnumba
+    >>> find_nstates(epgnumba.FSE([120.0] * 64, ESP=10), T1=1000, T2=50, tolerance=1e-2).nstates
+    16
+    """
+    limit = checks.scalar("tolerance", tolerance, positive=True)
+    problem = read_problem(
+        sequence, T1, T2, B1, M0, B0=B0, inv_efficiency=inv_efficiency, diff=diff, slice_prof=slice_prof
     )
 
+    def error(nstates: int) -> float:
+        truncated = replace(problem, nstates=nstates, _jobs={})
+        return truncation_error(truncated, truncated.job().signals(problem.complex_dtype))
 
-def _signals(problem: Problem) -> tuple[ComplexArray, ComplexArray]:
-    """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
-    return problem.job().signals(problem.complex_dtype)
+    low, high = 0, sum(abs(beat.shift) for beat in problem.job().program.signal.score.beats) + 1
+    while high - low > 1:  # `high` meets the tolerance, `low` does not
+        middle = (low + high) // 2
+        low, high = (low, middle) if error(middle) <= limit else (middle, high)
+    return Truncation(high, error(high))
 
 
 def simulate(
@@ -162,9 +256,12 @@ def simulate(
     B1: npt.ArrayLike = 1.0,
     M0: npt.ArrayLike = 1.0,
     *,
+    B0: npt.ArrayLike = 0.0,
+    inv_efficiency: npt.ArrayLike = 1.0,
     slice_prof: npt.ArrayLike = 1.0,
     nstates: int | None = None,
     dtype: npt.DTypeLike = np.float64,
+    check_nstates: bool = False,
 ) -> ComplexArray:
     """Signal of a sequence.
 
@@ -178,12 +275,18 @@ def simulate(
         Transmit field, as a fraction of the nominal flip angle.
     M0 : array_like
         Equilibrium magnetisation.
+    B0 : array_like
+        Off-resonance, Hz: transverse magnetisation turns by exp(+2 pi i B0 t).
+    inv_efficiency : array_like
+        Efficiency of inversions, which scales that of the sequence.
     slice_prof : float or array_like, shape (positions,)
         Flip angle across the slice, as a fraction of the nominal one; the signal is the mean over positions.
     nstates : int, optional
         Keep configuration orders below it only, counted in crushers. All that matter by default: the result is exact.
     dtype : float64 or float32
         Precision of the computation.
+    check_nstates : bool
+        Whether to compare with all orders kept, and warn if a signal or derivative changes by more than 1e-3.
 
     Returns
     -------
@@ -203,8 +306,20 @@ def simulate(
     array([[0.8187, 0.6703, 0.5488],
            [0.9048, 0.8187, 0.7408]])
     """
-    problem = read_problem(sequence, T1, T2, B1, M0, slice_prof=slice_prof, nstates=nstates, dtype=dtype)
-    return problem.shape_signal(_signals(problem)[0])
+    problem = read_problem(
+        sequence,
+        T1,
+        T2,
+        B1,
+        M0,
+        B0=B0,
+        inv_efficiency=inv_efficiency,
+        slice_prof=slice_prof,
+        nstates=nstates,
+        dtype=dtype,
+        check_nstates=check_nstates,
+    )
+    return problem.shape_signal(signals(problem)[0])
 
 
 def jacobian(
@@ -214,17 +329,20 @@ def jacobian(
     B1: npt.ArrayLike = 1.0,
     M0: npt.ArrayLike = 1.0,
     *,
+    B0: npt.ArrayLike = 0.0,
+    inv_efficiency: npt.ArrayLike = 1.0,
     diff: str | tuple[str, ...] | list[str],
     slice_prof: npt.ArrayLike = 1.0,
     nstates: int | None = None,
     dtype: npt.DTypeLike = np.float64,
+    check_nstates: bool = False,
 ) -> tuple[ComplexArray, ComplexArray]:
     """Signal and its exact derivatives with respect to tissue parameters, in one sweep.
 
     Parameters
     ----------
     diff : str or tuple of str
-        Any of T1, T2, B1, M0.
+        Any of T1, T2, B1, B0, inv_efficiency, M0.
 
     Other parameters are those of `simulate`.
 
@@ -232,7 +350,7 @@ def jacobian(
     -------
     signal : ndarray, complex, shape (*tissue, readouts)
     jacobian : ndarray, complex, shape (*tissue, len(diff), readouts)
-        Derivatives per ms (T1, T2) or per unit (B1, M0). Without the axis for parameters if `diff` is a string.
+        Derivatives per ms (T1, T2), per Hz (B0) or per unit. Without the axis for parameters if `diff` is a string.
 
     Raises
     ------
@@ -249,8 +367,21 @@ def jacobian(
     """
     if diff is None:
         raise TypeError(f"diff=None is not allowed: it must be a name or a tuple of names out of {NAMES}")
-    problem = read_problem(sequence, T1, T2, B1, M0, diff=diff, slice_prof=slice_prof, nstates=nstates, dtype=dtype)
-    signal, derivatives = _signals(problem)
+    problem = read_problem(
+        sequence,
+        T1,
+        T2,
+        B1,
+        M0,
+        B0=B0,
+        inv_efficiency=inv_efficiency,
+        diff=diff,
+        slice_prof=slice_prof,
+        nstates=nstates,
+        dtype=dtype,
+        check_nstates=check_nstates,
+    )
+    signal, derivatives = signals(problem)
     return problem.shape_signal(signal), problem.shape_jacobian(derivatives)
 
 
@@ -279,6 +410,8 @@ def vjp(
     B1: npt.ArrayLike = 1.0,
     M0: npt.ArrayLike = 1.0,
     *,
+    B0: npt.ArrayLike = 0.0,
+    inv_efficiency: npt.ArrayLike = 1.0,
     signal_bar: npt.ArrayLike | None = None,
     jacobian_bar: npt.ArrayLike | None = None,
     diff: Diff = None,
@@ -306,8 +439,8 @@ def vjp(
     Returns
     -------
     dict of str to ndarray
-        For each parameter of the sequence (per degree, per ms), T1, T2 (per ms), B1, M0 and slice_prof, the derivative
-        in the shape in which it was given.
+        For each parameter of the sequence (per degree, per ms), each map of the tissue (per ms, per Hz) and slice_prof,
+        the derivative in the shape in which it was given.
 
     Raises
     ------
@@ -322,7 +455,19 @@ def vjp(
     >>> float(bars["ESP"].round(6))  # -exp(-ESP/T2)/T2
     -0.009048
     """
-    problem = read_problem(sequence, T1, T2, B1, M0, diff=diff, slice_prof=slice_prof, nstates=nstates, dtype=dtype)
+    problem = read_problem(
+        sequence,
+        T1,
+        T2,
+        B1,
+        M0,
+        B0=B0,
+        inv_efficiency=inv_efficiency,
+        diff=diff,
+        slice_prof=slice_prof,
+        nstates=nstates,
+        dtype=dtype,
+    )
     return pull_back(problem, signal_bar, jacobian_bar, wanted)
 
 
@@ -341,8 +486,8 @@ def pull_back(
             raise ValueError(f"wanted: {name!r} is unknown; allowed are {names}")
     score = problem.job().program.signal.score
     turning = not score.phase_names.isdisjoint(asked)
-    timing = not (score.time_names | {"T1", "T2"}).isdisjoint(asked)
-    job = problem.job(free_phases=turning)
+    timing = not (score.time_names | {"T1", "T2", "B0"}).isdisjoint(asked)
+    job = problem.job(turning, "B0" in asked)
     n_out, n_codes = job.program.n_out, len(problem.codes)
     signal_shape = (*problem.tissue.shape, n_out)
     full = (
@@ -351,12 +496,13 @@ def pull_back(
     s_bar = _cotangent("signal_bar", signal_bar, signal_shape, problem.complex_dtype).reshape(-1, n_out)
     j_bar = _cotangent("jacobian_bar", jacobian_bar, full, problem.complex_dtype)
     j_bar = j_bar.reshape(job.n_voxels, n_codes, n_out)
-    entries_bar, tissue_bar, profile_bar = job.gradient(s_bar, j_bar, timing, turning)
-    result = unflatten(job.program.expressions.pull_back(entries_bar), parameters)
-    result["slice_prof"] = profile_bar.reshape(problem.profile_shape)
+    sums = job.gradient(s_bar, j_bar, timing, turning)
+    result = unflatten(job.program.expressions.pull_back(sums.entries()), parameters)
+    result["slice_prof"] = sums.profile().reshape(problem.profile_shape)
     for row, (name, value) in enumerate(problem.tissue.maps.items()):
         if name in asked:
-            result[name] = _summed(tissue_bar[row].reshape(problem.tissue.shape), value.shape)
+            bar = sums.tissue[row].reshape(problem.tissue.shape)
+            result[name] = problem.tissue.slope(name) * _summed(bar, value.shape)
     return {name: result[name] for name in asked}
 
 
@@ -370,13 +516,13 @@ def push_forward(problem: Problem, tangents: Mapping[str, Array]) -> tuple[Compl
     stepped = {
         name: value + 1j * STEP * tangents[name] if name in tangents else value for name, value in parameters.items()
     }
-    program, _ = compile_program(problem.sequence, problem.nstates, free_phases=True)
+    precesses = problem.job().program.precesses or "B0" in tangents
+    program, _ = problem.compile(problem.sequence, True, precesses)
     entries = program.expressions.evaluate(flatten(stepped))
     table = problem.tissue.table(np.complex128)
-    for row, (name, value) in enumerate(problem.tissue.maps.items()):
+    for row, name in enumerate(NAMES):
         if name in tangents:
-            slope = -1 / value**2 if name in ("T1", "T2") else 1.0
-            step = np.broadcast_to(slope * tangents[name], problem.tissue.shape)
+            step = np.broadcast_to(problem.tissue.slope(name) * tangents[name], problem.tissue.shape)
             table[row] += 1j * STEP * step.ravel()
     profile = problem.profile.astype(np.complex128)
     if "slice_prof" in tangents:
@@ -385,19 +531,19 @@ def push_forward(problem: Problem, tangents: Mapping[str, Array]) -> tuple[Compl
     amplitudes = job.amplitudes()
     value, slope = amplitudes.real, amplitudes.imag / STEP
     # S = M0 factor amplitude; the factor turns with the phases
-    _, phases, _, receivers = entries
+    _, phases, _, receivers, _ = entries
     layout_step = program.signal.layout(1).factor_step
     turning = np.deg2rad((phases[layout_step] - receivers).imag / STEP)
     factors = job.call.factors
     planes = np.array([1, 1j])[: amplitudes.shape[2], None]
     value, slope = ((part * planes).sum(axis=2) * factors for part in (value, slope))
     slope = slope + 1j * turning * value
-    m0, m0_slope = table[3].real[:, None], table[3].imag[:, None] / STEP
+    m0, m0_slope = table[M0_CODE].real[:, None], table[M0_CODE].imag[:, None] / STEP
     signal = m0_slope * value[:, 0] + m0 * slope[:, 0]
     derivatives = np.zeros((job.n_voxels, len(problem.codes), signal.shape[-1]), np.complex128)
     for k, code in enumerate(problem.codes):
-        i = 1 + sum(earlier != 3 for earlier in problem.codes[:k])
-        derivatives[:, k] = slope[:, 0] if code == 3 else m0_slope * value[:, i] + m0 * slope[:, i]
+        i = 1 + sum(earlier != M0_CODE for earlier in problem.codes[:k])
+        derivatives[:, k] = slope[:, 0] if code == M0_CODE else m0_slope * value[:, i] + m0 * slope[:, i]
     return (
         problem.shape_signal(signal).astype(problem.complex_dtype),
         problem.shape_jacobian(derivatives).astype(problem.complex_dtype) if problem.codes else derivatives,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from .. import engine
 from ..checks import Array, check_range, real_array, scalar, shown
-from ..program.program import compile_program, flatten, unflatten
+from ..program.program import flatten, unflatten
 from ..sequence.sequence import Sequence
 from ..verbs import read_problem
 
@@ -25,10 +25,10 @@ class CRLBObjective:
     ----------
     sequence : Sequence
         The protocol to start from; parameters that are not variables keep its values.
-    T1, T2, B1, M0 : array_like
+    T1, T2, B1, M0, B0, inv_efficiency : array_like
         Tissues, as for `simulate`.
     unknowns : str or tuple of str
-        What is estimated together: any of T1, T2, B1, M0.
+        What is estimated together: any of T1, T2, B1, B0, inv_efficiency, M0.
     weights : array_like, shape (unknowns,) or (*tissue, unknowns), optional
         Weights of the bounds, 1 by default; 0 makes an unknown a nuisance. ``1 / T2**2`` asks for relative precision.
     tissue_weights : array_like, optional
@@ -66,6 +66,8 @@ class CRLBObjective:
         B1: npt.ArrayLike = 1.0,
         M0: npt.ArrayLike = 1.0,
         *,
+        B0: npt.ArrayLike = 0.0,
+        inv_efficiency: npt.ArrayLike = 1.0,
         unknowns: str | tuple[str, ...] = "T2",
         weights: npt.ArrayLike | None = None,
         tissue_weights: npt.ArrayLike = 1.0,
@@ -77,7 +79,10 @@ class CRLBObjective:
     ) -> None:
         if unknowns is None:
             raise TypeError("unknowns=None is not allowed: it must be a name or a tuple of names")
-        problem = read_problem(sequence, T1, T2, B1, M0, diff=unknowns, slice_prof=slice_prof, nstates=nstates)
+        problem = read_problem(
+            sequence, T1, T2, B1, M0, B0=B0, inv_efficiency=inv_efficiency, diff=unknowns, slice_prof=slice_prof,
+            nstates=nstates,
+        )  # fmt: skip
         parameters = sequence.parameters
         for name in variables:
             if name not in parameters:
@@ -92,11 +97,11 @@ class CRLBObjective:
         self._problem, self.variables, self._singular = problem, tuple(variables), singular
         self._variance = scalar("noise", noise, positive=True) ** 2
         self._weights = self._read_weights(weights, tissue_weights)
-        score = compile_program(sequence, nstates)[0].signal.score
+        score = problem.job().program.signal.score
         self._turning = not score.phase_names.isdisjoint(variables)
         self._timing = not score.time_names.isdisjoint(variables)
-        program, entries = compile_program(sequence, nstates, self._turning)
-        self._job = engine.Job(program, entries, problem.tissue.table(), problem.profile, problem.codes)
+        self._job = problem.job(self._turning)
+        program = self._job.program
         self._x: Array = np.asarray(flatten(parameters), np.float64)
         index = unflatten(np.arange(len(self._x) - 1, dtype=np.float64), parameters)
         self._index = np.concatenate([index[name].ravel() for name in variables]).astype(np.int64)
@@ -168,8 +173,8 @@ class CRLBObjective:
             )
         if self._flips:
             entries, factors = self._flips
-            return value, factors * sums.flip_entries(job.program)[entries]
-        return value, job.program.expressions.pull_back(sums.entries(job.program))[self._index]
+            return value, factors * sums.flip_entries()[entries]
+        return value, job.program.expressions.pull_back(sums.entries())[self._index]
 
     def _filled(self, x: npt.ArrayLike) -> Array:
         """All parameters, flattened, with `x` in its places."""

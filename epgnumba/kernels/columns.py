@@ -39,8 +39,9 @@ GROUP = 8  # units of voxels whose gradients are summed before they are written
     RECOVERY,  # 1: Z_0 recovers into this pulse
     READ_BEGIN,  # the readouts that follow the pulse
     READ_END,
-) = range(31)
-N_STEP = 31
+    INVERT,  # 1: no pulse but an inversion, which only Z_0 enters and leaves
+) = range(32)
+N_STEP = 32
 
 (
     READ_COMPONENT,  # 0: P, 1: M (conjugated), 2: Z_0
@@ -58,23 +59,61 @@ N_SEGMENT = 3
     N_SEGMENTS,
     LANES,
     PLANES,  # 1: a real program; 2: a complex one
+    PRECESSES,  # 1: off-resonance turns the states (complex programs only)
+    BOUNDARY,  # numbers that say where a repetition starts: 0 (no repetition), 1 (Z_0), 3 (Z_0, Re F_0, Im F_0)
     TANGENTS,
     N_OUT,
     PAIR,  # where the starting block lies, of the pair of alternating blocks
     TAPE,  # and on the tape
-    ROOM,  # where turned components lie
-    ROOM_SIZE,  # elements of each of the four
+    ROOM,  # where what nobody reads may be written
     ARENA,  # elements of a set of states
     PAIR_ARENA,  # elements of a set of adjoints
-    AMPLITUDES,  # where this part's amplitudes begin
     N_DURATIONS,
-    N_SETS_Z,  # numbers in a row of `z`
     N_POSITIONS,  # of the slice profile
     N_CODES,  # derivatives wanted
-    REPEATS,  # 1: the sequence repeats, and has an END part
-) = range(18)
-N_SIZE = 18
+    STEPS_AT,  # where the tables of this part begin, in the array of integers
+    READS_AT,
+    SEGMENTS_AT,
+    CODES_AT,  # what follows the sizes: codes of the derivatives wanted, then the state set of each,
+    SETS_AT,
+    KINDS_AT,  # then the code of each tangent
+    FLIPS_AT,  # in the array of values
+    TURNS_AT,
+    DURATIONS_AT,
+    PROFILE_AT,
+    RATES_AT,  # in the room of a thread
+    SEEDS_AT,
+    DECAY_AT,
+    SCRATCH_AT,
+    BOUNDARY_AT,
+    TRIG_AT,
+    AMPLITUDES_AT,
+    AMPLITUDES_BAR_AT,
+    SPACE_AT,
+    ADJOINT_AT,
+    FLIP_SUMS_AT,  # in a group's row of gathered derivatives
+    TURN_SUMS_AT,
+    DURATION_SUMS_AT,
+    FACTOR_SUMS_AT,
+    PROFILE_SUMS_AT,
+    SUMS_WIDTH,  # numbers in such a row
+) = range(42)
+N_SIZE = 42
 
-SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what Z_0 at the end depends on
-R1, R2, B1 = range(3)  # rows of a block's rates, and of a tangent's seeds
-RELAXING, FLIPPING = 0, 1  # kinds of tangent: it changes the decay, it changes the flip angles
+SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what the end of a repetition does
+# Rows of a block's rates, of a tangent's seeds and (with M0, which needs no tangent) of the tissue table; also the
+# codes of the derivatives. OMEGA is off-resonance in radians per ms.
+R1, R2, B1, OMEGA, INVERSION = range(5)
+N_RATES = 5
+M0 = 5
+N_TISSUE = 6
+HZ = 0.006283185307179586  # radians per ms
+# Where things begin in `Player.scratch`, in numbers: coefficients of a pulse (5 VECTOR), a tangent's seeds (3), cosine
+# and sine of the turn before it (2), then one number each: the Z_0 that recovery aims at, 1 or (for the homogeneous
+# part of a map) 0; one half. Its length, in lines of VECTOR.
+SEEDS, TURN, EQUILIBRIUM, HALF = 5 * VECTOR, 8 * VECTOR, 10 * VECTOR, 10 * VECTOR + 1
+SCRATCH = 11
+# The same in `Bars.sums`: flip, its seed, log e1 and log e2, angle.
+FLIP_SUM, SEED_SUM, LOG_SUM, ANGLE_SUM = 0, VECTOR, 2 * VECTOR, 4 * VECTOR
+N_SUMS = 5
+N_DECAY = 4  # numbers per duration and lane: e1, e2, cosine and sine of what precession adds

@@ -103,28 +103,31 @@ def seed_bound(jacobian, jacobian_bar, j, weights, variance, fisher, inverse):
 
 
 @entry
-def crlb_batch(player, call, weights, variance, values, room, bars, tissue_bar, first, last, timing, turning):
+def crlb_batch(call, room, weights, variance, values, unit, sums, lane, tissue_bar, first, last, timing, turning):
     """Bounds of voxels `first` to `last` (whole groups) and the derivatives of their sum.
 
-    `weights` (voxel, unknown) includes those of the tissues; `room` is (signal, jacobian, signal_bar, jacobian_bar,
-    fisher, inverse) for one unit of voxels.
+    `weights` (voxel, unknown) includes those of the tissues; `unit` is (signal, jacobian, signal_bar, jacobian_bar,
+    fisher, inverse) for one unit of voxels. See `batch.gradient_batch` for the rest.
     """
-    parts = len(player.sizes)
-    own, end, call = select(player, SIGNAL), select(player, parts - 1), select_call(call)
-    signal, jacobian, signal_bar, jacobian_bar, fisher, inverse = room
+    given = select_call(call)
+    part = int(call.sizes[col.BOUNDARY] > 0)
+    own, end = select(call, room, SIGNAL), select(call, room, part)
+    signal, jacobian, signal_bar, jacobian_bar, fisher, inverse = unit
     lanes, positions = own.sizes[col.LANES], own.sizes[col.N_POSITIONS]
+    n_groups = -(-call.n_voxels // (GROUP * lanes))
     for voxel in range(first, last, lanes):
         group = voxel // (GROUP * lanes)
-        own_bars, end_bars = select_bars(bars, SIGNAL, group), select_bars(bars, parts - 1, group)
+        bars = select_bars(own, sums, lane, SIGNAL, group, n_groups)
+        end_bars = select_bars(own, sums, lane, part, group, n_groups)
         count = min(lanes, call.n_voxels - voxel)
         for position in range(positions):
-            play_block(own, end, call, position, voxel, positions > 1 or voxel == first, True)
-            write_block(own, call, position, voxel, 0, count, signal, jacobian)
+            play_block(own, end, given, position, voxel, positions > 1 or voxel == first, True)
+            write_block(own, given, position, voxel, 0, count, signal, jacobian)
         for j in range(count):
             values[voxel + j] = seed_bound(jacobian, jacobian_bar, j, weights[voxel + j], variance, fisher, inverse)
         for position in range(positions):
             if positions > 1:
-                play_block(own, end, call, position, voxel, True, True)
-            load_bars(own, call, voxel, 0, count, signal_bar, jacobian_bar, tissue_bar, own_bars)
-            pull_block(own, end, own_bars, end_bars, True, timing, turning)
-            gather_tissue(own, call, position, voxel, count, own_bars, tissue_bar)
+                play_block(own, end, given, position, voxel, True, True)
+            load_bars(own, given, voxel, 0, count, signal_bar, jacobian_bar, tissue_bar, bars)
+            pull_block(own, end, bars, end_bars, timing, turning)
+            gather_tissue(own, given, position, voxel, count, bars, tissue_bar)

@@ -9,15 +9,24 @@ same passes.
 from collections import namedtuple
 
 from . import columns as col
-from .columns import B1, FLIPPING, R1, R2, RELAXING, VECTOR
+from .columns import B1, EQUILIBRIUM, INVERSION, N_DECAY, N_RATES, OMEGA, R1, R2, SEEDS, TURN, VECTOR
 from .jit import at, kernel, paste_in
-from .passes import fill_zero, fill_zero_vectors, flip_pass, fold_rows, negate, pulse_pass, relax_pass, turn_pass
-from .physics import coefficients
+from .passes import (
+    fill_zero,
+    fill_zero_vectors,
+    flip_pass,
+    fold_rows,
+    negate,
+    pulse_pass,
+    relax_pass,
+    seeded_turned_pass,
+    turned_pass,
+)
+from .physics import coefficients, turn
 
 HALF_PI = 1.5707963267948966
 
-# A part of a program at work. From Python it comes with arrays whose first axis is the part (`batch.select` makes of it
-# what the kernels see: plain pointers to one part's rows, which cost nothing to pass and hold no references).
+# A part of a program at work: pointers, which cost nothing to pass and hold no references (see `batch.select`).
 Player = namedtuple(
     "Player",
     [
@@ -25,25 +34,23 @@ Player = namedtuple(
         "reads",
         "segments",
         "sizes",
+        "kinds",  # for each tangent the row of the rates that it changes
         "durations",  # ms
-        "flips",  # quarter turns, signed for the frame
-        "turns",  # for each pulse VECTOR each of cosine, sine, -sine of the phase step before it
-        "rates",  # VECTOR each of R1, R2, B1
-        "decay",  # for each duration VECTOR of e1, VECTOR of e2
+        "flips",  # for each pulse quarter turns, signed for the frame; for each inversion its efficiency
+        "turns",  # for each pulse cosine and sine of the phase step before it; then of the last phase
+        "rates",  # VECTOR each of R1, R2, B1, OMEGA, INVERSION
+        "decay",  # for each duration VECTOR each of e1, e2, cosine, sine
         "trig",  # for each pulse VECTOR each of cosine, sine of its flip angle
-        "seeds",  # for each tangent VECTOR of dR1, dR2, dB1
-        "kinds",  # for each tangent, whether it is RELAXING, whether FLIPPING
-        "scratch",  # coefficients (5 VECTOR), then a pulse's seeds (2 VECTOR)
+        "seeds",  # for each tangent VECTOR each of its rates' derivatives
+        "scratch",  # what a pulse needs, see `columns`
         "half",  # 0.5, in the precision at hand
-        "equilibrium",  # one number: Z_0 that recovery aims at, 1 or (for the homogeneous part of a map) 0
         "space",
         "amplitudes",  # (set, plane, output, lane)
         "adjoint",
         "amplitudes_bar",
-        "z",  # Z_0, per set and lane: where the train starts, then what the fixed point takes (see `batch`)
+        "boundary",  # where a repetition starts and ends, see `steady`
     ],
 )
-SEEDS = 5 * VECTOR  # where a pulse's seeds begin in `scratch`
 
 
 @kernel
@@ -54,97 +61,139 @@ def row(table, n, width):
 
 
 @kernel
-def load_coefficients(player, n):
-    """Coefficients of pulse `n` with the decay before it."""
+def decay_row(player, duration):
+    """Decay factors and precession of all lanes over a duration."""
     paste_in()
-    duration = row(player.steps, n, col.N_STEP)[col.DURATION]
-    decay, trig, co = row(player.decay, duration, 2 * VECTOR), row(player.trig, n, 2 * VECTOR), player.scratch
-    for j in range(VECTOR):
-        co[j], co[VECTOR + j], co[2 * VECTOR + j], co[3 * VECTOR + j], co[4 * VECTOR + j] = coefficients(
-            trig[j], trig[VECTOR + j], decay[j], decay[VECTOR + j], player.half
-        )
+    return at(player.decay, duration * (N_DECAY * VECTOR))
 
 
 @kernel
-def load_decay_seeds(player, i, time):
-    """d log e1 and d log e2 of tangent `i` (from 1) over `time`."""
+def seed_row(player, i, rate):
+    """Derivatives of a rate along tangent `i` (from 1)."""
     paste_in()
-    seeds, scratch = player.seeds, player.scratch
-    for j in range(VECTOR):
-        scratch[SEEDS + j] = -time * seeds[(3 * i - 3 + R1) * VECTOR + j]
-        scratch[SEEDS + VECTOR + j] = -time * seeds[(3 * i - 3 + R2) * VECTOR + j]
+    return at(player.seeds, (N_RATES * (i - 1) + rate) * VECTOR)
 
 
 @kernel
-def load_flip_seeds(player, i, flip):
-    """Derivative of the flip angle (nominally `flip` quarter turns) along tangent `i` (from 1), in radians."""
+def is_relaxing(player, i):
+    """Whether a set is a tangent on which decay depends."""
     paste_in()
-    seeds, scratch = player.seeds, player.scratch
-    for j in range(VECTOR):
-        scratch[SEEDS + j] = flip * HALF_PI * seeds[(3 * i - 3 + B1) * VECTOR + j]
+    return i > 0 and player.kinds[max(i - 1, 0)] <= R2
 
 
 @kernel
-def start_block(player, offset, z):
-    """Z_0 = z (one number per set and lane), nothing else, in the block that starts at `offset`."""
-    sizes, space, step = player.sizes, player.space, player.steps
-    size, planes = step[col.SRC_SIZE], sizes[col.PLANES]
-    for i in range(sizes[col.TANGENTS] + 1):
-        base = i * sizes[col.ARENA] + offset
-        fill_zero(at(space, base - step[col.SRC_LOW]), 3 * planes * size)
-        w = base + (3 * planes - 1) * size  # W = -2i Z: in quadrature
-        for j in range(sizes[col.LANES]):
-            space[w + j] = -2 * z[i * VECTOR + j]
-
-
-@kernel
-def recover(player, n, i, dst):
-    """Add to row 0 what Z_0 gains before the pulse (in quadrature), through the pulse."""
-    sizes, space, trig, decay = player.sizes, player.space, player.trig, player.decay
-    step = row(player.steps, n, col.N_STEP)
-    size, duration = step[col.DST_SIZE], step[col.DURATION]
-    time = player.durations[duration]
-    p = i * sizes[col.ARENA] + dst + 3 * (sizes[col.PLANES] - 1) * size
-    for j in range(sizes[col.LANES]):
-        e1 = decay[2 * duration * VECTOR + j]
-        gain = 1 - e1
-        if i > 0:
-            gain = e1 * time * player.seeds[(3 * i - 3 + R1) * VECTOR + j]
-        gain = -2 * player.equilibrium[0] * gain
-        odd = player.half * (trig[(2 * n + 1) * VECTOR + j] * gain)
-        space[p + j] += odd
-        space[p + size + j] -= odd
-        space[p + 2 * size + j] += trig[2 * n * VECTOR + j] * gain
+def is_kind(player, i, rate):
+    """Whether a set is the tangent of a certain rate."""
+    paste_in()
+    return i > 0 and player.kinds[max(i - 1, 0)] == rate
 
 
 @kernel
 def is_turned(player, n):
     """Whether transverse states arrive at pulse `n` and its frame is not that of the pulse before."""
     paste_in()
-    turns, step = player.turns, row(player.steps, n, col.N_STEP)
-    turned = turns[3 * n * VECTOR] != 1 or turns[(3 * n + 1) * VECTOR] != 0
-    return player.sizes[col.PLANES] == 2 and step[col.NO_F] == 0 and turned
+    if player.sizes[col.PLANES] == 1 or row(player.steps, n, col.N_STEP)[col.NO_F] == 1:
+        return False
+    return player.sizes[col.PRECESSES] == 1 or player.turns[2 * n] != 1 or player.turns[2 * n + 1] != 0
 
 
 @kernel
-def turn_source(player, n, i, src):
-    """Copy the transverse components before pulse `n` into the room for turned ones, in the frame of that pulse."""
-    step, space, turns = row(player.steps, n, col.N_STEP), player.space, player.turns
-    size, room_size = step[col.SRC_SIZE], player.sizes[col.ROOM_SIZE]
-    base = i * player.sizes[col.ARENA]
-    room = base + player.sizes[col.ROOM]
-    cosine = 3 * n * VECTOR
-    for c in range(2):
-        re = base + src + c * size + step[col.SHIFT_P + c]
-        turn_pass(
-            at(space, re),
-            at(space, re + 3 * size),
-            at(space, room + c * room_size),
-            at(space, room + (2 + c) * room_size),
-            at(turns, cosine),
-            at(turns, cosine + (1 + c) * VECTOR),
-            step[col.VECTORS],
+def load_coefficients(player, n):
+    """Coefficients of pulse `n` with the decay before it."""
+    paste_in()
+    e = decay_row(player, row(player.steps, n, col.N_STEP)[col.DURATION])
+    trig, co = row(player.trig, n, 2 * VECTOR), player.scratch
+    for j in range(VECTOR):
+        co[j], co[VECTOR + j], co[2 * VECTOR + j], co[3 * VECTOR + j], co[4 * VECTOR + j] = coefficients(
+            trig[j], trig[VECTOR + j], e[j], e[VECTOR + j], player.half
         )
+
+
+@kernel
+def load_turn(player, n):
+    """How far the states turn to be in the frame of pulse `n`: phase step and precession."""
+    c, s, angle = player.turns[2 * n], player.turns[2 * n + 1], at(player.scratch, TURN)
+    if player.sizes[col.PRECESSES]:
+        e = decay_row(player, row(player.steps, n, col.N_STEP)[col.DURATION])
+        for j in range(VECTOR):
+            angle[j], angle[VECTOR + j] = turn(e[2 * VECTOR + j], e[3 * VECTOR + j], c, s)
+    else:
+        for j in range(VECTOR):
+            angle[j] = c
+            angle[VECTOR + j] = s
+
+
+@kernel
+def load_decay_seeds(player, i, time):
+    """d log e1, d log e2 and d angle of tangent `i` (from 1) over `time`."""
+    paste_in()
+    g, seeds = at(player.scratch, SEEDS), seed_row(player, i, 0)
+    for j in range(VECTOR):
+        g[j] = -time * seeds[R1 * VECTOR + j]
+        g[VECTOR + j] = -time * seeds[R2 * VECTOR + j]
+        g[2 * VECTOR + j] = time * seeds[OMEGA * VECTOR + j]
+
+
+@kernel
+def load_flip_seeds(player, i, flip):
+    """Derivative of the flip angle (nominally `flip` quarter turns) along tangent `i` (from 1), in radians."""
+    paste_in()
+    g, seed = at(player.scratch, SEEDS), seed_row(player, i, B1)
+    for j in range(VECTOR):
+        g[j] = flip * HALF_PI * seed[j]
+
+
+@kernel
+def start_block(player, offset, start):
+    """Nothing but Z_0 and, where it repeats, F_0 (rows of `start`, one number per set and lane) in the first block."""
+    sizes, space, step = player.sizes, player.space, player.steps
+    size, planes, lanes = step[col.SRC_SIZE], sizes[col.PLANES], sizes[col.LANES]
+    width = (sizes[col.TANGENTS] + 1) * VECTOR
+    for i in range(sizes[col.TANGENTS] + 1):
+        base = i * sizes[col.ARENA] + offset
+        fill_zero(at(space, base - step[col.SRC_LOW]), 3 * planes * size)
+        w = base + (3 * planes - 1) * size  # W = -2i Z: in quadrature
+        for j in range(lanes):
+            space[w + j] = -2 * start[i * VECTOR + j]
+            if sizes[col.BOUNDARY] == 3:
+                re, im = start[width + i * VECTOR + j], start[2 * width + i * VECTOR + j]
+                space[base + j] = re
+                space[base + size + j] = re
+                space[base + 3 * size + j] = im
+                space[base + 4 * size + j] = -im
+
+
+@kernel
+def recover(player, n, i, dst):
+    """Add to row 0 what Z_0 gains before the pulse (in quadrature), through the pulse."""
+    sizes, space, half = player.sizes, player.space, player.half
+    step, trig = row(player.steps, n, col.N_STEP), row(player.trig, n, 2 * VECTOR)
+    size, duration = step[col.DST_SIZE], step[col.DURATION]
+    e, time = decay_row(player, duration), player.durations[duration]
+    seed = seed_row(player, max(i, 1), R1)
+    scale = -2 * player.scratch[EQUILIBRIUM]
+    p = i * sizes[col.ARENA] + dst + 3 * (sizes[col.PLANES] - 1) * size
+    xp, xm, xw = at(space, p), at(space, p + size), at(space, p + 2 * size)
+    for j in range(sizes[col.LANES]):
+        gain = scale * (1 - e[j]) if i == 0 else scale * (e[j] * time * seed[j])
+        odd = half * (trig[VECTOR + j] * gain)
+        xp[j] += odd
+        xm[j] -= odd
+        xw[j] += trig[j] * gain
+
+
+@kernel
+def invert_seeds(player, n, i, src, dst):
+    """What a change of efficiency along tangent `i` (from 1) does to Z_0 in inversion `n`."""
+    sizes, space = player.sizes, player.space
+    step, seed = row(player.steps, n, col.N_STEP), seed_row(player, i, INVERSION)
+    w_row = 3 * sizes[col.PLANES] - 1
+    e = decay_row(player, step[col.DURATION])
+    before, after = at(space, src + w_row * step[col.SRC_SIZE]), at(space, dst + w_row * step[col.DST_SIZE])
+    tangent = at(after, i * sizes[col.ARENA])
+    for j in range(sizes[col.LANES]):
+        arriving = e[j] * before[j] - 2 * player.scratch[EQUILIBRIUM] * (1 - e[j])
+        tangent[j] -= player.flips[n] * seed[j] * arriving
 
 
 @kernel
@@ -166,18 +215,6 @@ def arrivals(player, n, plane, src):
 
 
 @kernel
-def turned_arrivals(player, n, plane, src):
-    """`arrivals`, with the transverse components where they are in the frame of pulse `n`."""
-    paste_in()
-    p, m, w = arrivals(player, n, plane, src)
-    if is_turned(player, n):
-        room_size = player.sizes[col.ROOM_SIZE]
-        p = player.sizes[col.ROOM] + 2 * plane * room_size
-        m = p + room_size
-    return p, m, w
-
-
-@kernel
 def read_out(player, n, dst):
     """Amplitudes of the readouts that follow pulse `n`."""
     paste_in()
@@ -188,7 +225,7 @@ def read_out(player, n, dst):
         component, duration = read[col.READ_COMPONENT], read[col.READ_DURATION]
         rate = R1 if component == 2 else R2
         time = player.durations[duration]
-        e = row(player.decay, 2 * duration + rate, VECTOR)
+        e = at(decay_row(player, duration), rate * VECTOR)
         for plane in range(planes):
             quadrature = plane if planes == 2 else step[col.PLANE]
             scale = 1 - 2 * quadrature * (component == 1)  # F_-k is the conjugate of M
@@ -199,26 +236,46 @@ def read_out(player, n, dst):
                 out[j] = scale * e[j] * x[j]
             for i in range(1, sizes[col.TANGENTS] + 1):
                 t = at(player.space, offset + i * sizes[col.ARENA])
-                seed = row(player.seeds, 3 * i - 3 + rate, VECTOR)
+                seed = seed_row(player, i, rate)
                 out = row(player.amplitudes, (i * planes + plane) * n_out + read[col.READ_OUT], lanes)
                 for j in range(lanes):
                     out[j] = scale * e[j] * (t[j] - time * seed[j] * x[j])
         if component == 2:
             read_z_zero(player, read, time)
+        elif sizes[col.PRECESSES]:
+            turn_reading(player, read, time)
 
 
 @kernel
 def read_z_zero(player, read, time):
     """From decayed W to Z_0 = -W/2 and what it has gained; in quadrature only."""
-    sizes, half, equilibrium = player.sizes, player.half, player.equilibrium[0]
+    sizes, half, equilibrium = player.sizes, player.half, player.scratch[EQUILIBRIUM]
     lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
-    e = row(player.decay, 2 * read[col.READ_DURATION] + R1, VECTOR)
+    e = decay_row(player, read[col.READ_DURATION])
     for i in range(sizes[col.TANGENTS] + 1):
         out = row(player.amplitudes, (i * planes + planes - 1) * n_out + read[col.READ_OUT], lanes)
-        seed = row(player.seeds, 3 * max(i - 1, 0) + R1, VECTOR)
+        seed = seed_row(player, max(i, 1), R1)
         for j in range(lanes):
             gain = 1 - e[j] if i == 0 else e[j] * time * seed[j]
             out[j] = equilibrium * gain - half * out[j]
+
+
+@kernel
+def turn_reading(player, read, time):
+    """Precession between the pulse and a readout."""
+    sizes, amplitudes = player.sizes, player.amplitudes
+    lanes, n_out, out = sizes[col.LANES], sizes[col.N_OUT], read[col.READ_OUT]
+    e = decay_row(player, read[col.READ_DURATION])
+    for i in range(sizes[col.TANGENTS] + 1):
+        re, im = row(amplitudes, 2 * i * n_out + out, lanes), row(amplitudes, (2 * i + 1) * n_out + out, lanes)
+        for j in range(lanes):
+            re[j], im[j] = turn(re[j], im[j], e[2 * VECTOR + j], e[3 * VECTOR + j])
+        if is_kind(player, i, OMEGA):
+            xre, xim = row(amplitudes, out, lanes), row(amplitudes, n_out + out, lanes)
+            seed = seed_row(player, i, OMEGA)
+            for j in range(lanes):
+                re[j] -= time * seed[j] * xim[j]
+                im[j] += time * seed[j] * xre[j]
 
 
 @kernel
@@ -244,41 +301,76 @@ def finish_block(player, n, dst):
 
 
 @kernel
+def play_set(player, n, i, src, dst):
+    """The states (i = 0) or a tangent through the decay before pulse `n` and the pulse."""
+    step, sizes, space, scratch = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.scratch
+    vectors, size, t = step[col.VECTORS], step[col.DST_SIZE], i * sizes[col.ARENA]
+    co, g, angle = at(scratch, 0), at(scratch, SEEDS), at(scratch, TURN)
+    seeded = is_relaxing(player, i) or is_kind(player, i, OMEGA)
+    if seeded:
+        load_decay_seeds(player, i, player.durations[step[col.DURATION]])
+    if is_turned(player, n):
+        p, m, w = arrivals(player, n, 0, src)
+        q, o, z = arrivals(player, n, 1, src)
+        d, f = t + dst, t + dst + 3 * size
+        tp, tm, tw, tq, to, tz = (
+            at(space, t + p), at(space, t + m), at(space, t + w), at(space, t + q), at(space, t + o), at(space, t + z),
+        )  # fmt: skip
+        dp, dm, dw, dq, do, dz = (
+            at(space, d), at(space, d + size), at(space, d + 2 * size),
+            at(space, f), at(space, f + size), at(space, f + 2 * size),
+        )  # fmt: skip
+        if seeded:
+            xp, xm, xw, xq, xo, xz = (
+                at(space, p), at(space, m), at(space, w), at(space, q), at(space, o), at(space, z)
+            )  # fmt: skip
+            seeded_turned_pass(
+                xp, xm, xw, xq, xo, xz, tp, tm, tw, tq, to, tz, dp, dm, dw, dq, do, dz, co, angle, g, vectors
+            )
+        else:
+            turned_pass(tp, tm, tw, tq, to, tz, dp, dm, dw, dq, do, dz, co, angle, vectors)
+        return
+    for plane in range(sizes[col.PLANES]):
+        p, m, w = arrivals(player, n, plane, src)
+        tp, tm, tw = at(space, t + p), at(space, t + m), at(space, t + w)
+        d = t + dst + 3 * plane * size
+        dp, dm, dw = at(space, d), at(space, d + size), at(space, d + 2 * size)
+        if is_relaxing(player, i):
+            relax_pass(at(space, p), at(space, m), at(space, w), tp, tm, tw, dp, dm, dw, co, g, vectors)
+        else:
+            pulse_pass(tp, tm, tw, dp, dm, dw, co, vectors)
+
+
+@kernel
+def seed_flips(player, n, i, dst):
+    """What a change of the flip angle along tangent `i` does at pulse `n`."""
+    step, space = row(player.steps, n, col.N_STEP), player.space
+    size, t = step[col.DST_SIZE], i * player.sizes[col.ARENA]
+    load_flip_seeds(player, i, player.flips[n])
+    for plane in range(player.sizes[col.PLANES]):
+        x = dst + 3 * plane * size
+        xp, xm, xw = at(space, x), at(space, x + size), at(space, x + 2 * size)
+        dp, dm, dw = at(space, t + x), at(space, t + x + size), at(space, t + x + 2 * size)
+        flip_pass(xp, xm, xw, dp, dm, dw, at(player.scratch, SEEDS), player.half, step[col.VECTORS])
+
+
+@kernel
 def play_pulse(player, n, src, dst):
     """States and tangents through one pulse and the decay before it."""
     paste_in()
-    step, sizes, space, scratch = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.scratch
-    time = player.durations[step[col.DURATION]]
-    vectors, size = step[col.VECTORS], step[col.DST_SIZE]
-    planes = sizes[col.PLANES]
-    co, g = at(scratch, 0), at(scratch, SEEDS)
+    step = row(player.steps, n, col.N_STEP)
     load_coefficients(player, n)
-    for i in range(sizes[col.TANGENTS] + 1):
-        if is_turned(player, n):
-            turn_source(player, n, i, src)
-        relaxing = i > 0 and player.kinds[2 * i - 2 + RELAXING] == 1
-        flipping = i > 0 and player.kinds[2 * i - 2 + FLIPPING] == 1
-        t = i * sizes[col.ARENA]
-        if relaxing:
-            load_decay_seeds(player, i, time)
-        for plane in range(planes):
-            p, m, w = turned_arrivals(player, n, plane, src)
-            tp, tm, tw = at(space, t + p), at(space, t + m), at(space, t + w)
-            d = t + dst + 3 * plane * size
-            dp, dm, dw = at(space, d), at(space, d + size), at(space, d + 2 * size)
-            if relaxing:
-                relax_pass(at(space, p), at(space, m), at(space, w), tp, tm, tw, dp, dm, dw, co, g, vectors)
-            else:
-                pulse_pass(tp, tm, tw, dp, dm, dw, co, vectors)
-        if step[col.RECOVERY] and (i == 0 or relaxing):
+    if is_turned(player, n):
+        load_turn(player, n)
+    for i in range(player.sizes[col.TANGENTS] + 1):
+        play_set(player, n, i, src, dst)
+        if step[col.RECOVERY] and (i == 0 or is_kind(player, i, R1)):
             recover(player, n, i, dst)
-        if flipping:
-            load_flip_seeds(player, i, player.flips[n])
-            for plane in range(planes):
-                x = dst + 3 * plane * size
-                xp, xm, xw = at(space, x), at(space, x + size), at(space, x + 2 * size)
-                dp, dm, dw = at(space, t + x), at(space, t + x + size), at(space, t + x + 2 * size)
-                flip_pass(xp, xm, xw, dp, dm, dw, g, player.half, vectors)
+        if step[col.INVERT]:
+            if is_kind(player, i, INVERSION):
+                invert_seeds(player, n, i, src, dst)
+        elif is_kind(player, i, B1):
+            seed_flips(player, n, i, dst)
 
 
 @kernel
@@ -293,8 +385,8 @@ def copy_block(player, n, source, target):
 
 
 @kernel
-def play(player, z, keep, only):
-    """Play a part from Z_0 = z; `keep` records what a reverse sweep needs. Or replay segment `only` >= 0 onto the tape.
+def play(player, start, keep, only):
+    """Play a part from `start`; `keep` records what a reverse sweep needs. Or replay segment `only` >= 0 onto the tape.
 
     A train of one segment is recorded whole, on the tape. A longer one leaves a checkpoint at the start of each
     segment; otherwise two blocks alternate.
@@ -303,7 +395,7 @@ def play(player, z, keep, only):
     count = sizes[col.N_SEGMENTS]
     record = only >= 0 or (keep and count == 1)
     if only < 0:
-        start_block(player, sizes[col.TAPE] if record else sizes[col.PAIR], z)
+        start_block(player, sizes[col.TAPE] if record else sizes[col.PAIR], start)
     for k in range(max(only, 0), only + 1 if only >= 0 else count):
         segment = row(player.segments, k, col.N_SEGMENT)
         begin, checkpoint = segment[col.SEGMENT_BEGIN], segment[col.SEGMENT_CHECKPOINT]

@@ -17,9 +17,10 @@ from pathlib import Path
 import llvmlite
 import numba
 import numpy as np
+from llvmlite import ir
 from numba.core import caching, config, types
 from numba.core.compiler import Compiler
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic, overload, register_jitable
 
 from . import physics
 
@@ -154,6 +155,8 @@ if config.DISABLE_JIT:
         """View of `array` from `offset` on: stands in for the pointer when kernels run as plain Python."""
         return array[offset:]
 
+    decay_factor = np.exp
+
     def keep_out_of_line():
         """Nothing to do in plain Python."""
 
@@ -191,6 +194,33 @@ else:
     # player.
     keep_out_of_line = intrinsic(_attribute("noinline"))
     paste_in = intrinsic(_attribute("alwaysinline"))
+
+    @intrinsic
+    def _scaled(typing_context, x, k):
+        """x times two to the power of k, where k + 1.5 * 2^52 is given: its lowest bits are those of k."""
+
+        def generate(context, builder, signature, arguments):
+            bits = ir.IntType(64)
+            exponent = builder.shl(builder.bitcast(arguments[1], bits), ir.Constant(bits, 52))
+            return builder.bitcast(builder.add(builder.bitcast(arguments[0], bits), exponent), ir.DoubleType())
+
+        return types.float64(types.float64, types.float64), generate
+
+    def decay_factor(x):
+        """exp(x) for x <= 0, as arithmetic that vectorises; for a complex step, the library's."""
+        raise NotImplementedError("for kernels")
+
+    @overload(decay_factor, inline="always")
+    def _decay_factor(x):
+        if isinstance(x, types.Complex):
+            return lambda x: np.exp(x)
+
+        def factor(x):
+            y = max(np.float64(x), -707.0)  # what is below is zero for all that follows
+            magic = y * 1.4426950408889634 + 6755399441055744.0
+            return _scaled(physics.exp_reduced(y, magic - 6755399441055744.0), magic)
+
+        return factor
 
 
 for _name in physics.__all__:

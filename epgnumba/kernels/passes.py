@@ -2,7 +2,8 @@
 
 Every pass runs over `vectors` groups of VECTOR numbers. Coefficients hold VECTOR numbers each, so a pass does not care
 how many lanes lie side by side: one voxel fills a vector with sixteen orders, sixteen voxels with one order.
-Components are named as in `physics` (p, m, w); 0 is before the pulse, 1 after it; x are the states, t a tangent.
+Components are named as in `physics` (p, m, w), with an i in quadrature where a pass treats both planes at once; 0 is
+before the pulse, 1 after it; x are the states, t a tangent.
 """
 
 import numpy as np
@@ -61,13 +62,40 @@ def flip_pass(xp1, xm1, xw1, p1, m1, w1, g, half, vectors):
 
 
 @kernel
-def turn_pass(re0, im0, re1, im1, cosine, sine, vectors):
-    """One component, both planes, turned by a phase."""
+def turned_pass(p0, m0, w0, p0i, m0i, w0i, p1, m1, w1, p1i, m1i, w1i, co, angle, vectors):
+    """`pulse_pass` on both planes, which are first turned into the frame of the pulse."""
     keep_out_of_line()
     for v in range(_U(vectors)):
         for j in range(_U(VECTOR)):
             i = v * _U(VECTOR) + j
-            re1[i], im1[i] = turn(re0[i], im0[i], cosine[j], sine[j])
+            c = angle[j]
+            s = angle[_U(16) + j]
+            p, pi = turn(p0[i], p0i[i], c, s)
+            m, mi = turn(m0[i], m0i[i], c, -s)
+            ca, cb, cc, cd, ce = co[j], co[_U(16) + j], co[_U(32) + j], co[_U(48) + j], co[_U(64) + j]
+            p1[i], m1[i], w1[i] = pulse(p, m, w0[i], ca, cb, cc, cd, ce)
+            p1i[i], m1i[i], w1i[i] = pulse(pi, mi, w0i[i], ca, cb, cc, cd, ce)
+
+
+@kernel
+def seeded_turned_pass(
+    xp, xm, xw, xpi, xmi, xwi, p0, m0, w0, p0i, m0i, w0i, p1, m1, w1, p1i, m1i, w1i, co, angle, g, vectors
+):
+    """`turned_pass` for a tangent on which decay or precession depend: g holds d log e1, d log e2, d angle."""
+    keep_out_of_line()
+    for v in range(_U(vectors)):
+        for j in range(_U(VECTOR)):
+            i = v * _U(VECTOR) + j
+            g1 = g[j]
+            g2 = g[_U(16) + j]
+            g3 = g[_U(32) + j]
+            c = angle[j]
+            s = angle[_U(16) + j]
+            p, pi = turn(p0[i] + (g2 * xp[i] - g3 * xpi[i]), p0i[i] + (g2 * xpi[i] + g3 * xp[i]), c, s)
+            m, mi = turn(m0[i] + (g2 * xm[i] + g3 * xmi[i]), m0i[i] + (g2 * xmi[i] - g3 * xm[i]), c, -s)
+            ca, cb, cc, cd, ce = co[j], co[_U(16) + j], co[_U(32) + j], co[_U(48) + j], co[_U(64) + j]
+            p1[i], m1[i], w1[i] = pulse(p, m, w0[i] + g1 * xw[i], ca, cb, cc, cd, ce)
+            p1i[i], m1i[i], w1i[i] = pulse(pi, mi, w0i[i] + g1 * xwi[i], ca, cb, cc, cd, ce)
 
 
 @kernel
@@ -85,6 +113,29 @@ def pull_pass(xp1, xm1, xw1, p1, m1, w1, p0, m0, w0, co, half, flip_bar, vectors
             p0[i], m0[i], w0[i] = pulse_adjoint(
                 p1[i], m1[i], w1[i], co[j], co[_U(16) + j], co[_U(32) + j], co[_U(48) + j], co[_U(64) + j]
             )
+
+
+@kernel
+def pull_turned_pass(
+    xp1, xm1, xw1, xp1i, xm1i, xw1i, p1, m1, w1, p1i, m1i, w1i, p0, m0, w0, p0i, m0i, w0i, co, angle, half, flip_bar,
+    vectors,
+):  # fmt: skip
+    """`pull_pass` on both planes, which are then turned back: the adjoint of `turned_pass`."""
+    keep_out_of_line()
+    for v in range(_U(vectors)):
+        for j in range(_U(VECTOR)):
+            i = v * _U(VECTOR) + j
+            gp, gm, gw = generator(xp1[i], xm1[i], xw1[i], half)
+            gpi, gmi, gwi = generator(xp1i[i], xm1i[i], xw1i[i], half)
+            along = p1[i] * gp + m1[i] * gm + w1[i] * gw
+            flip_bar[j] += along + (p1i[i] * gpi + m1i[i] * gmi + w1i[i] * gwi)
+            ca, cb, cc, cd, ce = co[j], co[_U(16) + j], co[_U(32) + j], co[_U(48) + j], co[_U(64) + j]
+            p, m, w0[i] = pulse_adjoint(p1[i], m1[i], w1[i], ca, cb, cc, cd, ce)
+            pi, mi, w0i[i] = pulse_adjoint(p1i[i], m1i[i], w1i[i], ca, cb, cc, cd, ce)
+            c = angle[j]
+            s = angle[_U(16) + j]
+            p0[i], p0i[i] = turn(p, pi, c, -s)
+            m0[i], m0i[i] = turn(m, mi, c, s)
 
 
 @kernel
@@ -114,6 +165,20 @@ def relax_pull_pass(tp0, tm0, tw0, p0, m0, w0, g, vectors):
             p0[i] += g[_U(16) + j] * tp0[i]
             m0[i] += g[_U(16) + j] * tm0[i]
             w0[i] += g[j] * tw0[i]
+
+
+@kernel
+def turn_pull_pass(tre, tim, re, im, g, vectors):
+    """Adjoint of the precession seed g for one component of the states: add what it makes of the tangent's adjoint.
+
+    Exchange the planes of both for a component that turns the other way.
+    """
+    keep_out_of_line()
+    for v in range(_U(vectors)):
+        for j in range(_U(VECTOR)):
+            i = v * _U(VECTOR) + j
+            re[i] += g[j] * tim[i]
+            im[i] -= g[j] * tre[i]
 
 
 @kernel
@@ -149,7 +214,7 @@ def decay_dot_pass(xp0, xm0, xw0, p0, m0, w0, log_bar, vectors):
 
 @kernel
 def turn_dot_pass(xre, xim, re, im, angle_bar, vectors):
-    """Derivative with respect to the phase of `turn_pass`: the pairing of i x with the adjoint before the turn.
+    """Derivative with respect to a phase: the pairing of i x with the adjoint, for one component.
 
     Exchange the planes of both for a component that turns the other way.
     """

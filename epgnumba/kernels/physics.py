@@ -11,7 +11,7 @@ The matrix is real: a complex state is two independent planes, mixed only by pha
 
 import numpy as np
 
-__all__ = ["coefficients", "generator", "pulse", "pulse_adjoint", "sin_cos_turns", "turn"]
+__all__ = ["coefficients", "exp_reduced", "generator", "pulse", "pulse_adjoint", "sin_cos_turns", "turn"]
 
 
 def coefficients(c, s, e1, e2, half):
@@ -76,3 +76,20 @@ def sin_cos_turns(x, quarters):
     sine = -sine if quadrant >= 2 else sine
     cosine = -cosine if (quadrant == 1) | (quadrant == 2) else cosine
     return sine, cosine
+
+
+def exp_reduced(x, k):
+    """exp(x) / 2^k, `k` being x / log 2 rounded to a whole number. Taylor series, good to an ulp or two."""
+    r = (x - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10  # log 2 in two parts
+    e = 1 / 479001600 + r * (1 / 6227020800)
+    e = 1 / 39916800 + r * e
+    e = 1 / 3628800 + r * e
+    e = 1 / 362880 + r * e
+    e = 1 / 40320 + r * e
+    e = 1 / 5040 + r * e
+    e = 1 / 720 + r * e
+    e = 1 / 120 + r * e
+    e = 1 / 24 + r * e
+    e = 1 / 6 + r * e
+    e = 1 / 2 + r * e
+    return 1 + (r + r * (r * e))

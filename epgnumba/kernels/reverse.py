@@ -8,18 +8,36 @@ A pulse is undone in the order: padding, readouts, flip seeds, recovery, the pul
 from collections import namedtuple
 
 from . import columns as col
-from .columns import B1, FLIPPING, R1, R2, RELAXING, VECTOR
+from .columns import (
+    ANGLE_SUM,
+    B1,
+    EQUILIBRIUM,
+    FLIP_SUM,
+    INVERSION,
+    LOG_SUM,
+    N_RATES,
+    OMEGA,
+    R1,
+    R2,
+    SEED_SUM,
+    SEEDS,
+    TURN,
+    VECTOR,
+)
 from .forward import (
     HALF_PI,
-    SEEDS,
     arrivals,
+    decay_row,
+    is_kind,
+    is_relaxing,
     is_turned,
     load_coefficients,
     load_decay_seeds,
     load_flip_seeds,
+    load_turn,
     play,
     row,
-    turned_arrivals,
+    seed_row,
 )
 from .jit import at, kernel, paste_in
 from .passes import (
@@ -30,29 +48,29 @@ from .passes import (
     negate,
     pull_pass,
     pull_relaxed_pass,
+    pull_turned_pass,
     relax_pull_pass,
     turn_dot_pass,
-    turn_pass,
+    turn_pull_pass,
     unfold_rows,
 )
+from .physics import turn
 
-# Derivatives gathered. From Python it comes with arrays whose first axes are the part and the group of voxels (the
-# group alone, after the third); the kernels see pointers to one row of each.
+# Derivatives gathered: pointers to the row of a group of voxels, and to a thread's room for those of a lane.
 Bars = namedtuple(
     "Bars",
     [
-        "flips",  # per pulse, radians of the signed flip
-        "turns",  # per pulse, radians of the phase step before it
+        "flips",  # per pulse, radians of the signed flip; per inversion, its efficiency over pi/2
+        "turns",  # per pulse, radians of the phase step before it; then of the last phase
         "durations",  # per duration, ms
         "factors",  # per output, radians of its phase
         "profile",  # per slice position
-        "rates",  # VECTOR each of R1, R2, B1
-        "seeds",  # for each tangent VECTOR of its seeds
-        "z",  # starting Z_0, per set and lane
-        "sums",  # scratch: flip (VECTOR), its seed (VECTOR), log e1 and log e2 (2 VECTOR)
+        "rates",  # VECTOR each of a lane's rates
+        "seeds",  # for each tangent VECTOR each of its seeds
+        "start",  # where the train starts, as `Player.boundary` says
+        "sums",  # scratch, see `columns`
     ],
 )
-FLIP_SUM, SEED_SUM, LOG_SUM = 0, VECTOR, 2 * VECTOR
 
 
 @kernel
@@ -84,9 +102,15 @@ def gather_decay(player, bars, i, rate, duration, log_bar, j):
         bars.rates[rate * VECTOR + j] -= time * log_bar
         bars.durations[duration] -= player.rates[rate * VECTOR + j] * log_bar
     else:
-        k = (3 * i - 3 + rate) * VECTOR + j
+        k = (N_RATES * (i - 1) + rate) * VECTOR + j
         bars.seeds[k] -= time * log_bar
         bars.durations[duration] -= player.seeds[k] * log_bar
+
+
+@kernel
+def gather_angle(player, bars, i, duration, angle_bar, j):
+    """The same for the angle that precession adds over a duration."""
+    gather_decay(player, bars, i, OMEGA, duration, -angle_bar, j)
 
 
 @kernel
@@ -100,8 +124,14 @@ def unread(player, n, bars, timing):
         component, duration = read[col.READ_COMPONENT], read[col.READ_DURATION]
         rate = R1 if component == 2 else R2
         time = player.durations[duration]
-        e = row(player.decay, 2 * duration + rate, VECTOR)
-        for plane in range(planes - 1 if component == 2 else 0, planes):
+        e = at(decay_row(player, duration), rate * VECTOR)
+        first = planes - 1 if component == 2 else 0
+        if timing:
+            for plane in range(first, planes):
+                unread_decay(player, plane, read, rate, bars)
+        if sizes[col.PRECESSES] and component != 2:
+            unturn_reading(player, read, time, bars, timing)
+        for plane in range(first, planes):
             quadrature = plane if planes == 2 else step[col.PLANE]
             scale = player.half + player.half
             if component == 1:  # F_-k is the conjugate of M
@@ -114,13 +144,11 @@ def unread(player, n, bars, timing):
                 x[j] += scale * e[j] * bar[j]
             for i in range(1, sizes[col.TANGENTS] + 1):
                 t = at(player.adjoint, offset + i * sizes[col.PAIR_ARENA])
-                seed = row(player.seeds, 3 * i - 3 + rate, VECTOR)
+                seed = seed_row(player, i, rate)
                 bar = row(player.amplitudes_bar, (i * planes + plane) * n_out + read[col.READ_OUT], lanes)
                 for j in range(lanes):
                     x[j] -= time * seed[j] * (scale * e[j] * bar[j])
                     t[j] += scale * e[j] * bar[j]
-            if timing:
-                unread_decay(player, plane, read, rate, bars)
 
 
 @kernel
@@ -132,7 +160,7 @@ def unread_decay(player, plane, read, rate, bars):
     for j in range(lanes):
         decayed = player.amplitudes[first + j]  # what scales with the decay factor
         if rate == R1:
-            decayed -= player.equilibrium[0]
+            decayed -= player.scratch[EQUILIBRIUM]
         log_bar = player.amplitudes_bar[first + j] * decayed
         for i in range(1, sizes[col.TANGENTS] + 1):
             out = first + i * planes * n_out * lanes + j
@@ -142,21 +170,81 @@ def unread_decay(player, plane, read, rate, bars):
 
 
 @kernel
+def unturn_reading(player, read, time, bars, timing):
+    """Adjoint of `forward.turn_reading`."""
+    sizes, amplitudes, amplitudes_bar = player.sizes, player.amplitudes, player.amplitudes_bar
+    lanes, n_out, out, duration = sizes[col.LANES], sizes[col.N_OUT], read[col.READ_OUT], read[col.READ_DURATION]
+    e = decay_row(player, duration)
+    x_re, x_im = row(amplitudes, out, lanes), row(amplitudes, n_out + out, lanes)
+    xb_re, xb_im = row(amplitudes_bar, out, lanes), row(amplitudes_bar, n_out + out, lanes)
+    for i in range(sizes[col.TANGENTS], -1, -1):
+        re, im = row(amplitudes, 2 * i * n_out + out, lanes), row(amplitudes, (2 * i + 1) * n_out + out, lanes)
+        b_re, b_im = (
+            row(amplitudes_bar, 2 * i * n_out + out, lanes), row(amplitudes_bar, (2 * i + 1) * n_out + out, lanes)
+        )  # fmt: skip
+        if is_kind(player, i, OMEGA):
+            seed = seed_row(player, i, OMEGA)
+            for j in range(lanes):
+                if timing:
+                    gather_angle(player, bars, i, duration, b_im[j] * x_re[j] - b_re[j] * x_im[j], j)
+                    # counted again below, with what is about to be added to the states' own
+                    gather_angle(player, bars, 0, duration, b_im[j] * re[j] - b_re[j] * im[j], j)
+                    gather_angle(player, bars, 0, duration, time * seed[j] * (b_re[j] * x_re[j] + b_im[j] * x_im[j]), j)
+                xb_re[j] += time * seed[j] * b_im[j]
+                xb_im[j] -= time * seed[j] * b_re[j]
+        elif timing:
+            for j in range(lanes):
+                gather_angle(player, bars, 0, duration, b_im[j] * re[j] - b_re[j] * im[j], j)
+        for j in range(lanes):
+            b_re[j], b_im[j] = turn(b_re[j], b_im[j], e[2 * VECTOR + j], -e[3 * VECTOR + j])
+
+
+@kernel
 def unrecover(player, n, i, bars):
     """Adjoint of `forward.recover` for one set: only the rates and durations gain by it."""
     step, sizes, adjoint, trig = row(player.steps, n, col.N_STEP), player.sizes, player.adjoint, player.trig
     size, duration = step[col.DST_SIZE], step[col.DURATION]
-    time = player.durations[duration]
+    time, e = player.durations[duration], decay_row(player, duration)
     p = i * sizes[col.PAIR_ARENA] + step[col.DST_PAIR] + 3 * (sizes[col.PLANES] - 1) * size
     for j in range(sizes[col.LANES]):
         odd = player.half * (adjoint[p + j] - adjoint[p + size + j])
         w = adjoint[p + 2 * size + j]
         gain_bar = trig[(2 * n + 1) * VECTOR + j] * odd + trig[2 * n * VECTOR + j] * w
-        log_bar = 2 * player.equilibrium[0] * player.decay[2 * duration * VECTOR + j] * gain_bar
+        log_bar = 2 * player.scratch[EQUILIBRIUM] * e[j] * gain_bar
         gather_decay(player, bars, i, R1, duration, log_bar, j)
         if i > 0:
-            seed = -time * player.seeds[(3 * i - 3 + R1) * VECTOR + j]
+            seed = -time * player.seeds[(N_RATES * (i - 1) + R1) * VECTOR + j]
             gather_decay(player, bars, 0, R1, duration, seed * log_bar, j)
+
+
+@kernel
+def uninvert(player, n, bars):
+    """Derivatives with respect to the efficiency of inversion `n`, and what its seeds add to the states' adjoint."""
+    step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
+    w_row, duration = 3 * sizes[col.PLANES] - 1, step[col.DURATION]
+    time, e, efficiency = player.durations[duration], decay_row(player, duration), player.flips[n]
+    before = at(space, step[col.SRC_TAPE] + w_row * step[col.SRC_SIZE])
+    bar_before = at(adjoint, step[col.SRC_PAIR] + w_row * step[col.SRC_SIZE])
+    bar_after = at(adjoint, step[col.DST_PAIR] + w_row * step[col.DST_SIZE])
+    scale = -2 * player.scratch[EQUILIBRIUM]
+    for j in range(sizes[col.LANES]):
+        arriving = e[j] * before[j] + scale * (1 - e[j])
+        total = bar_after[j] * arriving
+        for i in range(1, sizes[col.TANGENTS] + 1):
+            bar = bar_after[i * sizes[col.PAIR_ARENA] + j]
+            tangent = e[j] * before[i * sizes[col.ARENA] + j]
+            if is_kind(player, i, R1):
+                tangent += e[j] * time * seed_row(player, i, R1)[j] * (scale - before[j])
+            total += bar * tangent
+            if is_kind(player, i, INVERSION):
+                k = (N_RATES * (i - 1) + INVERSION) * VECTOR + j
+                bars.seeds[k] -= efficiency * bar * arriving
+                bars.flips[n] -= player.seeds[k] * bar * arriving / HALF_PI
+                extra = -efficiency * player.seeds[k] * bar
+                bar_before[j] += e[j] * extra
+                gather_decay(player, bars, 0, R1, duration, -scale * e[j] * extra, j)
+        bars.rates[INVERSION * VECTOR + j] -= efficiency * total
+        bars.flips[n] -= player.rates[INVERSION * VECTOR + j] * total / HALF_PI
 
 
 @kernel
@@ -176,23 +264,55 @@ def clear_around(player, n, component, start):
 
 
 @kernel
-def pull_pulse(player, n, i, relaxing, bars):
-    """Adjoint set `i` through pulse `n`, into the block before it.
-
-    The states' (i = 0) come last and take the decay seeds of tangent `relaxing` along, if that is not 0.
-    """
+def departures(player, n, plane):
+    """`forward.arrivals` in a set of adjoints; what nobody will read goes to places of its own."""
     paste_in()
+    step, room = row(player.steps, n, col.N_STEP), player.sizes[col.ROOM]
+    p, m, w = arrivals(player, n, plane, step[col.SRC_PAIR])
+    if step[col.NO_F]:
+        m = room
+    if step[col.NO_W]:
+        w = (2 + plane) * room  # ROOM is as long as the zeros below it
+    return p, m, w
+
+
+@kernel
+def pull_turned(player, n, i, bars):
+    """Adjoint set `i` through pulse `n` and the turn before it."""
     step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
-    turns, planes, vectors = player.turns, sizes[col.PLANES], step[col.VECTORS]
-    src, size, src_size = step[col.SRC_PAIR], step[col.DST_SIZE], step[col.SRC_SIZE]
-    a, room, room_size = i * sizes[col.PAIR_ARENA], sizes[col.ROOM], sizes[col.ROOM_SIZE]
+    size, a = step[col.DST_SIZE], i * sizes[col.PAIR_ARENA]
+    co, angle, flip_sum = at(player.scratch, 0), at(player.scratch, TURN), at(bars.sums, FLIP_SUM)
+    x, d = i * sizes[col.ARENA] + step[col.DST_TAPE], a + step[col.DST_PAIR]
+    p, m, w = departures(player, n, 0)
+    q, o, z = departures(player, n, 1)
+    xp, xm, xw, xq, xo, xz = (
+        at(space, x), at(space, x + size), at(space, x + 2 * size),
+        at(space, x + 3 * size), at(space, x + 4 * size), at(space, x + 5 * size),
+    )  # fmt: skip
+    dp, dm, dw, dq, do, dz = (
+        at(adjoint, d), at(adjoint, d + size), at(adjoint, d + 2 * size),
+        at(adjoint, d + 3 * size), at(adjoint, d + 4 * size), at(adjoint, d + 5 * size),
+    )  # fmt: skip
+    ap, am, aw, aq, ao, az = (
+        at(adjoint, a + p), at(adjoint, a + m), at(adjoint, a + w),
+        at(adjoint, a + q), at(adjoint, a + o), at(adjoint, a + z),
+    )  # fmt: skip
+    pull_turned_pass(
+        xp, xm, xw, xq, xo, xz, dp, dm, dw, dq, do, dz, ap, am, aw, aq, ao, az, co, angle, player.half, flip_sum,
+        step[col.VECTORS],
+    )  # fmt: skip
+
+
+@kernel
+def pull_plain(player, n, i, relaxing, bars):
+    """Adjoint set `i` through pulse `n`, plane by plane; the states' with the decay seeds of tangent `relaxing` > 0."""
+    step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
+    size, vectors, a = step[col.DST_SIZE], step[col.VECTORS], i * sizes[col.PAIR_ARENA]
     co, flip_sum = at(player.scratch, 0), at(bars.sums, FLIP_SUM)
-    for plane in range(planes):
+    for plane in range(sizes[col.PLANES]):
         x = i * sizes[col.ARENA] + step[col.DST_TAPE] + 3 * plane * size
         d = a + step[col.DST_PAIR] + 3 * plane * size
-        p, m, w = turned_arrivals(player, n, plane, src)
-        if step[col.NO_F]:
-            m = room  # somewhere to write what nobody will read
+        p, m, w = departures(player, n, plane)
         xp, xm, xw = at(space, x), at(space, x + size), at(space, x + 2 * size)
         dp, dm, dw = at(adjoint, d), at(adjoint, d + size), at(adjoint, d + 2 * size)
         ap, am, aw = at(adjoint, a + p), at(adjoint, a + m), at(adjoint, a + w)
@@ -202,20 +322,22 @@ def pull_pulse(player, n, i, relaxing, bars):
             pull_relaxed_pass(xp, xm, xw, dp, dm, dw, tp, tm, tw, ap, am, aw, co, g, player.half, flip_sum, vectors)
         else:
             pull_pass(xp, xm, xw, dp, dm, dw, ap, am, aw, co, player.half, flip_sum, vectors)
+
+
+@kernel
+def pull_pulse(player, n, i, relaxing, bars):
+    """Adjoint set `i` through pulse `n`, into the block before it.
+
+    The states' (i = 0) come last and, unless the frame turns, take the decay seeds of tangent `relaxing` along.
+    """
+    paste_in()
+    step = row(player.steps, n, col.N_STEP)
+    src, src_size, a = step[col.SRC_PAIR], step[col.SRC_SIZE], i * player.sizes[col.PAIR_ARENA]
     if is_turned(player, n):
-        cosine = 3 * n * VECTOR
-        for c in range(2):
-            re = a + src + c * src_size + step[col.SHIFT_P + c]
-            turn_pass(
-                at(adjoint, a + room + c * room_size),
-                at(adjoint, a + room + (2 + c) * room_size),
-                at(adjoint, re),
-                at(adjoint, re + 3 * src_size),
-                at(turns, cosine),
-                at(turns, cosine + (2 - c) * VECTOR),
-                vectors,
-            )
-    for k in range(3 * planes):
+        pull_turned(player, n, i, bars)
+    else:
+        pull_plain(player, n, i, relaxing, bars)
+    for k in range(3 * player.sizes[col.PLANES]):
         clear_around(player, n, k % 3, a + src + k * src_size)
 
 
@@ -240,22 +362,23 @@ def decay_dot(player, n, x_set, bar_set, bars):
 
 
 @kernel
-def turn_dot(player, n, bars):
-    """Derivative with respect to the phase step before pulse `n`."""
+def turn_dot(player, n, x_set, bar_set, bars):
+    """Derivatives with respect to the turn before pulse `n`, from pairing states (or a tangent) with adjoints."""
     step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
-    sums = bars.sums
-    size = step[col.SRC_SIZE]
-    fill_zero(at(sums, SEED_SUM), VECTOR)
-    for i in range(sizes[col.TANGENTS] + 1):
-        for c in range(2):
-            shift = c * size + step[col.SHIFT_P + c]
-            x = i * sizes[col.ARENA] + step[col.SRC_TAPE] + shift
-            b = i * sizes[col.PAIR_ARENA] + step[col.SRC_PAIR] + shift
-            re, im = c * 3 * size, (1 - c) * 3 * size  # P turns one way, M the other
-            xre, xim, bre, bim = at(space, x + re), at(space, x + im), at(adjoint, b + re), at(adjoint, b + im)
-            turn_dot_pass(xre, xim, bre, bim, at(sums, SEED_SUM), step[col.VECTORS])
+    size, angle_sum = step[col.SRC_SIZE], at(bars.sums, ANGLE_SUM)
+    fill_zero(angle_sum, VECTOR)
+    for c in range(2):
+        shift = c * size + step[col.SHIFT_P + c]
+        x = x_set * sizes[col.ARENA] + step[col.SRC_TAPE] + shift
+        b = bar_set * sizes[col.PAIR_ARENA] + step[col.SRC_PAIR] + shift
+        re, im = c * 3 * size, (1 - c) * 3 * size  # P turns one way, M the other
+        xre, xim, bre, bim = at(space, x + re), at(space, x + im), at(adjoint, b + re), at(adjoint, b + im)
+        turn_dot_pass(xre, xim, bre, bim, angle_sum, step[col.VECTORS])
     for j in range(VECTOR):
-        bars.turns[n] += sums[SEED_SUM + j]
+        if x_set == bar_set:
+            bars.turns[n] += angle_sum[j]
+        if sizes[col.PRECESSES]:
+            gather_angle(player, bars, 0 if x_set == bar_set else bar_set, step[col.DURATION], angle_sum[j], j)
 
 
 @kernel
@@ -277,25 +400,30 @@ def unflip(player, n, i, bars):
         dp, dm, dw = at(adjoint, d), at(adjoint, d + size), at(adjoint, d + 2 * size)
         flip_pull_pass(xp, xm, xw, tp, tm, tw, dp, dm, dw, g, player.half, flip_sum, seed_sum, vectors)
     for j in range(VECTOR):
-        k = (3 * i - 3 + B1) * VECTOR + j
+        k = (N_RATES * (i - 1) + B1) * VECTOR + j
         bars.seeds[k] += player.flips[n] * HALF_PI * sums[SEED_SUM + j]
         bars.flips[n] += player.seeds[k] * sums[SEED_SUM + j]
 
 
 @kernel
 def relax_pull(player, n, i):
-    """Adjoint of the decay seeds of tangent `i` at pulse `n`, for the states."""
+    """Adjoint of the seeds of tangent `i` for decay and precession before pulse `n`, for the states."""
     paste_in()
-    step, adjoint = row(player.steps, n, col.N_STEP), player.adjoint
+    step, adjoint, sizes = row(player.steps, n, col.N_STEP), player.adjoint, player.sizes
     load_decay_seeds(player, i, player.durations[step[col.DURATION]])
-    t = i * player.sizes[col.PAIR_ARENA]
-    for plane in range(player.sizes[col.PLANES]):
-        p, m, w = arrivals(player, n, plane, step[col.SRC_PAIR])
-        if step[col.NO_F]:
-            m = player.sizes[col.ROOM]
+    t, g, vectors = i * sizes[col.PAIR_ARENA], at(player.scratch, SEEDS), step[col.VECTORS]
+    if is_kind(player, i, OMEGA):
+        size = step[col.SRC_SIZE]
+        for c in range(2):
+            shift = step[col.SRC_PAIR] + c * size + step[col.SHIFT_P + c]
+            re, im = shift + c * 3 * size, shift + (1 - c) * 3 * size
+            tre, tim = at(adjoint, t + re), at(adjoint, t + im)
+            turn_pull_pass(tre, tim, at(adjoint, re), at(adjoint, im), at(g, 2 * VECTOR), vectors)
+        return
+    for plane in range(sizes[col.PLANES]):
+        p, m, w = departures(player, n, plane)
         tp, tm, tw = at(adjoint, t + p), at(adjoint, t + m), at(adjoint, t + w)
-        g = at(player.scratch, SEEDS)
-        relax_pull_pass(tp, tm, tw, at(adjoint, p), at(adjoint, m), at(adjoint, w), g, step[col.VECTORS])
+        relax_pull_pass(tp, tm, tw, at(adjoint, p), at(adjoint, m), at(adjoint, w), g, vectors)
 
 
 @kernel
@@ -311,21 +439,37 @@ def dot(a, b):
 
 
 @kernel
+def gather_pulse(player, n, bars, turning):
+    """Derivatives with respect to decay, precession and phase step before pulse `n`, once its adjoint is done."""
+    step, sizes = row(player.steps, n, col.N_STEP), player.sizes
+    tangents = sizes[col.TANGENTS]
+    turned = (turning or sizes[col.PRECESSES] == 1) and sizes[col.PLANES] == 2 and step[col.NO_F] == 0
+    for i in range(2 * tangents + 1):  # each set with its own adjoint; then the states with each tangent's
+        paired = i if i <= tangents else i - tangents
+        if i <= tangents or is_relaxing(player, paired):
+            decay_dot(player, n, i if i <= tangents else 0, paired, bars)
+        if turned and (i <= tangents or is_kind(player, paired, OMEGA)):
+            turn_dot(player, n, i if i <= tangents else 0, paired, bars)
+
+
+@kernel
 def rewind_pulse(player, n, bars, timing, turning):
     """Undo pulse `n`; `timing`, `turning`: gather those derivatives as well."""
     paste_in()
-    step, sizes, kinds, sums = row(player.steps, n, col.N_STEP), player.sizes, player.kinds, bars.sums
-    tangents = sizes[col.TANGENTS]
+    step, sizes, sums = row(player.steps, n, col.N_STEP), player.sizes, bars.sums
+    tangents, invert = sizes[col.TANGENTS], step[col.INVERT]
     load_coefficients(player, n)
+    turned = is_turned(player, n)
+    if turned:
+        load_turn(player, n)
     fill_zero(at(sums, FLIP_SUM), VECTOR)
     unfinish_block(player, n)
     unread(player, n, bars, timing)
-    for i in range(1, tangents + 1):
-        if kinds[2 * i - 2 + FLIPPING]:
-            unflip(player, n, i, bars)
     first = 0
     for i in range(tangents, 0, -1):
-        if kinds[2 * i - 2 + RELAXING]:
+        if is_kind(player, i, B1) and not invert:
+            unflip(player, n, i, bars)
+        if is_relaxing(player, i) and not turned:
             first = i
     for i in range(tangents, -1, -1):
         if timing and step[col.RECOVERY]:
@@ -333,25 +477,26 @@ def rewind_pulse(player, n, bars, timing, turning):
         if i == 0 and first > 0:
             load_decay_seeds(player, first, player.durations[step[col.DURATION]])
         pull_pulse(player, n, i, first, bars)
-    for i in range(first + 1, tangents + 1):
-        if kinds[2 * i - 2 + RELAXING]:
+    for i in range(1, tangents + 1):
+        if (is_relaxing(player, i) and i != first) or (is_kind(player, i, OMEGA) and not step[col.NO_F]):
             relax_pull(player, n, i)
+    if invert:
+        uninvert(player, n, bars)
     if timing:
-        for i in range(2 * tangents + 1):  # each set with its own adjoint; then the states with each tangent's
-            paired = i if i <= tangents else i - tangents
-            if i <= tangents or kinds[2 * paired - 2 + RELAXING]:
-                decay_dot(player, n, i if i <= tangents else 0, paired, bars)
-    if turning and sizes[col.PLANES] == 2 and not step[col.NO_F]:
-        turn_dot(player, n, bars)
-    flip = player.flips[n] * HALF_PI
-    for j in range(VECTOR):
-        bars.rates[B1 * VECTOR + j] += flip * sums[FLIP_SUM + j]
-    bars.flips[n] += dot(at(player.rates, B1 * VECTOR), at(sums, FLIP_SUM))
+        gather_pulse(player, n, bars, turning)
+    elif turning and sizes[col.PLANES] == 2 and not step[col.NO_F]:
+        for i in range(tangents + 1):
+            turn_dot(player, n, i, i, bars)
+    if not invert:
+        flip = player.flips[n] * HALF_PI
+        for j in range(VECTOR):
+            bars.rates[B1 * VECTOR + j] += flip * sums[FLIP_SUM + j]
+        bars.flips[n] += dot(at(player.rates, B1 * VECTOR), at(sums, FLIP_SUM))
 
 
 @kernel
 def rewind(player, bars, timing, turning):
-    """Undo a part after a `play` that kept its states; adds to `bars` and sets the derivative of the starting Z_0."""
+    """Undo a part after a `play` that kept its states; adds to `bars` and sets the derivatives of its start."""
     sizes, adjoint = player.sizes, player.adjoint
     arena, planes = sizes[col.PAIR_ARENA], sizes[col.PLANES]
     last = row(player.steps, sizes[col.N_STEPS] - 1, col.N_STEP)
@@ -361,10 +506,14 @@ def rewind(player, bars, timing, turning):
     for k in range(sizes[col.N_SEGMENTS] - 1, -1, -1):
         segment = row(player.segments, k, col.N_SEGMENT)
         if sizes[col.N_SEGMENTS] > 1:
-            play(player, bars.z, True, k)
+            play(player, bars.start, True, k)
         for n in range(segment[col.SEGMENT_END] - 1, segment[col.SEGMENT_BEGIN] - 1, -1):
             rewind_pulse(player, n, bars, timing, turning)
-    w = sizes[col.PAIR] + (3 * planes - 1) * player.steps[col.SRC_SIZE]
+    size, width = player.steps[col.SRC_SIZE], (sizes[col.TANGENTS] + 1) * VECTOR
     for i in range(sizes[col.TANGENTS] + 1):
+        x = at(adjoint, i * arena + sizes[col.PAIR])
         for j in range(sizes[col.LANES]):
-            bars.z[i * VECTOR + j] = -2 * adjoint[i * arena + w + j]
+            bars.start[i * VECTOR + j] = -2 * x[(3 * planes - 1) * size + j]
+            if sizes[col.BOUNDARY] == 3:
+                bars.start[width + i * VECTOR + j] = x[j] + x[size + j]
+                bars.start[2 * width + i * VECTOR + j] = x[3 * size + j] - x[4 * size + j]

@@ -66,7 +66,6 @@ class Layout:
     pair: int
     tape: int
     room: int
-    room_size: int
     arena: int
     pair_arena: int
     factor_step: IntTable  # the pulse that each output follows
@@ -78,7 +77,9 @@ class Layout:
         return int(self.steps[:, col.ROWS].sum())
 
 
-def _fill_steps(score: Score, reach: Reach, frame: Frame, lanes: int) -> tuple[IntTable, list[_Block]]:
+def _fill_steps(
+    score: Score, reach: Reach, frame: Frame, lanes: int, starts_full: bool
+) -> tuple[IntTable, list[_Block]]:
     """Everything about the steps but where their blocks lie."""
     n_steps, stride, complex_ = len(score.beats), reach.stride, reach.planes == 2
     steps = np.zeros((n_steps, col.N_STEP), np.int64)
@@ -94,12 +95,13 @@ def _fill_steps(score: Score, reach: Reach, frame: Frame, lanes: int) -> tuple[I
             quarter = frame.quarter[n]
             no_f = any(a % stride for a in ahead) or (plane == reach.plane[n]) != (quarter == 0)
             no_w = reach.offsets[n] != offset or plane != reach.plane[n]
-        no_f = no_f or beat.spoiled or n == 0
+        no_f = no_f or beat.spoiled or (n == 0 and not starts_full)
         shifts = [0 if no_f else a // stride * lanes for a in ahead]
         step[col.ROWS], step[col.VECTORS] = rows, _up(rows) // VECTOR
         step[col.SHIFT_P], step[col.SHIFT_M], step[col.SHIFT_W] = *shifts, 0
         step[col.NO_F], step[col.NO_W] = no_f, no_w
         step[col.PLANE], step[col.DURATION] = reach.plane[n], beat.duration
+        step[col.INVERT] = beat.invert
         step[col.RECOVERY] = reach.zero[n] and reach.offsets[n] == 0
         block.low = _up(-min(*shifts, 0))
         block.top = max(_up(block.rows), *(_up(s + _up(rows)) for s in (*shifts, 0))) + VECTOR
@@ -149,16 +151,21 @@ def _segments(sizes: list[int], limit: int) -> list[int]:
 
 
 def lay_out(
-    score: Score, reads: list[list[Read]], reach: Reach, frame: Frame, lanes: int, tape_limit: int = TAPE_LIMIT
+    score: Score,
+    reads: list[list[Read]],
+    reach: Reach,
+    frame: Frame,
+    lanes: int,
+    tape_limit: int = TAPE_LIMIT,
+    starts_full: bool = False,
 ) -> Layout:
-    """Tables for `lanes` lanes side by side."""
-    steps, blocks = _fill_steps(score, reach, frame, lanes)
+    """Tables for `lanes` lanes side by side; `starts_full`: there may be transverse states before the first pulse."""
+    steps, blocks = _fill_steps(score, reach, frame, lanes, starts_full)
     n_steps = len(steps)
     per_block = [3 * reach.planes * block.size() for block in blocks]
     zeros = max(VECTOR * int(steps[:, col.VECTORS].max()), VECTOR)
-    pair = zeros
-    room = pair + 2 * max(per_block)
-    pair_arena = room + 4 * zeros
+    pair = 4 * zeros  # the zeros that pulses read where nothing arrives, and room for what adjoints write there
+    pair_arena = pair + 2 * max(per_block)
     cuts = _segments(per_block[1:], tape_limit)
     segments = np.zeros((len(cuts), col.N_SEGMENT), np.int64)
     tape_top = pair_arena
@@ -184,7 +191,7 @@ def lay_out(
         steps[n, col.SRC_LOW], steps[n, col.DST_LOW] = source.low, target.low
     table, factor_step, quadrature = _fill_reads(steps, reads, reach, lanes)
     return Layout(
-        steps, table, segments, pair + blocks[0].low, pair_arena + blocks[0].low, room, zeros, arena, pair_arena,
+        steps, table, segments, pair + blocks[0].low, pair_arena + blocks[0].low, zeros, arena, pair_arena,
         factor_step, quadrature,
     )  # fmt: skip
 

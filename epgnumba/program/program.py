@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from math import ceil, log
 from typing import Any, cast
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels import columns as col
-from ..sequence.events import Linear
+from ..sequence.events import Event, Linear, Pulse, Readout, linear
 from ..sequence.sequence import Sequence
 from .plan import TAPE_LIMIT, Frame, IntTable, Layout, find_frame, lay_out
 from .reach import Reach, find_reach
@@ -48,8 +49,8 @@ def unit_phase(degrees: Array) -> ComplexArray:
 class Expressions:
     """Every number that events refer to, as one sparse linear map of the flattened parameters.
 
-    The entries are flips, phases, durations and receiver phases, in this order. The parameters are extended by a one,
-    to which constants refer.
+    The entries are flips, phases, durations, receiver phases and the phase that a repetition adds, in this order. The
+    parameters are extended by a one, to which constants refer.
     """
 
     def __init__(self, groups: list[list[Linear]], sizes: Mapping[str, int]) -> None:
@@ -105,29 +106,39 @@ class Expressions:
 
 @dataclass
 class Part:
-    """A pruned program for one set of outputs."""
+    """A pruned program for one set of outputs; `boundary` as `Score.boundary`, 0 if it starts from equilibrium."""
 
     score: Score
     reads: list[list[Read]]
     reach: Reach
     frame: Frame
+    boundary: int
 
     def __post_init__(self) -> None:
         self._layouts: dict[tuple[int, int], Layout] = {}
         self._factors = _Recent(4)
-        n_steps = len(self.score.beats)
-        self.signs = np.asarray(self.frame.signs if self.reach.planes == 1 else [1] * n_steps, np.float64)
+        real = self.reach.planes == 1
+        signs = [
+            sign if real and not beat.invert else 1
+            for sign, beat in zip(self.frame.signs, self.score.beats, strict=True)
+        ]
+        self.signs = np.asarray(signs, np.float64)
 
     def layout(self, lanes: int, tape_limit: int = TAPE_LIMIT) -> Layout:
         """Tables for `lanes` lanes; built once."""
         key = lanes, tape_limit
         if key not in self._layouts:
-            self._layouts[key] = lay_out(self.score, self.reads, self.reach, self.frame, lanes, tape_limit)
+            self._layouts[key] = lay_out(
+                self.score, self.reads, self.reach, self.frame, lanes, tape_limit, self.boundary == 3
+            )
         return self._layouts[key]
 
-    def turns(self, phases: npt.NDArray[np.inexact]) -> npt.NDArray[np.inexact]:
-        """Phase steps before each pulse, degrees: how far the states turn to be in its frame."""
-        return np.concatenate([phases[:1] * 0, phases[:-1] - phases[1:]])
+    def turns(self, phases: npt.NDArray[np.inexact], advance: npt.NDArray[np.inexact]) -> npt.NDArray[np.inexact]:
+        """How far the states turn before each pulse to be in its frame, degrees; then from the last frame to phase 0.
+
+        A repetition starts in the frame of phase zero, which `advance` moves from one to the next.
+        """
+        return np.concatenate([-advance - phases[:1], phases[:-1] - phases[1:], phases[-1:]])
 
     def factors(self, phases: Array, receivers: Array) -> ComplexArray:
         """What turns the kernels' amplitudes into signals."""
@@ -143,13 +154,10 @@ class Part:
 
 @dataclass
 class Tables:
-    """The tables of a program's parts, stacked: the first index is the part. See `kernels.columns`."""
+    """The tables of a program's parts, one after another, and their sizes (a row a part). See `kernels.columns`."""
 
-    steps: IntTable
-    reads: IntTable
-    segments: IntTable
+    flat: IntTable
     sizes: IntTable
-    n_amplitudes: int  # of one set, all parts
     updates: int  # state updates of one play of everything a call plays
     arena: int
     pair_arena: int
@@ -166,12 +174,15 @@ class Program:
     end : Part or None
         What Z_0 at the end depends on, if the sequence repeats.
     expressions : Expressions
-        From the sequence's parameters to flips, phases, durations, receiver phases.
+        From the sequence's parameters to flips, phases, durations, receiver phases, advance.
+    precesses : bool
+        Whether there is off-resonance.
     """
 
     signal: Part
     end: Part | None
     expressions: Expressions
+    precesses: bool
 
     def __post_init__(self) -> None:
         self._tables: dict[tuple[int, int], Tables] = {}
@@ -189,41 +200,31 @@ class Program:
         key = lanes, tape_limit
         if key not in self._tables:
             layouts = [part.layout(lanes, tape_limit) for part in self.parts]
-            self._tables[key] = _stack(layouts, [part.reach.planes for part in self.parts], lanes)
+            self._tables[key] = _join(layouts, self, lanes)
         return self._tables[key]
 
 
-def _stack(layouts: list[Layout], planes: list[int], lanes: int) -> Tables:
-    def stacked(tables: list[IntTable]) -> IntTable:
-        stack = np.zeros((len(tables), max(map(len, tables)), tables[0].shape[1]), np.int64)
-        for part, table in zip(stack, tables, strict=True):
-            part[: len(table)] = table
-        return stack
-
+def _join(layouts: list[Layout], program: Program, lanes: int) -> Tables:
     arena, pair_arena = max(at.arena for at in layouts), max(at.pair_arena for at in layouts)
     sizes = np.zeros((len(layouts), col.N_SIZE), np.int64)
-    for row, layout, n_planes in zip(sizes, layouts, planes, strict=True):
+    chunks: list[IntTable] = []
+    filled = updates = 0
+    for row, layout, part in zip(sizes, layouts, program.parts, strict=True):
+        planes = part.reach.planes
         row[col.N_STEPS], row[col.N_SEGMENTS] = len(layout.steps), len(layout.segments)
-        row[col.LANES], row[col.PLANES], row[col.N_OUT] = lanes, n_planes, len(layout.factor_step)
-        row[col.PAIR], row[col.TAPE], row[col.ROOM], row[col.ROOM_SIZE] = (
-            layout.pair,
-            layout.tape,
-            layout.room,
-            layout.room_size,
-        )
+        row[col.LANES], row[col.PLANES], row[col.N_OUT] = lanes, planes, len(layout.factor_step)
+        row[col.PRECESSES] = program.precesses
+        row[col.BOUNDARY] = program.end.boundary if program.end else 0
+        row[col.PAIR], row[col.TAPE], row[col.ROOM] = layout.pair, layout.tape, layout.room
         row[col.ARENA], row[col.PAIR_ARENA] = arena, pair_arena
-    per_set = sizes[:, col.PLANES] * sizes[:, col.N_OUT] * lanes
-    updates = sum(layout.updates * (1 + part) * n for part, (layout, n) in enumerate(zip(layouts, planes, strict=True)))
-    return Tables(
-        stacked([layout.steps for layout in layouts]),
-        stacked([layout.reads for layout in layouts]),
-        stacked([layout.segments for layout in layouts]),
-        sizes,
-        int(per_set.sum()),
-        updates // lanes,
-        arena,
-        pair_arena,
-    )
+        row[col.N_DURATIONS] = program.expressions.lengths[2]
+        places = col.STEPS_AT, col.READS_AT, col.SEGMENTS_AT
+        for place, table in zip(places, (layout.steps, layout.reads, layout.segments), strict=True):
+            row[place] = filled
+            chunks.append(table.ravel())
+            filled += table.size
+        updates += layout.updates * planes * (1 if part is program.signal else 1 + part.boundary)
+    return Tables(np.concatenate(chunks), sizes, updates // lanes, arena, pair_arena)
 
 
 def flatten(parameters: Mapping[str, npt.NDArray[np.inexact]]) -> npt.NDArray[np.inexact]:
@@ -240,8 +241,27 @@ def unflatten(x: Array, parameters: Mapping[str, Array]) -> dict[str, Array]:
     return result
 
 
-def _write(sequence: Sequence) -> tuple[Score, Expressions]:
-    score = write_score(sequence.events())
+def _repeated(sequence: Sequence, count: int) -> list[Event]:
+    """Events of `count` repetitions, of which only the last is read."""
+    once = sequence.events()
+    if count == 1:
+        return once
+    step, growth = map(linear, sequence.advance)
+    events: list[Event] = []
+    for n in range(count):
+        phase = n * step + n * (n - 1) / 2 * growth
+        for event in once:
+            if isinstance(event, Pulse):
+                events.append(Pulse(event.flip, event.phase + phase))
+            elif not isinstance(event, Readout):
+                events.append(event)
+            elif n == count - 1:
+                events.append(Readout(event.phase + phase))
+    return events
+
+
+def _write(sequence: Sequence, count: int = 1) -> tuple[Score, Expressions]:
+    score = write_score(_repeated(sequence, count))
     sizes = {name: int(value.size) for name, value in sequence.parameters.items()}
     reads = sorted((read for beat in score.beats for read in beat.reads), key=lambda read: read.out)
     groups = [
@@ -249,6 +269,7 @@ def _write(sequence: Sequence) -> tuple[Score, Expressions]:
         [beat.phase for beat in score.beats],
         score.durations,
         [read.phase for read in reads],
+        [linear(sequence.advance[0])],
     ]
     return score, Expressions(groups, sizes)
 
@@ -279,24 +300,49 @@ def _compile(
     quarters: list[int | None],
     nstates: int | None,
     free_phases: bool,
-    steady: bool,
+    precesses: bool,
+    solve: bool,
 ) -> Program:
+    boundary = score.boundary if solve else 0
+    if boundary == 3:
+        free_phases = True
+    if free_phases or precesses:
+        quarters = [None] * len(quarters)
+
     def part(reads: list[list[Read]]) -> Part:
         last = max(n for n, group in enumerate(reads) if group) + 1  # what comes after has no effect
         kept = replace(score, beats=score.beats[:last])
-        reach = find_reach(kept, reads[:last], quarters[:last], nstates, free_phases)
-        return Part(kept, reads[:last], reach, find_frame(quarters[:last]))
+        reach = find_reach(kept, reads[:last], quarters[:last], nstates, boundary or 0, free_phases or precesses)
+        return Part(kept, reads[:last], reach, find_frame(quarters[:last]), boundary or 0)
 
-    end = None
-    if steady:
-        if not score.end_spoiled:
-            raise ValueError("a sequence that repeats must end with a spoiler")
-        end = part([*([] for _ in score.beats[:-1]), [score.end]])
-    return Program(part([beat.reads for beat in score.beats]), end, expressions)
+    end = part([*([] for _ in score.beats[:-1]), score.end_reads()]) if solve else None
+    return Program(part([beat.reads for beat in score.beats]), end, expressions, precesses)
+
+
+def _count_repetitions(score: Score, durations: npt.NDArray[np.inexact], longest: float, tolerance: float) -> int:
+    """Repetitions after which what is left of the start is below `tolerance`: all of it decays at least with T1.
+
+    Rounded up to two binary digits after the leading one, so that few programs are made.
+
+    Raises
+    ------
+    ValueError
+        If the steady state is never reached.
+    """
+    period = float(sum(durations[beat.duration].real for beat in score.beats) + durations[score.end].real)
+    if not period > 0 or not np.isfinite(longest):
+        raise ValueError(f"no steady state: the repetition takes {period:g} ms and T1 reaches {longest:g} ms")
+    count = ceil(-log(tolerance) * longest / period) + 1
+    unit = 1 << max(count.bit_length() - 3, 0)
+    return -(-count // unit) * unit
 
 
 def compile_program(
-    sequence: Sequence, nstates: int | None = None, free_phases: bool = False
+    sequence: Sequence,
+    nstates: int | None = None,
+    free_phases: bool = False,
+    precesses: bool = False,
+    longest: float = 1.0,
 ) -> tuple[Program, list[Array]]:
     """The program of a sequence, from a cache if its structure has been met, and the entries of its tables.
 
@@ -308,20 +354,38 @@ def compile_program(
         Keep orders below it only; all of them by default.
     free_phases : bool
         Whether RF phases will be differentiated. Then the problem is complex even where their values make it real.
+    precesses : bool
+        Whether there is off-resonance.
+    longest : float
+        Longest T1 (ms): how often a steady state that cannot be solved for is repeated.
 
     Returns
     -------
     Program
     list of ndarray
-        Flips, phases, durations and receiver phases, in degrees and ms.
+        Flips, phases, durations, receiver phases and the phase that a repetition adds, in degrees and ms.
+
+    Raises
+    ------
+    ValueError
+        If a sequence has nothing to read, or no steady state.
     """
-    structure = type(sequence), sequence.steady, sequence.structure
+    structure: Hashable = (type(sequence), sequence.steady, sequence.structure)
     score, expressions = _scores.get(structure, lambda: _write(sequence))
-    entries = expressions.evaluate(flatten(sequence.parameters))
+    x = flatten(sequence.parameters)
+    entries = expressions.evaluate(x)
+    still = linear(sequence.advance[1]) == Linear()
+    solve = sequence.steady and (score.boundary == 1 or (score.boundary == 3 and still))
+    if sequence.steady and not solve:
+        count = _count_repetitions(score, entries[2], longest, sequence.tolerance)
+        structure = structure, count
+        score, expressions = _scores.get(structure, lambda: _write(sequence, count))
+        entries = expressions.evaluate(x)
+    free_phases = free_phases or precesses
     steps = None if free_phases else _steps.get(entries[1].tobytes(), lambda: _phase_steps(entries[1]))
 
     def make() -> Program:
         quarters = [0, *[None] * (len(score.beats) - 1)] if steps is None else _quarters(steps)
-        return _compile(score, expressions, quarters, nstates, free_phases, sequence.steady)
+        return _compile(score, expressions, quarters, nstates, free_phases, precesses, solve)
 
-    return _programs.get((structure, steps, nstates), make), entries
+    return _programs.get((structure, steps, nstates, precesses), make), entries

@@ -47,12 +47,14 @@ def _shift_sets(sets: Sets, shift: int, back: bool) -> None:
             plane[F_MINUS], plane[F_PLUS] = move(plane[F_MINUS], plane[F_PLUS], -shift)
 
 
-def _forward(score: Score, quarters: list[int | None], limit: int | None) -> list[list[int]]:
+def _forward(score: Score, quarters: list[int | None], limit: int | None, boundary: int) -> list[list[int]]:
     """For each pulse and plane, the orders that it can find occupied."""
     highest = sum(abs(beat.shift) for beat in score.beats)
     mask = (1 << limit) - 1 if limit and limit <= highest else -1
     sets = _nothing()
     sets[1][Z_ZERO] = 1  # equilibrium: W = -2i Z_0 is in quadrature
+    if boundary == 3:
+        sets = [[1, 1, plane[Z_ZERO]] for plane in sets]
     reached = []
     for beat, quarter in zip(score.beats, quarters, strict=True):
         if beat.spoiled:
@@ -106,14 +108,19 @@ class Reach:
 
 
 def find_reach(
-    score: Score, reads: list[list[Read]], quarters: list[int | None], limit: int | None, force_complex: bool
+    score: Score,
+    reads: list[list[Read]],
+    quarters: list[int | None],
+    limit: int | None,
+    boundary: int = 0,
+    force_complex: bool = False,
 ) -> Reach:
     """Prune a score to what `reads` (for each pulse, its readouts) depend on.
 
     `quarters` holds the phase steps in units of 90 degrees, None where they are anything else; `limit` keeps orders
-    below it only.
+    below it only; `boundary` says what is there at the start (see `Score.boundary`), 0 that it is equilibrium.
     """
-    needed = _backward(reads, score, quarters, _forward(score, quarters, limit))
+    needed = _backward(reads, score, quarters, _forward(score, quarters, limit, boundary))
     together = [pair[0] | pair[1] for pair in needed]
     planes = 2 if force_complex or any(pair[0] and pair[1] for pair in needed) else 1
     stride = 0

@@ -8,7 +8,7 @@ the pulse, decayed by t. So only pulses act on states, and a score is a list of 
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..sequence.events import Event, Linear, Pulse, Readout, Shift, Spoil, Wait, linear
+from ..sequence.events import Event, Inversion, Linear, Pulse, Readout, Shift, Spoil, Wait, linear
 
 F_PLUS, F_MINUS, Z_ZERO = range(3)  # what a readout looks at: F_k, F_-k (k >= 0), or Z_0
 
@@ -33,18 +33,38 @@ class Beat:
     duration: int
     shift: int
     spoiled: bool
+    invert: bool = False  # an inversion in place of a pulse; its flip is 90 degrees times the efficiency
     reads: list[Read] = field(default_factory=list)
 
 
 @dataclass
 class Score:
-    """Pulses in order, the distinct durations, the number of outputs, and the reading of Z_0 at the end."""
+    """Pulses in order, the distinct durations, the number of outputs, and what the end comes after.
+
+    `end` is the duration between the last pulse and the end, `end_shift` the gradients in it.
+    """
 
     beats: list[Beat]
     durations: list[Linear]
     n_out: int
-    end: Read
+    end: int
+    end_shift: int
     end_spoiled: bool
+
+    @cached_property
+    def boundary(self) -> int | None:
+        """How many numbers say what a repetition leaves to the next, if they are few enough to solve for.
+
+        1 (Z_0) where a crusher ends or begins it, 3 (Z_0 and F_0) where no gradient dephases; otherwise None.
+        """
+        if self.end_spoiled or self.beats[0].spoiled:
+            return 1
+        return None if self.end_shift or any(beat.shift for beat in self.beats) else 3
+
+    def end_reads(self) -> list[Read]:
+        """What is read at the end of a repetition."""
+        names = [Z_ZERO, F_PLUS] if self.boundary == 3 else [Z_ZERO]
+        return [Read(name, 0, self.end, Linear(), out) for out, name in enumerate(names)]
 
     @cached_property
     def phase_names(self) -> frozenset[str]:
@@ -81,6 +101,10 @@ def write_score(events: list[Event]) -> Score:
         if isinstance(event, Pulse):
             beats.append(Beat(linear(event.flip), linear(event.phase), index(time), shift, spoiled))
             time, shift, spoiled = Linear(), 0, False
+        elif isinstance(event, Inversion):
+            phase = beats[-1].phase if beats else Linear()
+            beats.append(Beat(90 * linear(event.efficiency), phase, index(time), 0, True, invert=True))
+            time, shift, spoiled = Linear(), 0, True
         elif isinstance(event, Wait):
             time = time + event.duration
         elif isinstance(event, Shift):
@@ -97,5 +121,5 @@ def write_score(events: list[Event]) -> Score:
             raise TypeError(f"{event!r} is not an event")
     if not beats or not n_out:
         raise ValueError("a sequence needs at least one pulse and one readout")
-    end = Read(Z_ZERO, 0, index(time), Linear(), 0)
-    return Score(beats, list(durations), n_out, end, spoiled)
+    end = index(time)
+    return Score(beats, list(durations), n_out, end, shift, spoiled)

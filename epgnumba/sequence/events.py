@@ -1,6 +1,7 @@
 """The vocabulary that sequences are written in."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TypeAlias
 
 
@@ -79,9 +80,13 @@ class Wait:
 
 @dataclass(frozen=True)
 class Shift:
-    """A gradient that dephases by a whole number of cycles: F_k becomes F_{k + orders}."""
+    """A gradient that dephases by a whole number of cycles: F_k becomes F_{k + orders}; negative ones rewind."""
 
     orders: int = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.orders, bool) or not isinstance(self.orders, Integral):
+            raise TypeError(f"Shift.orders={self.orders!r} is not allowed: it must be a whole number of cycles")
 
 
 @dataclass(frozen=True)
@@ -96,4 +101,38 @@ class Spoil:
     """An ideal crusher: only Z_0 is left."""
 
 
-Event: TypeAlias = Pulse | Wait | Shift | Readout | Spoil
+@dataclass(frozen=True)
+class Inversion:
+    """An inversion, then an ideal crusher: Z_0 becomes -efficiency times itself, and nothing else is left.
+
+    The tissue's `inv_efficiency` scales the efficiency, as B1 scales a flip angle.
+    """
+
+    efficiency: Value = 1.0
+
+
+Event: TypeAlias = Inversion | Pulse | Wait | Shift | Readout | Spoil
+
+
+def t2_preparation(duration: Value, flip: Value = 90.0) -> list[Event]:
+    """A T2 preparation: down, refocus, up again, crush. Z_0 is left as exp(-duration / T2) of itself.
+
+    Parameters
+    ----------
+    duration : float or Linear
+        From the first to the last pulse, ms.
+    flip : float or Linear
+        Flip angle of the first and last pulse, degrees; the middle one has twice as much.
+
+    Returns
+    -------
+    list of Event
+
+    Examples
+    --------
+    >>> len(t2_preparation(40.0))
+    6
+    """
+    down, up = Pulse(flip, 0.0), Pulse(flip, 180.0)
+    half = Wait(linear(duration) / 2)
+    return [down, half, Pulse(linear(flip) * 2.0, 90.0), half, up, Spoil()]

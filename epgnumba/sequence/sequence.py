@@ -2,9 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
+from types import SimpleNamespace
+from typing import Any
 
-from ..checks import Array
-from .events import Event
+import numpy.typing as npt
+
+from ..checks import Array, shown
+from .events import Event, Linear, Value
 
 
 class Sequence(ABC):
@@ -27,12 +31,85 @@ class Sequence(ABC):
     @property
     @abstractmethod
     def steady(self) -> bool:
-        """Whether the events repeat, so that the signal is that of the steady state; they must then end spoiled."""
+        """Whether the events repeat, so that the signal is that of the steady state.
+
+        It is exact where only Z_0 outlives a repetition (a crusher ends it, an inversion begins it) or no gradient
+        dephases; otherwise the events are repeated until `tolerance` of the start is left.
+        """
+
+    @property
+    def advance(self) -> tuple[Value, Value]:
+        """Degrees that each repetition adds to all RF and receiver phases, and by how much that grows each time."""
+        return 0.0, 0.0
+
+    @property
+    def tolerance(self) -> float:
+        """What may be left of the start of a sequence that is repeated."""
+        return 1e-8
 
     @abstractmethod
     def events(self) -> list[Event]:
         """The events of one repetition, referring to the parameters by `Linear`."""
 
     @abstractmethod
-    def replace(self, **parameters: Array) -> "Sequence":
+    def replace(self, **parameters: npt.ArrayLike) -> "Sequence":
         """The same sequence with other values of some parameters, checked again."""
+
+
+class Family(Sequence):
+    """A sequence made by keyword arguments: checked parameters, and options that shape its events.
+
+    Parameters
+    ----------
+    parameters : dict of str to ndarray
+        Scalars and vectors; they are made read-only.
+    options : dict
+        The other arguments of the constructor.
+    steady : bool
+        Whether the events repeat.
+    """
+
+    def __init__(
+        self, parameters: dict[str, Array], options: dict[str, Any] | None = None, steady: bool = False
+    ) -> None:
+        self._parameters, self._options, self._steady = parameters, options or {}, steady
+        for value in parameters.values():
+            value.setflags(write=False)
+        shapes = tuple([value.shape for value in parameters.values()])
+        self._structure: Hashable = (shapes, *self._options.values())
+
+    def __repr__(self) -> str:
+        values = {name: value.tolist() for name, value in self._parameters.items()}
+        return f"{type(self).__name__}({', '.join(f'{k}={shown(v)}' for k, v in {**values, **self._options}.items())})"
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        return self._parameters
+
+    @property
+    def structure(self) -> Hashable:
+        return self._structure
+
+    @property
+    def steady(self) -> bool:
+        return self._steady
+
+    def symbols(self) -> Any:
+        """For each parameter, as an attribute, what events hold in its place: a `Linear`, or a tuple of them."""
+        return SimpleNamespace(
+            **{
+                name: tuple(Linear.of(name, n) for n in range(value.size)) if value.ndim else Linear.of(name)
+                for name, value in self._parameters.items()
+            }
+        )
+
+    def replace(self, **parameters: npt.ArrayLike) -> Any:
+        unknown = set(parameters) - set(self._parameters)
+        if unknown:
+            raise ValueError(f"unknown parameter {sorted(unknown)}; {type(self).__name__} has {list(self._parameters)}")
+        return type(self)(**{**self._parameters, **self._options, **parameters})
+
+
+def each(value: Value | tuple[Value, ...], n: int) -> Value:
+    """Entry `n` of a parameter that may also be one for all."""
+    return value[n] if isinstance(value, tuple) else value

@@ -5,6 +5,7 @@ functions again, of tensors and of cotangents or tangents, so that `torch.func` 
 sweep, `_Push` one complex step.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ import torch
 
 from .. import verbs
 from ..checks import real_array, shown
-from ..sequence import FSE, Sequence
+from ..functional import Call, join
+from ..sequence import Sequence
 from ..verbs import Diff, Problem, read_problem
 
 Tensor = torch.Tensor
@@ -198,60 +200,38 @@ def _run(make: Callable[[Mapping[str, Any]], Problem], given: Mapping[str, Any],
     return signal if diff is None else (signal, derivatives)
 
 
-def fse_sim(
-    flip: Numeric,
-    ESP: Numeric,
-    T1: Numeric,
-    T2: Numeric,
-    phases: Numeric = 0.0,
-    TR: Numeric = np.inf,
-    exc_flip: Numeric = 90.0,
-    exc_phase: Numeric = 90.0,
-    diff: Diff = None,
-    slice_prof: Numeric = 1.0,
-    B1: Numeric = 1.0,
-    M0: Numeric = 1.0,
-    nstates: int | None = None,
-    dtype: npt.DTypeLike = np.float64,
-) -> Any:
-    """Fast spin echo on tensors: `epgnumba.fse_sim`, differentiable.
+def run_calls(calls: list[Call]) -> Any:
+    """One-call forms on tensors, joined along the readouts."""
+
+    def run(call: Call) -> Any:
+        def make(arrays: Mapping[str, Any]) -> Problem:
+            sequence = call.sequence({name: arrays[name] for name in call.parameters})
+            options = {**call.options, "slice_prof": arrays["slice_prof"]}
+            return read_problem(sequence, **{name: arrays[name] for name in call.tissue}, diff=call.diff, **options)
+
+        return _run(make, call.values, call.diff)
+
+    return join([run(call) for call in calls], torch.cat)
+
+
+def on_tensors(form: Callable[..., Any]) -> Callable[..., Any]:
+    """A one-call form that returns tensors, whatever it is given."""
+    describe = form.__wrapped__  # type: ignore[attr-defined]
+
+    @functools.wraps(form)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        described = describe(*args, **kwargs)
+        return run_calls([described] if isinstance(described, Call) else described)
+
+    run.__doc__ = f"""`epgnumba.{form.__name__}` on tensors, differentiable.
 
     Every numeric argument may be a tensor, and may require its gradient, which passes through the signal and the
     Jacobian. `torch.autograd` (first order) and grad, vjp, jvp, jacrev, jacfwd and vmap of `torch.func` apply. The
     computation runs on the CPU in `dtype`; results come back on the tensors' device.
 
-    Returns
-    -------
-    signal : Tensor, complex, shape (*tissue, echoes)
-    jacobian : Tensor, complex, shape (*tissue, len(diff), echoes)
-        Only with `diff`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `epgnumba.fse_sim`; and if tensors lie on several devices.
-
-    Examples
-    --------
-    >>> import torch
-    >>> flip = torch.full((4,), 120.0, requires_grad=True)
-    >>> _, dT2 = fse_sim(flip, ESP=10, T1=1000, T2=100, diff="T2")
-    >>> bound = 1 / (dT2.abs() ** 2).sum()
-    >>> bound.backward()
-    >>> flip.grad.shape
-    torch.Size([4])
+    Arguments, shapes and errors are those of `epgnumba.{form.__name__}`; tensors on several devices are refused.
     """
-    given = {
-        "flip": flip, "ESP": ESP, "phases": phases, "TR": TR, "exc_flip": exc_flip, "exc_phase": exc_phase,
-        "T1": T1, "T2": T2, "B1": B1, "M0": M0, "slice_prof": slice_prof,
-    }  # fmt: skip
-
-    def make(arrays: Mapping[str, Any]) -> Problem:
-        train = FSE(**{name: arrays[name] for name in tuple(given)[:6]})
-        tissue = {name: arrays[name] for name in tuple(given)[6:]}
-        return read_problem(train, **tissue, diff=diff, nstates=nstates, dtype=dtype)
-
-    return _run(make, given, diff)
+    return run
 
 
 def _on_sequence(
@@ -278,6 +258,8 @@ def simulate(
     B1: Numeric = 1.0,
     M0: Numeric = 1.0,
     *,
+    B0: Numeric = 0.0,
+    inv_efficiency: Numeric = 1.0,
     parameters: Mapping[str, Numeric] | None = None,
     slice_prof: Numeric = 1.0,
     nstates: int | None = None,
@@ -300,7 +282,9 @@ def simulate(
     >>> simulate(train, T1=1000, T2=100, parameters={"flip": flip}).requires_grad
     True
     """
-    tissue = {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "slice_prof": slice_prof}
+    tissue = {
+        "T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0, "inv_efficiency": inv_efficiency, "slice_prof": slice_prof
+    }  # fmt: skip
     signal: Tensor = _on_sequence(sequence, tissue, parameters, None, {"nstates": nstates, "dtype": dtype})
     return signal
 
@@ -312,6 +296,8 @@ def jacobian(
     B1: Numeric = 1.0,
     M0: Numeric = 1.0,
     *,
+    B0: Numeric = 0.0,
+    inv_efficiency: Numeric = 1.0,
     diff: str | tuple[str, ...],
     parameters: Mapping[str, Numeric] | None = None,
     slice_prof: Numeric = 1.0,
@@ -331,6 +317,8 @@ def jacobian(
     """
     if diff is None:
         raise TypeError("diff=None is not allowed: it must be a name or a tuple of names")
-    tissue = {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "slice_prof": slice_prof}
+    tissue = {
+        "T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0, "inv_efficiency": inv_efficiency, "slice_prof": slice_prof
+    }  # fmt: skip
     pair: tuple[Tensor, Tensor] = _on_sequence(sequence, tissue, parameters, diff, {"nstates": nstates, "dtype": dtype})
     return pair

@@ -1,0 +1,112 @@
+"""Magnetic resonance fingerprinting: a train of varying flip angles and repetition times."""
+
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import Array, checked, count, scalar, shown, vector
+from .events import Event, Inversion, Pulse, Readout, Shift, Wait, t2_preparation
+from .sequence import Family, each
+
+
+def per_pulse(name: str, value: npt.ArrayLike, n: int, **limits: object) -> Array:
+    """A number, or one per pulse.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape, or is out of range.
+    """
+    array = checked(name, value, **limits)
+    if array.shape not in ((), (n,)):
+        raise ValueError(f"{name}={shown(value)} has shape {array.shape}; a number or one per pulse, ({n},), is needed")
+    return array
+
+
+class MRF(Family):
+    """Fingerprinting: preparation, then pulses each followed by a readout.
+
+    Unbalanced (FISP) by default: a gradient of one cycle ends each repetition. An inversion, a wait TI and, if asked
+    for, a T2 preparation come first.
+
+    Parameters
+    ----------
+    flip : array_like, shape (pulses,)
+        Flip angles, degrees.
+    TR : float or array_like, shape (pulses,)
+        From each pulse to the next, ms.
+    TI : float
+        From the inversion to what follows it, ms.
+    phases : float or array_like, shape (pulses,)
+        RF phases, degrees; the receiver follows.
+    TE : float
+        From pulse to readout, ms; at most the shortest TR.
+    inversion : float
+        Its efficiency, which the tissue's `inv_efficiency` scales; 0 leaves the inversion (and TI) out.
+    T2prep : float
+        Duration of a T2 preparation, ms; 0 leaves it out.
+    balanced : bool
+        No gradients: balanced SSFP.
+    repetitions : int
+        How often the whole is played; the last time is read.
+    steady : bool
+        Whether it is played until the steady state.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not real, not finite, of the wrong shape or out of range.
+
+    Examples
+    --------
+    >>> import epgnumba
+    >>> train = MRF([10, 20, 30], TR=12, TI=20)
+    >>> epgnumba.simulate(train, T1=1000, T2=100).imag.round(4)
+    array([0.1668, 0.3155, 0.4189])
+    """
+
+    def __init__(
+        self,
+        flip: npt.ArrayLike,
+        TR: npt.ArrayLike,
+        TI: float = 0.0,
+        phases: npt.ArrayLike = 0.0,
+        TE: float = 0.0,
+        inversion: float = 1.0,
+        T2prep: float = 0.0,
+        balanced: bool = False,
+        repetitions: int = 1,
+        steady: bool = False,
+    ) -> None:
+        flips = vector("flip", flip, unit="degrees")
+        repetition = per_pulse("TR", TR, flips.size, positive=True, unit="ms")
+        echo = scalar("TE", TE, minimum=0.0, unit="ms")
+        if echo > np.min(repetition):
+            raise ValueError(f"TE={echo:g} ms is longer than the shortest TR, {np.min(repetition):g} ms")
+        parameters = {
+            "flip": flips,
+            "TR": repetition,
+            "TI": np.asarray(scalar("TI", TI, minimum=0.0, unit="ms")),
+            "phases": per_pulse("phases", phases, flips.size, unit="degrees"),
+            "TE": np.asarray(echo),
+            "inversion": np.asarray(scalar("inversion", inversion, minimum=0.0)),
+            "T2prep": np.asarray(scalar("T2prep", T2prep, minimum=0.0, unit="ms")),
+        }
+        options = {"balanced": bool(balanced), "repetitions": count("repetitions", repetitions), "steady": bool(steady)}
+        super().__init__(parameters, options, bool(steady))
+        self._prepared = parameters["inversion"] > 0, parameters["T2prep"] > 0
+        self._structure = self._structure, self._prepared
+
+    def events(self) -> list[Event]:
+        p, (inverted, prepared) = self.symbols(), self._prepared
+        head: list[Event] = [Inversion(p.inversion), Wait(p.TI)] if inverted else []
+        if prepared:
+            head += t2_preparation(p.T2prep)
+        train: list[Event] = []
+        reads: list[Event] = []
+        for n, flip in enumerate(p.flip):
+            phase = each(p.phases, n)
+            pulse = [Pulse(flip, phase), Wait(p.TE)]
+            rest = [Wait(each(p.TR, n) - p.TE), *([] if self._options["balanced"] else [Shift(1)])]
+            train += [*pulse, *rest]
+            reads += [*pulse, Readout(phase), *rest]
+        return (head + train) * (self._options["repetitions"] - 1) + head + reads
