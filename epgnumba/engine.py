@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, cached_property
+from functools import cache
 from multiprocessing import parent_process
 from typing import Any, cast
 
@@ -183,7 +183,7 @@ class Job:
         plans = self.program.__dict__.setdefault("plans", {})
         if key not in plans:
             plans[key] = _Plan(self)
-        return cast(_Plan, plans[key])
+        return cast("_Plan", plans[key])
 
     def set_values(self, entries: Sequence[npt.NDArray[np.inexact]]) -> None:
         """Give the program other numbers."""
@@ -200,16 +200,6 @@ class Job:
             self.program.tables(self.lanes).flat, self.plan.sizes, values, self._table, factors, self.n_voxels
         )
 
-    def set_flips(self, entries: npt.NDArray[np.int64], flips: Array) -> None:
-        """Change some of the flips (degrees) and nothing else: what an optimiser does, thousands of times."""
-        for part, start in zip(self.program.parts, self.plan.flips_at, strict=True):
-            values = self.call.values[start : start + len(part.signs)]
-            if len(part.signs) == self.program.expressions.lengths[0]:
-                values[entries] = part.signs[entries] * flips / 90
-            else:
-                played = entries < len(part.signs)
-                values[entries[played]] = part.signs[entries[played]] * flips[played] / 90
-
     def __getstate__(self) -> dict[str, Any]:
         """Room to work in is not copied: a copy makes its own."""
         return {**self.__dict__, "_sums": None, "_prepared": None}
@@ -218,22 +208,17 @@ class Job:
     def n_groups(self) -> int:
         return int(-(-self.n_voxels // (GROUP * self.lanes)))
 
-    @cached_property
-    def cost(self) -> float:
-        """State updates per voxel, all sets and slice positions."""
-        return self.program.tables(self.lanes).updates * (1 + len(self.tangents)) * len(self._profile)
-
     def room(self) -> npt.NDArray[np.inexact]:
         """This thread's room to play in."""
-        return cast(npt.NDArray[np.inexact], self._room("play", lambda: self.plan.room(self.dtype)))
+        return cast("npt.NDArray[np.inexact]", self._room("play", lambda: self.plan.room(self.dtype)))
 
     def lane(self) -> Array:
         """This thread's room for derivatives that belong to a lane."""
-        return cast(Array, self._room("lane", self.plan.lane))
+        return cast("Array", self._room("lane", self.plan.lane))
 
     def unit(self) -> tuple[npt.NDArray[Any], ...]:
         """This thread's room for results of a unit of voxels."""
-        return cast(tuple[npt.NDArray[Any], ...], self._room("unit", self.plan.unit))
+        return cast("tuple[npt.NDArray[Any], ...]", self._room("unit", self.plan.unit))
 
     def _room(self, use: str, make: Callable[[], Any]) -> Any:
         """This thread's room for a use, made when first asked for; the last few kinds are kept."""
@@ -253,7 +238,7 @@ class Job:
         run = batch().amplitude_batch
         spread(
             lambda first, last: run(self.call, self.room(), amplitudes, first, last),
-            self.n_voxels, self.lanes, self.cost,
+            self.n_voxels, self.lanes, self.plan.cost,
         )  # fmt: skip
         return amplitudes
 
@@ -264,7 +249,7 @@ class Job:
         run = batch().signal_batch
         spread(
             lambda first, last: run(self.call, self.room(), signal, jacobian, first, last),
-            self.n_voxels, self.lanes, self.cost,
+            self.n_voxels, self.lanes, self.plan.cost,
         )  # fmt: skip
         return signal, jacobian
 
@@ -279,7 +264,7 @@ class Job:
             bars = sums.rows, self.lane(), sums.tissue
             run(self.call, self.room(), signal_bar, jacobian_bar, *bars, first, last, timing, turning)
 
-        spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.cost)
+        spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.plan.cost)
         return sums
 
     def bound(self, weights: Array, variance: float, timing: bool, turning: bool) -> tuple[Array, "GradientSums"]:
@@ -294,8 +279,8 @@ class Job:
             bars = sums.rows, self.lane(), sums.tissue
             return self.call, self.room(), weights, variance, sums.values, self.unit(), *bars
 
-        if self.n_voxels > step and not is_small(self.n_voxels, 4 * self.cost):
-            spread(lambda *span: run(*arguments(), *span, timing, turning), self.n_voxels, step, 4 * self.cost)
+        if self.n_voxels > step and not is_small(self.n_voxels, 4 * self.plan.cost):
+            spread(lambda *span: run(*arguments(), *span, timing, turning), self.n_voxels, step, 4 * self.plan.cost)
         else:  # the same arguments again, as long as this thread calls and only flips have changed
             key = threading.get_ident(), id(weights), variance
             if self._prepared is None or self._prepared[0] != key:
@@ -321,6 +306,8 @@ class _Plan:
     def __init__(self, job: Job) -> None:
         program, codes, tangents = job.program, job.codes, job.tangents
         parts = len(program.parts)
+        # state updates per voxel, all sets and slice positions
+        self.cost = program.tables(job.lanes).updates * (1 + len(tangents)) * len(job._profile)
         self._sets, self._codes, self._lanes = len(tangents) + 1, len(codes), job.lanes
         self._n_out, self.n_positions = program.n_out, len(job._profile)
         sizes = program.tables(job.lanes).sizes.copy()
@@ -370,7 +357,7 @@ class _Plan:
                 lines += count
         sets_size = sets * int(sizes[0, col.ARENA])
         sizes[:, col.SPACE_AT], sizes[:, col.ADJOINT_AT] = lines * VECTOR, lines * VECTOR + sets_size
-        return lines * VECTOR + sets_size + sets * int(sizes[0, col.PAIR_ARENA])
+        return int(lines * VECTOR + sets_size + sets * sizes[0, col.PAIR_ARENA])
 
     def _place_sums(self, program: Program, sizes: npt.NDArray[np.int64]) -> int:
         """A row of gathered derivatives; its length."""
@@ -397,7 +384,7 @@ class _Plan:
     def lane(self) -> Array:
         """Room of one thread for derivatives that belong to a lane (see `kernels.batch.select_bars`)."""
         rows = N_SUMS + col.N_RATES * self._sets + 3 * self._sets
-        return cast(Array, aligned(rows * VECTOR, np.float64))
+        return cast("Array", aligned(rows * VECTOR, np.float64))
 
     def unit(self) -> tuple[npt.NDArray[Any], ...]:
         """Room of one thread for a unit of voxels: results, derivatives with respect to them, Fisher matrices."""
@@ -425,28 +412,39 @@ class GradientSums:
         """Sums over groups, a row a part, of what begins at a place in the groups' rows."""
         start = int(self._plan.sizes[place])
         table = self.rows.reshape(self._parts, -1, self._plan.width)[:, :, start : start + count]
-        return cast(Array, table[:, 0] if table.shape[1] == 1 else table.sum(axis=1))
+        return cast("Array", table[:, 0] if table.shape[1] == 1 else table.sum(axis=1))
 
     def flip_entries(self) -> Array:
         """Sums by flip angle, per degree."""
-        parts, length = self._program.parts, self._program.expressions.lengths[0]
+        parts = self._program.parts
+        flips = np.zeros(self._program.expressions.lengths[0])
         table = self._columns(col.FLIP_SUMS_AT, max(len(part.signs) for part in parts))
-        if len(parts) == 1 and table.shape[1] == length:
-            return np.asarray(table[0] * parts[0].signs * DEGREE)  # what a single tissue takes
-        flips = np.zeros(length)
         for part, sums in zip(parts, table, strict=True):
             flips[: len(part.signs)] += part.signs * sums[: len(part.signs)]
         return np.asarray(flips * DEGREE)
 
+    def flip_sums(self, part: int, where: slice | npt.NDArray[np.int64]) -> Array:
+        """Sums over groups by some flip angles of a part, per radian of the signed flip."""
+        table = self.rows.reshape(self._parts, -1, self._plan.width)[part]
+        return cast("Array", table[0, where] if len(table) == 1 else table[:, where].sum(axis=0))
+
     def profile(self) -> Array:
         """Sums by slice position."""
-        return cast(Array, self._columns(col.PROFILE_SUMS_AT, self._plan.n_positions).sum(axis=0))
+        return cast("Array", self._columns(col.PROFILE_SUMS_AT, self._plan.n_positions).sum(axis=0))
 
-    def entries(self) -> list[Array]:
-        """Sums by entry: flips, phases, durations, receiver phases, advance (per degree, per ms)."""
+    def entries(self, timing: bool = True, turning: bool = True) -> list[Array]:
+        """Sums by entry: flips, phases, durations, receiver phases, advance (per degree, per ms).
+
+        Without `timing` those by duration are zero, without `turning` those by phase.
+        """
         program = self._program
         lengths = program.expressions.lengths
-        phases, advance = np.zeros(lengths[1]), 0.0
+        durations = self._columns(col.DURATION_SUMS_AT, lengths[2]).sum(axis=0) if timing else np.zeros(lengths[2])
+        if not turning:
+            return [self.flip_entries(), np.zeros(lengths[1]), durations, np.zeros(lengths[3]), np.zeros(1)]
+        factors = self._columns(col.FACTOR_SUMS_AT, program.n_out).sum(axis=0)
+        phases = np.bincount(program.signal.layout(1).factor_step, factors, lengths[1])
+        advance = 0.0
         table = self._columns(col.TURN_SUMS_AT, max(len(part.signs) for part in program.parts) + 1)
         for part, turns in zip(program.parts, table, strict=True):
             if part.reach.planes == 2:
@@ -455,7 +453,52 @@ class GradientSums:
                 phases[: n - 1] += turns[1:n]
                 phases[n - 1] += turns[n]
                 advance -= turns[0]
-        factors = self._columns(col.FACTOR_SUMS_AT, program.n_out).sum(axis=0)
-        phases += np.bincount(program.signal.layout(1).factor_step, factors, lengths[1])
-        durations = self._columns(col.DURATION_SUMS_AT, lengths[2]).sum(axis=0)
         return [self.flip_entries(), phases * DEGREE, durations, factors * -DEGREE, np.array([advance * DEGREE])]
+
+
+class Flips:
+    """Flip angles that are each a factor times a variable: to set, and to differentiate with respect to.
+
+    An optimiser does both thousands of times, and nothing else.
+
+    Parameters
+    ----------
+    job : Job
+        Whose flips they are.
+    entries : ndarray of int
+        Which of the program's flips.
+    factors : ndarray
+        Degrees per unit of each variable.
+    """
+
+    def __init__(self, job: Job, entries: npt.NDArray[np.int64], factors: Array) -> None:
+        self._size = len(entries)
+        self._places = []
+        for part, start in zip(job.program.parts, job.plan.flips_at, strict=True):
+            played = np.flatnonzero(entries < len(part.signs))
+            chosen, scale = entries[played], part.signs[entries[played]] * factors[played]
+            self._places.append(
+                (_stretch(played), _stretch(start + chosen), _stretch(chosen), scale / 90, scale * DEGREE)
+            )
+
+    def set(self, job: Job, x: Array) -> None:
+        """Give them their values."""
+        for played, where, _, scale, _ in self._places:
+            job.call.values[where] = scale * x[played]
+
+    def gradient(self, sums: GradientSums) -> Array:
+        """Derivatives with respect to the variables."""
+        if len(self._places) == 1 and len(self._places[0][-1]) == self._size:
+            _, _, chosen, _, scale = self._places[0]
+            return scale * sums.flip_sums(0, chosen)
+        gradient = np.zeros(self._size)
+        for part, (played, _, chosen, _, scale) in enumerate(self._places):
+            gradient[played] += scale * sums.flip_sums(part, chosen)
+        return gradient
+
+
+def _stretch(index: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
+    """An index as a slice, if it is one: a view takes no time."""
+    if len(index) and (np.diff(index) == 1).all():
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return index

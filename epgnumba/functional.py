@@ -1,7 +1,7 @@
 """One-call forms, with torchsim's names, arguments and units.
 
-Each says which sequence and tissue it stands for (a `Call`); what is done with it, on arrays or tensors, is the same for
-all.
+Each says which sequence and tissue it stands for (a `Call`); what is done with that, on arrays or tensors, is the same
+for all.
 """
 
 import functools
@@ -199,7 +199,8 @@ def fse_sim(
     -------
     signal : ndarray, complex, shape (*tissue, echoes)
     jacobian : ndarray, complex, shape (*tissue, len(diff), echoes)
-        Only with `diff`; per ms (T1, T2), per Hz (B0) or per unit. Without the axis for parameters if `diff` is a string.
+        Only with `diff`; per ms (T1, T2), per Hz (B0) or per unit. Without the axis for parameters if `diff` is
+        a string.
 
     Raises
     ------
@@ -362,7 +363,7 @@ def bssfp_sim(
     Examples
     --------
     >>> abs(bssfp_sim([30, 60], TE=2.5, TR=5, T1=1000, T2=100, phase_inc=180)).round(4)
-    array([0.1437, 0.1332])
+    array([0.1559, 0.1332])
     """
     values = {"flip": flip, "TE": TE, "TR": TR, "phase_inc": phase_inc}
     tissue = {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": _sum(B0, chemshift)}
@@ -506,7 +507,7 @@ def mprage_sim(
     --------
     >>> mprage_sim(900, flip=8, TRspgr=8, nshots=(50, 50), T1=[800, 1400], TR=2000).imag.round(4)
     array([[-0.0472],
-           [-0.0122]])
+           [-0.022 ]])
     """
     return _inversion_call(
         MPRAGE,

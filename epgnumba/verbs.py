@@ -231,7 +231,7 @@ def find_nstates(
     --------
     >>> import epgnumba
     >>> find_nstates(epgnumba.FSE([120.0] * 64, ESP=10), T1=1000, T2=50, tolerance=1e-2).nstates
-    16
+    8
     """
     limit = checks.scalar("tolerance", tolerance, positive=True)
     problem = read_problem(
@@ -400,7 +400,7 @@ def _summed(value: Array, shape: tuple[int, ...]) -> Array:
     """Sum over the axes along which an array of `shape` was broadcast."""
     extra = value.ndim - len(shape)
     stretched = tuple(range(extra)) + tuple(extra + i for i, n in enumerate(shape) if n == 1)
-    return cast(Array, value.sum(axis=stretched).reshape(shape))
+    return cast("Array", value.sum(axis=stretched).reshape(shape))
 
 
 def vjp(
@@ -484,9 +484,9 @@ def pull_back(
     for name in asked:
         if name not in names:
             raise ValueError(f"wanted: {name!r} is unknown; allowed are {names}")
-    score = problem.job().program.signal.score
-    turning = not score.phase_names.isdisjoint(asked)
-    timing = not (score.time_names | {"T1", "T2", "B0"}).isdisjoint(asked)
+    names_of = problem.job().program.expressions
+    turning = not names_of.phase_names.isdisjoint(asked)
+    timing = not (names_of.time_names | {"T1", "T2", "B0"}).isdisjoint(asked)
     job = problem.job(turning, "B0" in asked)
     n_out, n_codes = job.program.n_out, len(problem.codes)
     signal_shape = (*problem.tissue.shape, n_out)
@@ -497,8 +497,9 @@ def pull_back(
     j_bar = _cotangent("jacobian_bar", jacobian_bar, full, problem.complex_dtype)
     j_bar = j_bar.reshape(job.n_voxels, n_codes, n_out)
     sums = job.gradient(s_bar, j_bar, timing, turning)
-    result = unflatten(job.program.expressions.pull_back(sums.entries()), parameters)
-    result["slice_prof"] = sums.profile().reshape(problem.profile_shape)
+    result = unflatten(job.program.expressions.pull_back(sums.entries(timing, turning)), parameters)
+    if "slice_prof" in asked:
+        result["slice_prof"] = sums.profile().reshape(problem.profile_shape)
     for row, (name, value) in enumerate(problem.tissue.maps.items()):
         if name in asked:
             bar = sums.tissue[row].reshape(problem.tissue.shape)

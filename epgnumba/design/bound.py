@@ -112,4 +112,4 @@ def _invert_diagonal(fisher: Array, limit: float, singular: str) -> Array:
         raise ValueError("the Fisher matrix is singular to working precision: the unknowns cannot be told apart")
     trusted = np.where(usable[..., None, None], correlation, np.eye(size))
     inverse = np.diagonal(np.linalg.inv(trusted), axis1=-2, axis2=-1)
-    return cast(Array, np.where(usable[..., None], inverse / safe**2, np.inf))
+    return cast("Array", np.where(usable[..., None], inverse / safe**2, np.inf))

@@ -97,15 +97,16 @@ class CRLBObjective:
         self._problem, self.variables, self._singular = problem, tuple(variables), singular
         self._variance = scalar("noise", noise, positive=True) ** 2
         self._weights = self._read_weights(weights, tissue_weights)
-        score = problem.job().program.signal.score
-        self._turning = not score.phase_names.isdisjoint(variables)
-        self._timing = not score.time_names.isdisjoint(variables)
+        names = problem.job().program.expressions
+        self._turning = not names.phase_names.isdisjoint(variables)
+        self._timing = not names.time_names.isdisjoint(variables)
         self._job = problem.job(self._turning)
         program = self._job.program
         self._x: Array = np.asarray(flatten(parameters), np.float64)
         index = unflatten(np.arange(len(self._x) - 1, dtype=np.float64), parameters)
         self._index = np.concatenate([index[name].ravel() for name in variables]).astype(np.int64)
-        self._flips = program.expressions.flips_of(self._index)
+        simple = program.expressions.flips_of(self._index)
+        self._flips = engine.Flips(self._job, *simple) if simple else None
 
     def _read_weights(self, weights: npt.ArrayLike | None, tissue_weights: npt.ArrayLike) -> Array:
         """One weight per voxel and unknown."""
@@ -172,9 +173,8 @@ class CRLBObjective:
                 "the protocol cannot tell the unknowns apart"
             )
         if self._flips:
-            entries, factors = self._flips
-            return value, factors * sums.flip_entries()[entries]
-        return value, job.program.expressions.pull_back(sums.entries())[self._index]
+            return value, self._flips.gradient(sums)
+        return value, job.program.expressions.pull_back(sums.entries(self._timing, self._turning))[self._index]
 
     def _filled(self, x: npt.ArrayLike) -> Array:
         """All parameters, flattened, with `x` in its places."""
@@ -193,8 +193,7 @@ class CRLBObjective:
     def _at(self, x: npt.ArrayLike) -> engine.Job:
         """The job, with the design variables set."""
         if self._flips:
-            entries, factors = self._flips
-            self._job.set_flips(entries, factors * self._read(x))
+            self._flips.set(self._job, self._read(x))
             return self._job
         filled = self._filled(x)
         if self._timing:  # durations have limits of their own

@@ -18,6 +18,10 @@ from .passes import (
     fold_rows,
     negate,
     pulse_pass,
+    read_pass,
+    read_tangent_pass,
+    recover_pass,
+    recover_tangent_pass,
     relax_pass,
     seeded_turned_pass,
     turned_pass,
@@ -170,16 +174,14 @@ def recover(player, n, i, dst):
     step, trig = row(player.steps, n, col.N_STEP), row(player.trig, n, 2 * VECTOR)
     size, duration = step[col.DST_SIZE], step[col.DURATION]
     e, time = decay_row(player, duration), player.durations[duration]
-    seed = seed_row(player, max(i, 1), R1)
     scale = -2 * player.scratch[EQUILIBRIUM]
     p = i * sizes[col.ARENA] + dst + 3 * (sizes[col.PLANES] - 1) * size
     xp, xm, xw = at(space, p), at(space, p + size), at(space, p + 2 * size)
-    for j in range(sizes[col.LANES]):
-        gain = scale * (1 - e[j]) if i == 0 else scale * (e[j] * time * seed[j])
-        odd = half * (trig[VECTOR + j] * gain)
-        xp[j] += odd
-        xm[j] -= odd
-        xw[j] += trig[j] * gain
+    c, s = at(trig, 0), at(trig, VECTOR)
+    if i == 0:
+        recover_pass(xp, xm, xw, c, s, e, scale, half, sizes[col.LANES])
+    else:
+        recover_tangent_pass(xp, xm, xw, c, s, e, seed_row(player, i, R1), scale * time, half, sizes[col.LANES])
 
 
 @kernel
@@ -232,14 +234,12 @@ def read_out(player, n, dst):
             offset = dst + (3 * plane + component) * step[col.DST_SIZE] + read[col.READ_OFFSET]
             x = at(player.space, offset)
             out = row(player.amplitudes, plane * n_out + read[col.READ_OUT], lanes)
-            for j in range(lanes):
-                out[j] = scale * e[j] * x[j]
+            read_pass(x, e, out, scale, lanes)
             for i in range(1, sizes[col.TANGENTS] + 1):
                 t = at(player.space, offset + i * sizes[col.ARENA])
                 seed = seed_row(player, i, rate)
                 out = row(player.amplitudes, (i * planes + plane) * n_out + read[col.READ_OUT], lanes)
-                for j in range(lanes):
-                    out[j] = scale * e[j] * (t[j] - time * seed[j] * x[j])
+                read_tangent_pass(x, t, e, seed, out, scale, time, lanes)
         if component == 2:
             read_z_zero(player, read, time)
         elif sizes[col.PRECESSES]:

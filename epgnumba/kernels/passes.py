@@ -226,6 +226,58 @@ def turn_dot_pass(xre, xim, re, im, angle_bar, vectors):
 
 
 @kernel
+def read_pass(x, e, out, scale, lanes):
+    """A decayed state, read."""
+    for j in range(_U(lanes)):
+        out[j] = scale * e[j] * x[j]
+
+
+@kernel
+def read_tangent_pass(x, t, e, seed, out, scale, time, lanes):
+    """Its tangent (t), of a rate whose seed is given."""
+    for j in range(_U(lanes)):
+        out[j] = scale * e[j] * (t[j] - time * seed[j] * x[j])
+
+
+@kernel
+def unread_pass(x, e, bar, scale, lanes):
+    """Adjoint of `read_pass`."""
+    for j in range(_U(lanes)):
+        x[j] += scale * e[j] * bar[j]
+
+
+@kernel
+def unread_tangent_pass(x, t, e, seed, bar, scale, time, lanes):
+    """Adjoint of `read_tangent_pass`."""
+    for j in range(_U(lanes)):
+        decayed = scale * e[j] * bar[j]
+        x[j] -= time * seed[j] * decayed
+        t[j] += decayed
+
+
+@kernel
+def recover_pass(p, m, w, c, s, e, scale, half, lanes):
+    """Add to order zero what Z_0 gains before a pulse, through the pulse."""
+    for j in range(_U(lanes)):
+        gain = scale * (1 - e[j])
+        odd = half * (s[j] * gain)
+        p[j] += odd
+        m[j] -= odd
+        w[j] += c[j] * gain
+
+
+@kernel
+def recover_tangent_pass(p, m, w, c, s, e, seed, scale, half, lanes):
+    """Its tangent, of a rate whose seed times the duration, in `scale`, is given."""
+    for j in range(_U(lanes)):
+        gain = scale * e[j] * seed[j]
+        odd = half * (s[j] * gain)
+        p[j] += odd
+        m[j] -= odd
+        w[j] += c[j] * gain
+
+
+@kernel
 def fill_zero(x, count):
     paste_in()
     for i in range(count):

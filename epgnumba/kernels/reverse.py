@@ -53,6 +53,8 @@ from .passes import (
     turn_dot_pass,
     turn_pull_pass,
     unfold_rows,
+    unread_pass,
+    unread_tangent_pass,
 )
 from .physics import turn
 
@@ -140,15 +142,12 @@ def unread(player, n, bars, timing):
                 scale = -player.half
             offset = step[col.DST_PAIR] + (3 * plane + component) * step[col.DST_SIZE] + read[col.READ_OFFSET]
             x, bar = at(player.adjoint, offset), row(player.amplitudes_bar, plane * n_out + read[col.READ_OUT], lanes)
-            for j in range(lanes):
-                x[j] += scale * e[j] * bar[j]
+            unread_pass(x, e, bar, scale, lanes)
             for i in range(1, sizes[col.TANGENTS] + 1):
                 t = at(player.adjoint, offset + i * sizes[col.PAIR_ARENA])
                 seed = seed_row(player, i, rate)
                 bar = row(player.amplitudes_bar, (i * planes + plane) * n_out + read[col.READ_OUT], lanes)
-                for j in range(lanes):
-                    x[j] -= time * seed[j] * (scale * e[j] * bar[j])
-                    t[j] += scale * e[j] * bar[j]
+                unread_tangent_pass(x, t, e, seed, bar, scale, time, lanes)
 
 
 @kernel

@@ -46,17 +46,28 @@ def unit_phase(degrees: Array) -> ComplexArray:
     return np.asarray(rest * np.array([1, 1j, -1, -1j])[quarters.astype(np.int64) % 4])
 
 
+def _names(expressions: list[Linear]) -> frozenset[str]:
+    return frozenset(name for expression in expressions for name, _, _ in expression.terms)
+
+
 class Expressions:
     """Every number that events refer to, as one sparse linear map of the flattened parameters.
 
     The entries are flips, phases, durations, receiver phases and the phase that a repetition adds, in this order. The
     parameters are extended by a one, to which constants refer.
+
+    Attributes
+    ----------
+    phase_names, time_names : frozenset of str
+        Parameters that enter phases (RF, receiver, from one repetition to the next), and durations.
     """
 
     def __init__(self, groups: list[list[Linear]], sizes: Mapping[str, int]) -> None:
         self.lengths = [len(group) for group in groups]
         starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
         self.n_parameters = sum(sizes.values())
+        _, phases, durations, receivers, advance = map(_names, groups)
+        self.phase_names, self.time_names = phases | receivers | advance, durations
         entries, sources, factors = [], [], []
         for entry, expression in enumerate(e for group in groups for e in group):
             for name, index, factor in expression.terms:
@@ -101,7 +112,7 @@ class Expressions:
         """Derivatives with respect to the parameters, from those with respect to the entries."""
         bars = np.concatenate(groups)
         summed = np.bincount(self._sources, self._factors * bars[self._entries], self.n_parameters + 1)
-        return cast(Array, summed[: self.n_parameters])
+        return cast("Array", summed[: self.n_parameters])
 
 
 @dataclass
@@ -149,7 +160,7 @@ class Part:
             quadrature = np.array([1, 1j])[layout.quadrature]
             return np.asarray(quadrature * self.signs[step] * unit_phase(phases[step] - receivers))
 
-        return cast(ComplexArray, self._factors.get((phases.tobytes(), receivers.tobytes()), make))
+        return cast("ComplexArray", self._factors.get((phases.tobytes(), receivers.tobytes()), make))
 
 
 @dataclass
@@ -283,8 +294,8 @@ def _phase_steps(phases: Array) -> tuple[bytes, bytes | None]:
     """Steps of the RF phase in units of 90 degrees, modulo 4, and which are whole (None: all)."""
     steps = (phases[1:] - phases[:-1]) / 90
     whole = np.rint(steps)
-    quarters = (whole % 4).astype(np.int8).tobytes()
     exact = whole == steps
+    quarters = (whole % 4 * exact).astype(np.int8).tobytes()  # the same for all steps that are not whole
     return quarters, None if exact.all() else exact.tobytes()
 
 

@@ -66,21 +66,6 @@ class Score:
         names = [Z_ZERO, F_PLUS] if self.boundary == 3 else [Z_ZERO]
         return [Read(name, 0, self.end, Linear(), out) for out, name in enumerate(names)]
 
-    @cached_property
-    def phase_names(self) -> frozenset[str]:
-        """Parameters that enter RF or receiver phases."""
-        reads = [read.phase for beat in self.beats for read in beat.reads]
-        return _names([*(beat.phase for beat in self.beats), *reads])
-
-    @cached_property
-    def time_names(self) -> frozenset[str]:
-        """Parameters that enter durations."""
-        return _names(self.durations)
-
-
-def _names(expressions: list[Linear]) -> frozenset[str]:
-    return frozenset(name for expression in expressions for name, _, _ in expression.terms)
-
 
 def write_score(events: list[Event]) -> Score:
     """Lower events to a score.

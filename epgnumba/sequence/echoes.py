@@ -53,7 +53,7 @@ class StimulatedEcho(Family):
     def events(self) -> list[Event]:
         p = self.symbols()
         first, second, third = (Pulse(p.flip[n], each(p.phases, n)) for n in range(3))
-        half = [Shift(1), Wait(p.TE / 2)]
+        half: list[Event] = [Shift(1), Wait(p.TE / 2)]
         # The crusher of the mixing time differs from the others, so that no other pathway comes back to zero.
         return [first, *half, second, Shift(4), Wait(p.TM), third, *half, Readout()]
 
@@ -114,7 +114,7 @@ class Hyperecho(Family):
 
     def events(self) -> list[Event]:
         p = self.symbols()
-        half = [Wait(p.ESP / 2), Shift(1)]
+        half: list[Event] = [Wait(p.ESP / 2), Shift(1)]
         first = [Pulse(flip, each(p.phases, n)) for n, flip in enumerate(p.flip)]
         second = [Pulse(-1.0 * pulse.flip, -1.0 * pulse.phase) for pulse in reversed(first)]
         events: list[Event] = [Pulse(p.exc_flip, p.exc_phase)]

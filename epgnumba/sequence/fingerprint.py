@@ -105,8 +105,8 @@ class MRF(Family):
         reads: list[Event] = []
         for n, flip in enumerate(p.flip):
             phase = each(p.phases, n)
-            pulse = [Pulse(flip, phase), Wait(p.TE)]
-            rest = [Wait(each(p.TR, n) - p.TE), *([] if self._options["balanced"] else [Shift(1)])]
+            pulse: list[Event] = [Pulse(flip, phase), Wait(p.TE)]
+            rest: list[Event] = [Wait(each(p.TR, n) - p.TE), *([] if self._options["balanced"] else [Shift(1)])]
             train += [*pulse, *rest]
             reads += [*pulse, Readout(phase), *rest]
-        return (head + train) * (self._options["repetitions"] - 1) + head + reads
+        return (head + train) * int(self._options["repetitions"] - 1) + head + reads

@@ -68,8 +68,8 @@ class MPRAGE(Family):
     --------
     >>> import epgnumba
     >>> epgnumba.simulate(MPRAGE(900, flip=8, TRspgr=8, nshots=(50, 50), TR=2000), T1=[800, 1400], T2=80).imag.round(4)
-    array([[-0.0406],
-           [-0.007 ]])
+    array([[-0.0472],
+           [-0.022 ]])
     """
 
     def __init__(self, TI: float, flip: float, TRspgr: float, nshots: int | npt.ArrayLike, TR: float = np.inf) -> None:
@@ -90,8 +90,8 @@ class MPRAGE(Family):
 
     def events(self) -> list[Event]:
         p, (before, after) = self.symbols(), self._options["nshots"]
-        start = [Inversion(), Wait(p.TI - float(before) * p.TRspgr)]
-        end = [Wait(p.TR - p.TI - float(after) * p.TRspgr)] if self.steady else []
+        start: list[Event] = [Inversion(), Wait(p.TI - float(before) * p.TRspgr)]
+        end: list[Event] = [Wait(p.TR - p.TI - float(after) * p.TRspgr)] if self.steady else []
         return [*start, *_block(p.flip, p.TRspgr, before, after), *end]
 
 

@@ -82,6 +82,10 @@ def _loop(
     return stacked, (0,) * len(stacked)
 
 
+# Whether torch.func is at work; if torch no longer tells, suppose that it is.
+_transforms_active: Callable[[], bool] = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)
+
+
 class _Simulation(torch.autograd.Function):
     """(spec, *tensors) -> (signal, jacobian)."""
 
@@ -101,7 +105,10 @@ class _Simulation(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *bars: Tensor) -> tuple[Tensor | None, ...]:
         needed = tuple(ctx.needs_input_grad[1:])
-        pulled = iter(_apply(_Pull, ctx.spec, needed, *bars, *ctx.saved_tensors))
+        if torch.is_grad_enabled() or _transforms_active():  # somebody may differentiate or batch this
+            pulled = iter(_apply(_Pull, ctx.spec, needed, *bars, *ctx.saved_tensors))
+        else:
+            pulled = iter(_Pull.forward(ctx.spec, needed, *bars, *ctx.saved_tensors))
         return None, *(next(pulled) if need else None for need in needed)
 
     @staticmethod
