@@ -125,8 +125,10 @@ _PACKAGE = str(Path(__file__).parent)
 
 
 def warn_caller(message: str) -> None:
-    """Warn at the line, outside this package, that made the call."""
+    """Warn at the line, outside this package and torch, that made the call."""
+    torch = sys.modules.get("torch")
+    inside = (_PACKAGE, str(Path(torch.__file__).parent)) if torch and torch.__file__ else (_PACKAGE,)
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)

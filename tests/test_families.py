@@ -150,9 +150,7 @@ def test_balanced_steady_state_is_freeman_hill(B0, phase_inc):
         c, s = np.cos(angle), np.sin(angle)
         return np.array([[e2 * c, -e2 * s, 0], [e2 * s, e2 * c, 0], [0, 0, e1]])
 
-    about_x = np.array(
-        [[1, 0, 0], [0, np.cos(flip), -np.sin(flip)], [0, np.sin(flip), np.cos(flip)]]
-    )
+    about_x = np.array([[1, 0, 0], [0, np.cos(flip), -np.sin(flip)], [0, np.sin(flip), np.cos(flip)]])
     E1, E2 = np.exp(-TR / T1), np.exp(-TR / T2)
     after = np.linalg.solve(np.eye(3) - about_x @ about_z(theta, E1, E2), about_x @ [0, 0, 1 - E1])
     signal = (after[0] + 1j * after[1]) * np.exp(-TE / T2 + 2j * np.pi * B0 * TE / 1000)

@@ -1,6 +1,7 @@
 """Bounds of a protocol as a function that scipy minimises, without torch in the path."""
 
 import threading
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -195,8 +196,12 @@ class CRLBObjective:
         if self._flips:
             self._flips.set(self._job, self._read(x))
             return self._job
-        filled = self._filled(x)
-        if self._timing:  # durations have limits of their own
-            self.sequence(x)
-        self._job.set_values(self._job.program.expressions.evaluate(filled))
+        if self._timing:  # durations have limits of their own, and say how often a sequence is repeated
+            changed = replace(self._problem, sequence=self.sequence(x), _jobs={})
+            program, entries = changed.compile(changed.sequence, self._turning, self._job.program.precesses)
+            if program is not self._job.program:
+                self._job = changed.job(self._turning)
+        else:
+            entries = self._job.program.expressions.evaluate(self._filled(x))
+        self._job.set_values(entries)
         return self._job

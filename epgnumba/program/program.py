@@ -348,6 +348,20 @@ def _count_repetitions(score: Score, durations: npt.NDArray[np.inexact], longest
     return -(-count // unit) * unit
 
 
+def check_durations(score: Score, durations: npt.NDArray[np.inexact]) -> None:
+    """Refuse negative durations; a hair below zero is rounding.
+
+    Raises
+    ------
+    ValueError
+        Naming the first.
+    """
+    values = durations.real
+    if values.size and np.minimum.reduce(values) < -1e-9:
+        first = int(np.argmin(values))
+        raise ValueError(f"a duration is negative: {score.durations[first]} = {values[first]:g} ms")
+
+
 def compile_program(
     sequence: Sequence,
     nstates: int | None = None,
@@ -379,7 +393,7 @@ def compile_program(
     Raises
     ------
     ValueError
-        If a sequence has nothing to read, or no steady state.
+        If a sequence has nothing to read, a negative duration, or no steady state.
     """
     structure: Hashable = (type(sequence), sequence.steady, sequence.structure)
     score, expressions = _scores.get(structure, lambda: _write(sequence))
@@ -392,6 +406,7 @@ def compile_program(
         structure = structure, count
         score, expressions = _scores.get(structure, lambda: _write(sequence, count))
         entries = expressions.evaluate(x)
+    check_durations(score, entries[2])
     free_phases = free_phases or precesses
     steps = None if free_phases else _steps.get(entries[1].tobytes(), lambda: _phase_steps(entries[1]))
 

@@ -1,6 +1,7 @@
 """Sequences of a user's own, from a function that writes their events."""
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any, get_args
 
 import numpy.typing as npt
@@ -121,6 +122,17 @@ class EventSequence(Family):
         idle = [name for name in self._parameters if name not in used]
         if idle:
             raise ValueError(f"no event refers to the parameters {idle}")
+
+    def replace(self, **parameters: npt.ArrayLike) -> Any:
+        values = {name: self._read(name, value) for name, value in parameters.items()}
+        if any(
+            name not in self._parameters or value.shape != self._parameters[name].shape
+            for name, value in values.items()
+        ):
+            return super().replace(**parameters)
+        same = copy(self)  # the events are the same, and need not be written again
+        same._parameters = {**self._parameters, **values}
+        return same
 
     @property
     def advance(self) -> tuple[Value, Value]:

@@ -31,6 +31,10 @@ class Linear:
         """Entry `index` of parameter `name`."""
         return cls(((name, index, 1.0),))
 
+    def __str__(self) -> str:
+        parts = [f"{f:g} {name}[{i}]" for name, i, f in self.terms] + ([f"{self.constant:g}"] if self.constant else [])
+        return " + ".join(parts) or "0"
+
     def __add__(self, other: "Value") -> "Linear":
         other = linear(other)
         merged = {(name, index): factor for name, index, factor in self.terms}

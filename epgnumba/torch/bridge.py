@@ -92,7 +92,7 @@ class _Simulation(torch.autograd.Function):
     @staticmethod
     def forward(spec: _Spec, *tensors: Tensor) -> tuple[Tensor, ...]:
         problem = spec.problem(tensors)
-        signal, derivatives = problem.job().signals(problem.complex_dtype)
+        signal, derivatives = verbs.signals(problem)
         shaped = problem.shape_signal(signal), problem.shape_jacobian(derivatives) if problem.codes else derivatives
         return _tensors(shaped, tensors[0].device)
 

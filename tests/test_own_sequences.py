@@ -1,0 +1,253 @@
+"""Sequences of a user's own: any events, any parameters, and errors for what makes no sense."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from players import play
+
+import epgnumba
+from epgnumba import EventSequence
+from epgnumba.sequence import Inversion, Pulse, Readout, Shift, Spoil, Wait, t2_preparation
+from epgnumba.verbs import push_forward, read_problem
+
+ANGLES = [0.0, 90.0, 180.0, 270.0, 33.0]
+
+
+@st.composite
+def event_lists(draw):
+    """(kind, index) pairs: what `build` makes events of; the index chooses an entry of a parameter."""
+    middle = st.tuples(st.sampled_from("ppwwwsSrrci"), st.integers(0, 3))
+    return [
+        ("p", draw(st.integers(0, 3))),
+        *draw(st.lists(middle, min_size=3, max_size=25)),
+        ("p", 1),
+        ("w", 0),
+        ("r", 0),
+    ]
+
+
+def build_from(letters):
+    def build(p):
+        spoiled = False
+        for kind, n in letters:
+            if kind == "p":
+                yield Pulse(p.flip[n], p.phase[n])
+            elif kind == "w":
+                yield Wait(p.time[n] + 0.5 * p.time[(n + 1) % 4])
+            elif kind in "sS":
+                yield Shift(n + 1 if kind == "s" else -n)
+            elif kind == "r" and not spoiled:
+                yield Readout(p.phase[n] * 2.0)
+            elif kind == "c":
+                yield Spoil()
+            elif kind == "i":
+                yield Inversion(p.efficiency)
+            spoiled = kind in "ci" or (spoiled and kind != "p")
+
+    return build
+
+
+def random_sequence(letters, seed, steady):
+    rng = np.random.default_rng(seed)
+    names = {letter for letter, _ in letters}
+    extra = {"efficiency": 0.9} if "i" in names else {}
+    phases = rng.choice(ANGLES, 4) if seed % 2 else np.full(4, 90.0 * (seed % 4))
+    time = rng.uniform(1, 20, 4) if not steady else rng.uniform(30, 60, 4)
+    return EventSequence(
+        build_from(letters), steady=steady, flip=rng.uniform(0, 180, 4), phase=phases, time=time, **extra
+    )
+
+
+TISSUE = {"T1": 200.0, "T2": 40.0, "B1": 0.93, "inv_efficiency": 0.8}
+
+
+@settings(max_examples=60, deadline=None)
+@given(event_lists(), st.integers(0, 2**16), st.sampled_from([0.0, 21.0]))
+def test_any_events(letters, seed, B0):
+    sequence = random_sequence(letters, seed, steady=False)
+    expected = play(sequence, **TISSUE, B0=B0, size=140)
+    np.testing.assert_allclose(epgnumba.simulate(sequence, **TISSUE, B0=B0), expected, rtol=0, atol=1e-13)
+
+
+@settings(max_examples=25, deadline=None)
+@given(event_lists(), st.integers(0, 2**16))
+def test_any_events_repeated(letters, seed):
+    sequence = random_sequence(letters, seed, steady=True)
+    expected = play(sequence, **TISSUE, B0=5.0, size=400)
+    np.testing.assert_allclose(epgnumba.simulate(sequence, **TISSUE, B0=5.0), expected, rtol=0, atol=1e-7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(event_lists(), st.integers(0, 2**16), st.booleans())
+def test_adjoint_identity(letters, seed, steady):
+    """Re <bar, J v> = (J^T bar) v for signal and Jacobian together, in every argument at once."""
+    sequence, rng = random_sequence(letters, seed, steady), np.random.default_rng(seed)
+    tissue = {**{name: np.full(2, value) for name, value in TISSUE.items()}, "B0": np.array([0.0, 9.0])}
+    problem = read_problem(sequence, **tissue, diff=("T1", "T2", "B0", "B1"))
+    values = {**sequence.parameters, **tissue}
+    tangents = {name: rng.normal(size=value.shape) * np.maximum(abs(value), 1) for name, value in values.items()}
+    signal, jacobian = push_forward(problem, tangents)
+    signal_bar, jacobian_bar = (rng.normal(size=x.shape) + 1j * rng.normal(size=x.shape) for x in (signal, jacobian))
+    bars = epgnumba.vjp(
+        sequence, **tissue, diff=("T1", "T2", "B0", "B1"), signal_bar=signal_bar, jacobian_bar=jacobian_bar
+    )
+    left = np.vdot(signal_bar, signal).real + np.vdot(jacobian_bar, jacobian).real
+    terms = [(bars[name] * tangents[name]).sum() for name in tangents]
+    assert abs(left - sum(terms)) <= 1e-10 * sum(map(abs, terms)) + 1e-13
+
+
+def test_parameters_are_the_users():
+    """A shared angle, a scaled one, a duration that is what another leaves: derivatives in the user's own terms."""
+
+    def build(p):
+        for n in range(3):
+            yield [Pulse(p.alpha * (n + 1) / 2, 20), Wait(p.TE), Readout(20), Wait(p.TR - p.TE), Shift()]
+
+    sequence = EventSequence(build, alpha=30.0, TE=3.0, TR=12.0)
+    bar = np.array([1.0, 2.0j, -1.0])
+    gradient = epgnumba.vjp(sequence, 600.0, 50.0, signal_bar=bar)
+    for name, value in sequence.parameters.items():
+        step = 1e-4 * value
+        ends = [epgnumba.simulate(sequence.replace(**{name: value + s * step}), 600.0, 50.0) for s in (1, -1)]
+        assert gradient[name] == pytest.approx(np.vdot(bar, ends[0] - ends[1]).real / (2 * step), rel=1e-6)
+
+
+def test_design_of_an_own_sequence():
+    def build(p):
+        yield Inversion()
+        for flip, TR in zip(p.flip, p.TR, strict=True):
+            yield [Pulse(flip), Readout(), Wait(TR), Shift()]
+
+    sequence = EventSequence(build, flip=np.linspace(10, 60, 20), TR=np.full(20, 15.0))
+    objective = epgnumba.CRLBObjective(
+        sequence, 800.0, [50.0, 90.0], unknowns=("M0", "T1", "T2"), weights=[0, 1e-3, 1], variables=("TR", "flip")
+    )
+    x = objective.x0
+    value, gradient = objective(x)
+    direction = np.random.default_rng(0).normal(size=x.size)
+    numeric = (objective(x + 1e-4 * direction)[0] - objective(x - 1e-4 * direction)[0]) / 2e-4
+    assert gradient @ direction == pytest.approx(numeric, rel=1e-6)
+    assert value == pytest.approx((objective.bounds(x) * [0, 1e-3, 1]).sum(), rel=1e-12)
+    with pytest.raises(ValueError, match="duration is negative"):
+        objective(np.concatenate([np.full(20, -1.0), x[20:]]))
+
+
+def test_a_repeated_design_is_repeated_often_enough():
+    """Shorter repetitions take more of them: the objective looks again when durations vary."""
+    sequence = epgnumba.sequence.DESS(30.0, 2.0, 80.0)
+    objective = epgnumba.CRLBObjective(sequence, 500.0, 50.0, unknowns="T2", variables=("TR",))
+    objective([80.0])
+    short = epgnumba.CRLBObjective(sequence.replace(TR=9.0), 500.0, 50.0, unknowns="T2", variables=("TR",))
+    assert objective([9.0])[0] == short([9.0])[0]
+
+
+def test_nesting_and_reuse():
+    train = [Pulse(60.0), Wait(5.0), Readout(), Shift()]
+    nested = EventSequence(lambda p: (train, [[train], train]))
+    flat = EventSequence(lambda p: train * 3)
+    assert nested.structure == flat.structure
+    assert hash(nested.structure) == hash(flat.structure)
+    np.testing.assert_array_equal(epgnumba.simulate(nested, 500, 50), epgnumba.simulate(flat, 500, 50))
+
+
+def test_another_length_is_another_structure():
+    sequence = EventSequence(lambda p: [[Pulse(flip), Readout(), Shift()] for flip in p.flip], flip=[10.0, 20.0])
+    longer = sequence.replace(flip=[10.0, 20.0, 30.0])
+    assert epgnumba.simulate(longer, 500, 50).shape == (3,)
+    assert sequence.replace(flip=[30.0, 20.0]).structure is sequence.structure
+
+
+PULSE_READ = [Pulse(30.0), Readout()]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: EventSequence(5), TypeError, "build=5 is not callable"),
+        (
+            lambda: EventSequence(lambda p: [Pulse(30.0), "read"]),
+            TypeError,
+            "'read' is not an event; allowed are Pulse",
+        ),
+        (
+            lambda: EventSequence(lambda p: PULSE_READ, TE=3.0),
+            ValueError,
+            r"no event refers to the parameters \['TE'\]",
+        ),
+        (
+            lambda: EventSequence(lambda p: PULSE_READ, advance="step"),
+            ValueError,
+            "advance='step' is not a number among",
+        ),
+        (lambda: EventSequence(lambda p: [Wait(p.x), *PULSE_READ], x=np.nan), ValueError, "x=nan"),
+        (lambda: EventSequence(lambda p: [Wait(p.x), *PULSE_READ], x=[[1.0]]), ValueError, r"x has shape \(1, 1\)"),
+        (lambda: EventSequence(lambda p: PULSE_READ, tolerance=0.0), ValueError, "tolerance=0"),
+        (lambda: EventSequence(lambda p: [*PULSE_READ, Shift(2)], balanced=True), ValueError, "sum to 2 cycles"),
+        (lambda: Shift(1.5), TypeError, "orders=1.5"),
+    ],
+)
+def test_what_is_refused_when_made(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        ([Readout(), Pulse(30.0)], "nothing to read"),
+        ([Pulse(30.0), Spoil(), Readout()], "nothing to read"),
+        ([Pulse(30.0), Inversion(), Readout()], "nothing to read"),
+        ([Pulse(30.0), Wait(5.0)], "at least one pulse and one readout"),
+        ([Wait(5.0)], "at least one pulse and one readout"),
+        ([Pulse(30.0), Wait(-5.0), Readout()], "a duration is negative: -5 = -5 ms"),
+    ],
+)
+def test_what_is_refused_when_played(events, message):
+    with pytest.raises(ValueError, match=message):
+        epgnumba.simulate(EventSequence(lambda p: events), 500, 50)
+
+
+def test_a_negative_difference_is_named():
+    sequence = EventSequence(lambda p: [Pulse(30.0), Wait(p.TR - 2 * p.TE), Readout()], TR=5.0, TE=4.0)
+    with pytest.raises(ValueError, match=r"-2 TE\[0\] \+ 1 TR\[0\] = -3 ms"):
+        epgnumba.simulate(sequence, 500, 50)
+
+
+def test_preparation_can_be_designed():
+    sequence = EventSequence(lambda p: [t2_preparation(p.T), Pulse(90.0), Readout()], T=40.0)
+    gradient = epgnumba.vjp(sequence, 1e9, 50.0, signal_bar=[-1j])["T"]
+    assert gradient == pytest.approx(-np.exp(-40 / 50) / 50, rel=1e-7)
+
+
+# How many orders
+
+
+def test_the_smallest_truncation_is_found():
+    train = epgnumba.FSE(np.full(40, 100.0), 8.0)
+    exact = epgnumba.jacobian(train, 900.0, 70.0, diff="T2")
+
+    def error(n):
+        kept = epgnumba.jacobian(train, 900.0, 70.0, diff="T2", nstates=n)
+        return max(np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(kept, exact, strict=True))
+
+    found = epgnumba.find_nstates(train, 900.0, 70.0, diff="T2", tolerance=1e-4)
+    assert found.error == pytest.approx(error(found.nstates), rel=1e-9)
+    assert error(found.nstates) <= 1e-4 < error(found.nstates - 1)
+    assert epgnumba.find_nstates(train, 900.0, 70.0, tolerance=1e-300).error == 0
+    with pytest.raises(ValueError, match="tolerance=0"):
+        epgnumba.find_nstates(train, 900.0, 70.0, tolerance=0.0)
+
+
+def test_truncation_warns_when_asked():
+    arguments = ([100.0] * 30, 8.0, 900.0, 70.0)
+    with pytest.warns(
+        UserWarning, match=r"nstates=3 changes the signal or a derivative by 0\.\d+ of its norm"
+    ) as caught:
+        epgnumba.fse_sim(*arguments, nstates=3, check_nstates=True)
+    assert caught[0].filename == __file__
+    epgnumba.fse_sim(*arguments, nstates=60, check_nstates=True)  # no warning: an error in these tests
+    epgnumba.fse_sim(*arguments, nstates=3)
+    torch = pytest.importorskip("torch")
+    with pytest.warns(UserWarning, match="nstates=3"):
+        epgnumba.fse_sim(torch.tensor(arguments[0]), *arguments[1:], nstates=3, check_nstates=True)
