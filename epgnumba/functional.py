@@ -650,4 +650,5 @@ def _sum(B0: Numeric, chemshift: Numeric) -> Numeric:
     """Off-resonance of field and chemical shift, whatever they are held in."""
     if isinstance(chemshift, (int, float)) and chemshift == 0:
         return B0
-    return (B0 if has_tensor((B0, chemshift)) else np.asarray(B0)) + chemshift
+    convert: Any = sys.modules["torch"].as_tensor if has_tensor((B0, chemshift)) else np.asarray
+    return convert(B0) + convert(chemshift)

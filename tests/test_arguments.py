@@ -94,6 +94,7 @@ def test_long_T2_warns_once():
 OTHER = {
     "flip": [121.0, 90.0, 60.0], "ESP": 8.1, "T1": 950.0, "T2": 71.0, "phases": 10.0, "TR": 300.0, "exc_flip": 80.0,
     "exc_phase": 85.0, "diff": "T1", "slice_prof": 0.9, "B1": 0.95, "M0": 1.1, "nstates": 2, "dtype": np.float32,
+    "B0": 30.0,
 }  # fmt: skip
 
 
@@ -101,7 +102,7 @@ OTHER = {
 def test_every_argument_is_read(name):
     import inspect
 
-    assert set(inspect.signature(fse_sim).parameters) == set(OTHER)
+    assert set(inspect.signature(fse_sim).parameters) == {*OTHER, "check_nstates"}
     base = {**GOOD, "diff": "T2", "TR": 500.0}
     signal, slope = fse_sim(**base)
     changed, changed_slope = fse_sim(**{**base, name: OTHER[name]})

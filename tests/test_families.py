@@ -299,10 +299,10 @@ def test_chemical_shift_adds_to_B0():
 
 OTHER = {
     "flip": 33.0, "TE": 1.5, "TR": 16.0, "T1": 750.0, "T2": 55.0, "T2star": 55.0, "diff": "M0", "B1": 0.9,
-    "inv_efficiency": 0.8, "M0": 1.3, "TI": 85.0, "nstates": 1, "nreps": 2, "phases": [0.0, 40.0, 10.0], "inversion": 0.5,
-    "T2prep": 30.0, "balanced": True, "steady": True, "B0": 20.0, "slice_prof": [0.5, 1.0], "dtype": np.float32,
+    "inv_efficiency": 0.8, "M0": 1.3, "TI": 85.0, "nstates": 1, "nreps": 2, "phases": [0.0, 40.0, 10.0],
+    "inversion": 0.5, "T2prep": 30.0, "balanced": True, "steady": True, "B0": 20.0, "slice_prof": [0.5, 1.0],
     "phase_inc": 90.0, "chemshift": 12.0, "transient": True, "spoiling": "rf", "increment": 50.0, "TRspgr": 6.0,
-    "nshots": (2, 5), "TRmp2rage": 350.0, "delay": 40.0,
+    "nshots": (2, 5), "TRmp2rage": 350.0, "delay": 40.0, "dtype": np.float32,
 }  # fmt: skip
 
 

@@ -18,13 +18,8 @@ ANGLES = [0.0, 90.0, 180.0, 270.0, 33.0]
 def event_lists(draw):
     """(kind, index) pairs: what `build` makes events of; the index chooses an entry of a parameter."""
     middle = st.tuples(st.sampled_from("ppwwwsSrrci"), st.integers(0, 3))
-    return [
-        ("p", draw(st.integers(0, 3))),
-        *draw(st.lists(middle, min_size=3, max_size=25)),
-        ("p", 1),
-        ("w", 0),
-        ("r", 0),
-    ]
+    first, inner = draw(st.integers(0, 3)), draw(st.lists(middle, min_size=3, max_size=25))
+    return [("p", first), *inner, ("p", 1), ("w", 0), ("r", 0)]
 
 
 def build_from(letters):
@@ -249,5 +244,6 @@ def test_truncation_warns_when_asked():
     epgnumba.fse_sim(*arguments, nstates=60, check_nstates=True)  # no warning: an error in these tests
     epgnumba.fse_sim(*arguments, nstates=3)
     torch = pytest.importorskip("torch")
-    with pytest.warns(UserWarning, match="nstates=3"):
+    with pytest.warns(UserWarning, match="nstates=3") as caught:
         epgnumba.fse_sim(torch.tensor(arguments[0]), *arguments[1:], nstates=3, check_nstates=True)
+    assert caught[0].filename == __file__

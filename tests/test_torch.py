@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ALL
+from families import FAMILIES
 from torch.func import grad, jacfwd, jacrev, jvp, vjp, vmap
 
 import epgnumba
@@ -234,3 +235,54 @@ def test_scipy_objective():
 def test_second_derivatives_are_refused_clearly():
     with pytest.raises(NotImplementedError, match="second derivatives"):
         jacrev(grad(bound))(FLIP)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_gradcheck_of_every_family(name):
+    family, diff = FAMILIES[name], ("T1", "T2", "B0", "M0")
+    given = {key: tensor(value) for key, value in family.parameters.items() if np.all(np.isfinite(value))}
+    for key in ("TI", "TE", "T2prep", "inversion"):
+        if key in given and not given[key].all():
+            given.pop(key)  # what is zero cannot be moved either way
+    names = tuple(given)
+    tissue = [tensor([350.0, 500.0]), tensor([45.0]), tensor(0.9), tensor(1.3), tensor([4.0, 0.0])]
+    scale = torch.tensor([1.0, 350.0, 45.0, 1.0, 1.0], dtype=F64)[:, None]
+
+    def function(T1, T2, B1, M0, B0, *parameters):
+        changed = dict(zip(names, parameters, strict=True))
+        signal, jacobian = bridge.jacobian(family, T1, T2, B1, M0, B0=B0, diff=diff, parameters=changed)
+        return torch.cat([signal[:, None], jacobian], 1) * scale  # comparable in size
+
+    assert torch.autograd.gradcheck(
+        function, (*tissue, *given.values()), eps=1e-4, atol=1e-6, rtol=1e-5, fast_mode=True, check_forward_ad=True
+    )
+
+
+ONE_CALL = {
+    "mrf_sim": {"flip": [10.0, 20.0, 40.0], "TR": [9.0, 8.0, 10.0], "TI": 5.0, "T2": 60.0, "B0": 3.0},
+    "bssfp_sim": {"flip": [10.0, 20.0], "TE": 2.0, "TR": 5.0, "T2": 60.0, "B0": 30.0, "chemshift": 7.0},
+    "spgr_sim": {"flip": [10.0, 30.0], "TE": [2.0, 4.0], "TR": 15.0, "T2star": 40.0},
+    "mprage_sim": {"TI": 90.0, "flip": 8.0, "TRspgr": 7.0, "inv_efficiency": 0.9},
+    "mp2rage_sim": {"TI": [60.0, 160.0], "flip": [8.0, 5.0], "TRspgr": 7.0, "TRmp2rage": 300.0, "B1": 0.9},
+    "mpnrage_sim": {"flip": [8.0, 9.0], "TR": 7.0, "TI": 10.0, "M0": 2.0},
+}
+
+
+@pytest.mark.parametrize("form", ONE_CALL)
+def test_one_call_forms_keep_every_gradient(form):
+    plain = {**ONE_CALL[form], "T1": [600.0, 900.0]}
+    shape = {"mprage_sim": {"nshots": 6}, "mp2rage_sim": {"nshots": 6}, "mpnrage_sim": {"nshots": 2}}.get(form, {})
+    numbers = {name: np.array(value) for name, value in plain.items()}
+    signal, slope = getattr(epgnumba, form)(**numbers, **shape, diff="T1")
+    for name in plain:
+        given = {**numbers, name: tensor(plain[name])}
+        for front in (epgnumba, bridge):
+            given[name].grad = None
+            value, derivative = getattr(front, form)(**given, **shape, diff="T1")
+            np.testing.assert_array_equal(value.detach().numpy(), signal)
+            np.testing.assert_array_equal(derivative.detach().numpy(), slope)
+            (value.abs().sum() + 1e3 * derivative.abs().sum()).backward()
+            assert given[name].grad.shape == given[name].shape
+            assert (given[name].grad != 0).any(), name
+    tensors = getattr(bridge, form)(**numbers, **shape)
+    np.testing.assert_array_equal(tensors.numpy(), signal)

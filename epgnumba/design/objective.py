@@ -201,7 +201,7 @@ class CRLBObjective:
             program, entries = changed.compile(changed.sequence, self._turning, self._job.program.precesses)
             if program is not self._job.program:
                 self._job = changed.job(self._turning)
+            self._job.set_values(entries)
         else:
-            entries = self._job.program.expressions.evaluate(self._filled(x))
-        self._job.set_values(entries)
+            self._job.set_values(self._job.program.expressions.evaluate(self._filled(x)))
         return self._job
