@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .design import CRLBObjective, crlb
-    from .engine import get_num_threads, set_num_threads
+    from .engine import get_num_threads, set_num_threads, warm_up
     from .functional import bssfp_sim, fse_sim, mp2rage_sim, mpnrage_sim, mprage_sim, mrf_sim, spgr_sim
     from .sequence import FSE, EventSequence, Sequence
     from .verbs import find_nstates, jacobian, simulate, vjp
@@ -35,6 +35,7 @@ _HOMES = {
     "simulate": ".verbs",
     "spgr_sim": ".functional",
     "vjp": ".verbs",
+    "warm_up": ".engine",
 }
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "simulate",
     "spgr_sim",
     "vjp",
+    "warm_up",
 ]
 
 

@@ -27,7 +27,7 @@ from .columns import (
     VECTOR,
 )
 from .forward import HALF_PI, Player, play
-from .jit import at, decay_factor, entry, kernel
+from .jit import at, decay_factor, entry, kernel, pasted
 from .passes import fill_zero
 from .physics import sin_cos_turns
 from .reverse import Bars, rewind
@@ -199,7 +199,7 @@ def load_angles(player):
                 trig[(2 * n + 1) * VECTOR + j] = 0
 
 
-@kernel
+@pasted
 def play_block(signal, end, given, position, voxel, fresh, keep):
     """Load one block and play it: its amplitudes, and with `keep` all that `pull_block` needs."""
     repeats = signal.sizes[col.BOUNDARY] > 0
@@ -298,7 +298,7 @@ def gather_tissue(player, given, position, voxel, count, bars, tissue_bar):
     fill_zero(bars.seeds, N_RATES * sizes[col.TANGENTS] * VECTOR)
 
 
-@kernel
+@pasted
 def pull_block(signal, end, bars, end_bars, timing, turning):
     """Derivatives of one block, after `play_block` with `keep` and `load_bars`."""
     rewind(signal, bars, timing, turning)

@@ -3,6 +3,8 @@
 - `kernel`: a compiled function whose pointer arguments do not overlap. LLVM vectorises loops over many arrays only
   when it knows that, and Numba can say so (it does for its own parallel loops) through a compiler flag. Should a
   release drop the flag, only speed is lost.
+- `pasted`: a kernel whose source its callers take in. LLVM goes over everything below a function again, so that every
+  level costs seconds when nothing is compiled yet.
 - `entry`: a kernel that Python calls; it releases the GIL and is cached on disk.
 - `at`: a pointer into an array: no view, no reference count, one machine word as an argument. Kernels work on pointers
   and on named tuples of them; the arrays are the entry's.
@@ -123,13 +125,14 @@ class _Cache(caching.FunctionCache):
         self._cache_file = _CacheFiles(self._cache_path, self._impl.filename_base, files._source_stamp)
 
 
-def _compiled(function, compiler):
-    return numba.njit(nogil=True, error_model="numpy", fastmath=set(FASTMATH), pipeline_class=compiler)(function)
+def _compiled(function, compiler, inline="never"):
+    options = {"nogil": True, "error_model": "numpy", "fastmath": set(FASTMATH), "inline": inline}
+    return numba.njit(pipeline_class=compiler, **options)(function)
 
 
-def kernel(function):
+def kernel(function, inline="never"):
     """Compile `function` for other kernels to call, its pointer and array arguments known not to overlap."""
-    compiled = _compiled(function, _InnerCompiler)
+    compiled = _compiled(function, _InnerCompiler, inline)
     if not config.DISABLE_JIT:
         resolve = compiled.get_call_template
 
@@ -139,6 +142,11 @@ def kernel(function):
 
         compiled.get_call_template = without_literals
     return compiled
+
+
+def pasted(function):
+    """A kernel that is compiled as part of its callers."""
+    return kernel(function, inline="always")
 
 
 def entry(function):

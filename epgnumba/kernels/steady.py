@@ -11,7 +11,7 @@ column and b, then the derivatives of the scalar with respect to both, then a st
 from . import columns as col
 from .columns import EQUILIBRIUM, VECTOR
 from .forward import play
-from .jit import at, kernel
+from .jit import at, kernel, pasted
 from .physics import turn
 from .reverse import rewind
 
@@ -159,7 +159,7 @@ def unread_end(end, bars, column):
                 bars.turns[sizes[col.N_STEPS]] += im[k] * x_re[k] - re[k] * x_im[k]
 
 
-@kernel
+@pasted
 def play_to_start(player, end):
     """Play the END part as often as it takes, and find the steady state."""
     size = player.sizes[col.BOUNDARY]
@@ -171,7 +171,7 @@ def play_to_start(player, end):
     find_start(player)
 
 
-@kernel
+@pasted
 def rewind_to_start(player, end, bars, end_bars, timing, turning):
     """Adjoint of `play_to_start`, given that of the start in `bars`: every play again, and back."""
     size = player.sizes[col.BOUNDARY]

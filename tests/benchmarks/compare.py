@@ -2,7 +2,8 @@
 
     pip install -c constraints.txt -e ".[bench]" && python tests/benchmarks/compare.py
 
-The two take turns, and medians and their ratio are printed: machines are shared, and single times mean little.
+Each lives in a process of its own, and they take turns: machines are shared, so that single times mean little, and in
+one process the peer's threads and freed memory slow us down.
 """
 
 import os
@@ -11,11 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
-import blochsim
 import numpy as np
-import torch
 import work
 from numba import njit
 
@@ -35,52 +35,61 @@ def seconds(call, repeats):
 
 
 def settled(call, repeats):
-    """Times of a call that is warm, other threads asleep: a peer's keep a processor busy for a while after its call."""
+    """Times of a call that is warm, other threads asleep."""
     time.sleep(0.3)
     call()
     return seconds(call, repeats)
 
 
-def in_turns(ours, theirs, rounds=5):
+def serve(ours, connection):
+    """In a process of its own: time what is asked for."""
+    if ours:
+        set_num_threads(os.cpu_count())  # a child process would keep to one
+        calls = {name: {"": make} for name, make in work.OURS.items()}
+    else:
+        from peer import PEER
+
+        calls = {name: dict(variants) for name, variants in PEER.items()}
+        connection.send({name: list(variants) for name, variants in calls.items()})
+    made = {}
+    while (asked := connection.recv()) is not None:
+        name, label, repeats = asked
+        if (name, label) not in made:
+            made.clear()
+            made[name, label] = calls[name][label]()
+            made[name, label]()
+        connection.send(settled(made[name, label], repeats))
+
+
+class Server:
+    """A process that times one side's calls."""
+
+    def __init__(self, ours):
+        context = get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=serve, args=(ours, other))
+        self._process.start()
+        if not ours:
+            self.variants = self._connection.recv()
+
+    def seconds(self, name, label, repeats):
+        self._connection.send((name, label, repeats))
+        return self._connection.recv()
+
+    def close(self):
+        self._connection.send(None)
+        self._process.join()
+
+
+def in_turns(ours, theirs, name, label, rounds=5):
     """Median times of the two, played in turns."""
-    ours(), theirs()
-    inner = max(3, min(200, int(0.05 / seconds(ours, 1)[0])))
+    inner = max(3, min(200, int(0.05 / ours.seconds(name, "", 1)[0])))
+    theirs.seconds(name, label, 1)
     a, b = [], []
     for _ in range(rounds):
-        a += settled(ours, inner)
-        b += settled(theirs, 2)
+        a += ours.seconds(name, "", inner)
+        b += theirs.seconds(name, label, 2)
     return np.median(a), np.median(b)
-
-
-def peer():
-    """The same work, each in the way that is quickest there: float32, tensors, a simulator that is kept."""
-    flip = torch.full((work.N,), 60.0)
-    T1, T2 = (torch.tensor(m, dtype=torch.float32) for m in work.MAPS)
-
-    def bound(states):
-        simulator = blochsim.simulators.FSESimulator(ESP=work.ESP, states=states)
-        angles = flip.clone().requires_grad_()
-
-        def call():
-            angles.grad = None
-            _, slope = simulator.jacobian("T2", flip=angles, T1=work.T1, T2=work.T2)
-            (1 / slope.abs().square().sum()).backward()
-
-        return call
-
-    def batch(states, **diff):
-        return lambda: blochsim.fse_sim(flip=flip, ESP=work.ESP, T1=T1, T2=T2, states=states, **diff)
-
-    def single():
-        return lambda: blochsim.fse_sim(flip=work.FLIP, ESP=work.ESP, T1=work.T1, T2=work.T2)
-
-    return {
-        "CRLB and gradient, one tissue": [("10 states", bound(10))],
-        "CRLB and gradient, torch": [("10 states", bound(10))],
-        "one voxel, fse_sim": [("10 states", single())],
-        "10,000 voxels, signal": [("10 states", batch(10)), ("64 states", batch(64))],
-        "10,000 voxels, signal and dT2": [("10 states", batch(10, diff="T2")), ("64 states", batch(64, diff="T2"))],
-    }
 
 
 def text(t):
@@ -125,18 +134,16 @@ def kernels():
     from epgnumba.verbs import read_problem
 
     job = read_problem(epgnumba.FSE(work.FLIP, work.ESP), work.T1, work.T2, diff="T2").job()
-    player, lane = job.reversible()
-    sums = engine.GradientSums(job, 1)
-    bars, weights, values = sums.bars(lane), np.ones((1, 1)), np.empty(1)
-    run, signal = engine.bounds().crlb_batch, engine.batch().signal_batch
+    sums = engine.GradientSums(job)
+    run, signal, room = engine.bounds().crlb_batch, engine.batch().signal_batch, job.room()
+    given = np.ones((1, 1)), 1.0, sums.values, job.unit(), sums.rows, job.lane(), sums.tissue
     out = np.empty((1, work.N), complex), np.empty((1, 1, work.N), complex)
-    forward = job.player()
 
     def both():
-        run(player, job.call, weights, 1.0, values, lane.unit, bars, sums.tissue, 0, 1, False, False)
+        run(job.call, room, *given, 0, 1, False, False)
 
     both()
-    return np.median(settled(both, 500)), np.median(settled(lambda: signal(forward, job.call, *out, 0, 1), 500))
+    return np.median(settled(both, 500)), np.median(settled(lambda: signal(job.call, room, *out, 0, 1), 500))
 
 
 def threads():
@@ -190,21 +197,25 @@ def main():
         "",
         f"{platform.machine()}, {os.cpu_count()} processors, shared; Python {platform.python_version()}.",
     ]
-    lines += ["Medians of calls taken in turns with blochsim 0.0.14 (float32; here float64, all states). Written by"]
     lines += [
-        "`tests/benchmarks/compare.py`.",
+        "Medians of calls taken in turns with blochsim 0.0.14 (float32; here float64, all states unless said).",
+        "Written by `tests/benchmarks/compare.py`.",
         "",
-        "| 96 echoes | here | blochsim | its states | ratio |",
+        "Trains have 96 echoes, fingerprints 880 pulses.",
+        "",
+        "| work | here | blochsim | its states | ratio |",
         "|---|---|---|---|---|",
     ]
-    for name, variants in peer().items():
-        ours = work.OURS[name]()
-        for label, theirs in variants:
-            a, b = in_turns(ours, theirs)
+    ours, theirs = Server(True), Server(False)
+    for name, labels in theirs.variants.items():
+        for label in labels:
+            a, b = in_turns(ours, theirs, name, label)
             lines.append(f"| {name} | {text(a)} | {text(b)} | {label} | {b / a:.0f} |")
             print(lines[-1], flush=True)
-    lines += ["", "| 96 echoes, here only | time |", "|---|---|"]
-    for name in work.OURS:
+    ours.close()
+    theirs.close()
+    lines += ["", "| here only | time |", "|---|---|"]
+    for name in sorted(work.OURS, key=lambda name: "torch" in name):  # what imports torch comes last
         call = work.OURS[name]()
         call()
         lines.append(f"| {name} | {text(np.median(settled(call, 200 if 'voxels' not in name else 15)))} |")

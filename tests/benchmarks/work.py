@@ -1,14 +1,21 @@
-"""What is timed: each entry makes a function of no arguments. One train of 96 echoes throughout."""
+"""What is timed: each entry makes a function of no arguments.
+
+A train of 96 echoes, a fingerprint of 880 pulses, and a few steady states.
+"""
 
 import numpy as np
 
 import epgnumba
-from epgnumba import FSE, CRLBObjective, fse_sim, jacobian, simulate
+from epgnumba import FSE, CRLBObjective, bssfp_sim, fse_sim, jacobian, mrf_sim, simulate
+from epgnumba.sequence import DESS, MRF, SPGR
 
 N, ESP, T1, T2 = 96, 5.0, 1000.0, 100.0
 FLIP = np.full(N, 60.0)
 RANDOM = np.random.default_rng(0)
 MAPS = RANDOM.uniform(500, 2000, 10_000), RANDOM.uniform(30, 200, 10_000)
+MRF_FLIP = np.concatenate([np.linspace(5, 60, 300), np.linspace(60, 2, 300), np.full(280, 2.0)])
+MRF_TR = 12 + 2 * RANDOM.uniform(size=880)
+MRF_MAPS = tuple(m[:1000] for m in MAPS)
 
 
 def objective():
@@ -46,6 +53,25 @@ def tissues():
     return lambda: call(x)
 
 
+def fingerprint(nstates, **options):
+    """Signal and two derivatives of 1000 voxels."""
+    return lambda: lambda: mrf_sim(MRF_FLIP, MRF_TR, *MRF_MAPS, diff=("T1", "T2"), nstates=nstates, **options)
+
+
+def fingerprint_bound(nstates):
+    def make():
+        weights = {"unknowns": ("T1", "T2"), "weights": [1 / T1**2, 1 / T2**2]}
+        call = CRLBObjective(MRF(MRF_FLIP, MRF_TR), T1, T2, variables=("flip", "TR"), nstates=nstates, **weights)
+        x = call.x0
+        return lambda: call(x)
+
+    return make
+
+
+def steady(sequence, nstates=None):
+    return lambda: lambda: simulate(sequence, *MRF_MAPS, nstates=nstates)
+
+
 OURS = {
     "CRLB and gradient, one tissue": objective,
     "CRLB and gradient, 320 tissues": tissues,
@@ -66,6 +92,22 @@ OURS = {
     "10,000 voxels, signal, random phases": lambda: (lambda train: lambda: simulate(train, *MAPS))(
         FSE(FLIP, ESP, phases=RANDOM.uniform(0, 360, N))
     ),
+    "10,000 voxels, signal, off resonance": lambda: (lambda train: lambda: simulate(train, *MAPS, B0=20.0))(
+        FSE(FLIP, ESP)
+    ),
+    "10,000 voxels, bSSFP steady state, off resonance": lambda: lambda: bssfp_sim(40, 2.5, 5, *MAPS, B0=20.0),
+    "fingerprint, 1000 voxels, signal, dT1, dT2, 10 states": fingerprint(10),
+    "fingerprint, 1000 voxels, signal, dT1, dT2, 20 states": fingerprint(20),
+    "fingerprint, 1000 voxels, signal, dT1, dT2, all states": fingerprint(None),
+    "fingerprint, 1000 voxels, signal, dT1, dT2, 10 states, random phases": fingerprint(
+        10, phases=RANDOM.uniform(0, 360, 880)
+    ),
+    "fingerprint, CRLB and gradient, 20 states": fingerprint_bound(20),
+    "fingerprint, CRLB and gradient, all states": fingerprint_bound(None),
+    "fingerprint, one voxel, mrf_sim": lambda: lambda: mrf_sim(MRF_FLIP, MRF_TR, T1, T2),
+    "1000 voxels, DESS steady state": steady(DESS(30, 5, 20)),
+    "1000 voxels, DESS steady state, 20 states": steady(DESS(30, 5, 20), 20),
+    "1000 voxels, RF-spoiled steady state, 20 states": steady(SPGR(15, 5, 20, "rf"), 20),
 }
 
 

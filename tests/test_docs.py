@@ -1,0 +1,28 @@
+"""What README and docs show runs as it is written."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/sequences.md"])
+def test_python_runs(page):
+    if page == "README.md":
+        pytest.importorskip("torch")
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 2
+    names = {}
+    for block in blocks:
+        exec(compile(block, page, "exec"), names)
+
+
+def test_own_sequence_example(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    import own_sequence
+
+    before, after = own_sequence.main()
+    assert after < 0.8 * before
+    assert "before" in capsys.readouterr().out
