@@ -18,7 +18,7 @@ import numpy.typing as npt
 from .checks import Array
 from .kernels import columns as col
 from .kernels.columns import GROUP, HALF, N_SUMS, SCRATCH, VECTOR
-from .program.program import Part, Program, unit_phase
+from .program.program import Part, Program, sum_at, unit_phase
 
 LANES = 16
 DEGREE = float(np.pi / 180)
@@ -234,7 +234,8 @@ class Job:
 
     def lane(self) -> Array:
         """This thread's room for derivatives that belong to a lane."""
-        return cast("Array", self._room("lane", self.plan.lane))
+        kind = np.complex128 if self.dtype == np.complex128 else np.float64
+        return cast("Array", self._room("lane", lambda: self.plan.lane(kind)))
 
     def unit(self) -> tuple[npt.NDArray[Any], ...]:
         """This thread's room for results of a unit of voxels."""
@@ -283,6 +284,18 @@ class Job:
         def work(first: int, last: int) -> None:
             bars = sums.rows, self.lane(), sums.tissue
             run(self.call, self.room(), signal_bar, jacobian_bar, *bars, first, last, timing, turning)
+
+        spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.plan.cost)
+        return sums
+
+    def pull(self, amplitudes_bar: npt.NDArray[np.inexact], timing: bool, turning: bool) -> "GradientSums":
+        """`gradient`, given the derivatives by bare amplitudes; in complex arithmetic for a complex job."""
+        sums = GradientSums(self)
+        run = batch().pull_batch
+
+        def work(first: int, last: int) -> None:
+            bars = sums.rows, self.lane(), sums.tissue
+            run(self.call, self.room(), amplitudes_bar, *bars, first, last, timing, turning)
 
         spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.plan.cost)
         return sums
@@ -401,10 +414,10 @@ class _Plan:
         room[self._scratch + HALF] = 0.5
         return room
 
-    def lane(self) -> Array:
+    def lane(self, kind: npt.DTypeLike) -> npt.NDArray[np.inexact]:
         """Room of one thread for derivatives that belong to a lane (see `kernels.batch.select_bars`)."""
         rows = N_SUMS + col.N_RATES * self._sets + 3 * self._sets
-        return cast("Array", aligned(rows * VECTOR, np.float64))
+        return cast("Array", aligned(rows * VECTOR, kind))
 
     def unit(self) -> tuple[npt.NDArray[Any], ...]:
         """Room of one thread for a unit of voxels: results, derivatives with respect to them, Fisher matrices."""
@@ -420,7 +433,8 @@ class GradientSums:
         self._plan, self._program, self._parts = job.plan, job.program, len(job.program.parts)
         rows = self._parts * job.n_groups * job.plan.width
         tissue = col.N_TISSUE * job.n_voxels
-        self._all = np.zeros(rows + tissue + job.n_voxels)
+        kind = np.complex128 if job.dtype == np.complex128 else np.float64
+        self._all = np.zeros(rows + tissue + job.n_voxels, kind)
         self.rows = self._all[:rows]
         self.tissue = self._all[rows : rows + tissue].reshape(col.N_TISSUE, job.n_voxels)
         self.values = self._all[rows + tissue :]
@@ -437,7 +451,7 @@ class GradientSums:
     def flip_entries(self) -> Array:
         """Sums by flip angle, per degree."""
         parts = self._program.parts
-        flips = np.zeros(self._program.expressions.lengths[0])
+        flips = np.zeros(self._program.expressions.lengths[0], self.rows.dtype)
         table = self._columns(col.FLIP_SUMS_AT, max(len(part.signs) for part in parts))
         for part, sums in zip(parts, table, strict=True):
             flips[: len(part.signs)] += part.signs * sums[: len(part.signs)]
@@ -463,8 +477,8 @@ class GradientSums:
         if not turning:
             return [self.flip_entries(), np.zeros(lengths[1]), durations, np.zeros(lengths[3]), np.zeros(1)]
         factors = self._columns(col.FACTOR_SUMS_AT, program.n_out).sum(axis=0)
-        phases = np.bincount(program.signal.layout(1).factor_step, factors, lengths[1])
-        advance = 0.0
+        phases = sum_at(program.signal.layout(1).factor_step, factors, lengths[1])
+        advance = 0 * factors.sum()
         table = self._columns(col.TURN_SUMS_AT, max(len(part.signs) for part in program.parts) + 1)
         for part, turns in zip(program.parts, table, strict=True):
             if part.reach.planes == 2:

@@ -2,5 +2,6 @@
 
 from .bound import crlb
 from .objective import CRLBObjective
+from .variables import BSpline, Free, PiecewiseLinear, Shared
 
-__all__ = ["CRLBObjective", "crlb"]
+__all__ = ["BSpline", "CRLBObjective", "Free", "PiecewiseLinear", "Shared", "crlb"]

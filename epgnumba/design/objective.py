@@ -10,34 +10,54 @@ import numpy.typing as npt
 
 from .. import engine
 from ..checks import Array, check_range, real_array, scalar, shown
-from ..program.program import flatten, unflatten
+from ..kernels.columns import M0 as M0_CODE
+from ..program.program import unflatten
 from ..sequence.sequence import Sequence
-from ..verbs import read_problem
+from ..tissue import NAMES
+from ..verbs import STEP, read_problem
+from .bound import crlb
+from .criteria import Criterion, worst_case
+from .variables import Spec, Variables
 
 
 class CRLBObjective:
-    """Weighted sum of Cramer-Rao bounds over unknowns and tissues, with its exact gradient.
+    """Cramer-Rao bounds of a protocol, as one number with its exact gradient.
 
-    Call it with the design variables, flattened and joined in the order of `variables`; it returns (value, gradient),
-    for ``scipy.optimize.minimize(objective, objective.x0, jac=True)``. One call plays every tissue forward and
-    backward once; its cost does not depend on the number of variables.
+    Call it with the design variables, joined in the order of `variables`; it returns (value, gradient), for
+    ``scipy.optimize.minimize(objective, objective.x0, jac=True, hessp=objective.hessp)``. One call plays every tissue
+    forward and backward; its cost does not depend on the number of variables.
 
     Parameters
     ----------
     sequence : Sequence
         The protocol to start from; parameters that are not variables keep its values.
     T1, T2, B1, M0, B0, inv_efficiency : array_like
-        Tissues, as for `simulate`.
+        Tissues (and field errors), as for `simulate`: any number of them, in any shapes that broadcast.
     unknowns : str or tuple of str
         What is estimated together: any of T1, T2, B1, B0, inv_efficiency, M0.
     weights : array_like, shape (unknowns,) or (*tissue, unknowns), optional
-        Weights of the bounds, 1 by default; 0 makes an unknown a nuisance. ``1 / T2**2`` asks for relative precision.
+        Weights of the bounds, 1 by default; 0 makes an unknown a nuisance.
+    relative : bool
+        Whether weights are of relative precision: divided by the square of the unknown's value.
     tissue_weights : array_like, optional
         Weights of the tissues, broadcast to their shape, 1 by default.
     noise : float
-        Standard deviation of the noise in real and imaginary part.
-    variables : tuple of str
-        Parameters of the sequence to design.
+        Standard deviation of the noise in real and imaginary part, of one coil; several coils combined for best SNR
+        count as one with this noise over the root sum of squares of their sensitivities.
+    variables : tuple of str, or mapping of str to `Free`, `Shared`, `BSpline`, `PiecewiseLinear`
+        Parameters of the sequence to design, and how.
+    criterion : 'A', 'D' or 'E'
+        Of the unknowns that have weight: the sum of their weighted bounds; the determinant of the weighted bounds'
+        matrix, to the power of one over its size; its largest eigenvalue.
+    over : 'mean' or 'worst'
+        Over tissues: the weighted sum, or the largest weighted value, smoothed to a p-norm (see `worst` for the true
+        one).
+    sharpness : float
+        The p of that norm.
+    data : 'complex' or 'magnitude'
+        What is measured; magnitudes at high SNR.
+    per_time : bool
+        Whether values are multiplied by the duration of a repetition (ms): precision for a given total time.
     slice_prof, nstates
         As for `simulate`.
     singular : 'inf' or 'raise'
@@ -71,9 +91,15 @@ class CRLBObjective:
         inv_efficiency: npt.ArrayLike = 1.0,
         unknowns: str | tuple[str, ...] = "T2",
         weights: npt.ArrayLike | None = None,
+        relative: bool = False,
         tissue_weights: npt.ArrayLike = 1.0,
         noise: float = 1.0,
-        variables: tuple[str, ...] = ("flip",),
+        variables: Spec = ("flip",),
+        criterion: str = "A",
+        over: str = "mean",
+        sharpness: float = 20.0,
+        data: str = "complex",
+        per_time: bool = False,
         slice_prof: npt.ArrayLike = 1.0,
         nstates: int | None = None,
         singular: str = "inf",
@@ -84,67 +110,98 @@ class CRLBObjective:
             sequence, T1, T2, B1, M0, B0=B0, inv_efficiency=inv_efficiency, diff=unknowns, slice_prof=slice_prof,
             nstates=nstates,
         )  # fmt: skip
-        parameters = sequence.parameters
-        for name in variables:
-            if name not in parameters:
-                raise ValueError(f"variables: {name!r} is not a parameter; the sequence has {list(parameters)}")
-            if not np.isfinite(parameters[name]).all():
-                raise ValueError(f"variables: {name}={shown(parameters[name])} is not finite, so it cannot be varied")
-        if not variables or len(set(variables)) != len(variables):
-            raise ValueError(f"variables={shown(variables)} is empty or names a parameter twice")
-        if singular not in ("inf", "raise"):
-            raise ValueError(f"singular={shown(singular)} is not allowed: it must be 'inf' or 'raise'")
+        _choice("singular", singular, ("inf", "raise"))
+        _choice("criterion", criterion, ("A", "D", "E"))
+        _choice("over", over, ("mean", "worst"))
+        _choice("data", data, ("complex", "magnitude"))
+        self.unknowns = tuple(NAMES[code] for code in problem.codes)
+        self.map = Variables(sequence.parameters, variables)
         self._lock = threading.RLock()  # the buffers are one objective's: calls from several threads take turns
-        self._problem, self.variables, self._singular = problem, tuple(variables), singular
+        self._problem, self._singular, self._per_time = problem, singular, bool(per_time)
+        self._over, self._sharpness = over, scalar("sharpness", sharpness, minimum=1.0)
         self._variance = scalar("noise", noise, positive=True) ** 2
-        self._weights = self._read_weights(weights, tissue_weights)
+        each, self._tissue_weights = self._read_weights(weights, tissue_weights, relative)
+        table = problem.tissue.table()
+        self._criterion = Criterion(criterion, data == "magnitude", each, self._variance, problem.codes, table[M0_CODE])
+        # One kernel does all of the plain case; the others go through planar amplitudes.
+        self._plain = (criterion, over, data, self._per_time) == ("A", "mean", "complex", False)
+        self._weights = np.ascontiguousarray(each * self._tissue_weights[:, None])
         names = problem.job().program.expressions
-        self._turning = not names.phase_names.isdisjoint(variables)
-        self._timing = not names.time_names.isdisjoint(variables)
+        self._turning = not names.phase_names.isdisjoint(self.map.names)
+        self._timing = self._per_time or not names.time_names.isdisjoint(self.map.names)
         self._job = problem.job(self._turning)
-        program = self._job.program
-        self._x: Array = np.asarray(flatten(parameters), np.float64)
-        index = unflatten(np.arange(len(self._x) - 1, dtype=np.float64), parameters)
-        self._index = np.concatenate([index[name].ravel() for name in variables]).astype(np.int64)
-        simple = program.expressions.flips_of(self._index)
-        self._flips = engine.Flips(self._job, *simple) if simple else None
+        self._flips: engine.Flips | None = None
+        if self.map.gather and not self._timing:
+            index, scale = self.map.gather
+            simple = self._job.program.expressions.flips_of(index)
+            self._flips = engine.Flips(self._job, simple[0], simple[1] * scale) if simple else None
 
-    def _read_weights(self, weights: npt.ArrayLike | None, tissue_weights: npt.ArrayLike) -> Array:
-        """One weight per voxel and unknown."""
+    def _read_weights(
+        self, weights: npt.ArrayLike | None, tissue_weights: npt.ArrayLike, relative: bool
+    ) -> tuple[Array, Array]:
+        """Weights per voxel and unknown, and per voxel."""
         shape = self._problem.tissue.shape
-        full = (*shape, len(self._problem.codes))
+        full = (*shape, len(self.unknowns))
         each = np.ones(()) if weights is None else real_array("weights", weights)
         tissues = check_range("tissue_weights", real_array("tissue_weights", tissue_weights), minimum=0.0)
         check_range("weights", each, minimum=0.0)
         try:
-            product = np.broadcast_to(each, full) * np.broadcast_to(tissues, shape)[..., None]
+            spread, tissues = np.broadcast_to(each, full), np.broadcast_to(tissues, shape)
         except ValueError:
             raise ValueError(
                 f"weights {each.shape} and tissue_weights {tissues.shape} must broadcast to {full} and {shape}"
             ) from None
-        return np.ascontiguousarray(product).reshape(-1, full[-1])
+        if relative:
+            maps = [np.broadcast_to(self._problem.tissue.maps[name], shape) for name in self.unknowns]
+            values = np.stack(maps, -1)
+            if ((values == 0) & (spread > 0)).any():
+                raise ValueError("relative=True is not allowed: an unknown is zero in some tissue")
+            spread = spread / np.where(values == 0, 1, values) ** 2
+        return np.array(spread).reshape(-1, full[-1]), np.array(tissues).reshape(-1)
 
     @property
     def x0(self) -> Array:
-        """The variables of the sequence it started from."""
-        start = flatten(self._problem.sequence.parameters)
-        return np.asarray(start[self._index])
+        """The variables of the sequence it started from, or those that come closest to it."""
+        return self.map.x0.copy()
+
+    @property
+    def start(self) -> Sequence:
+        """The sequence it started from."""
+        return self._problem.sequence
 
     def sequence(self, x: npt.ArrayLike) -> Sequence:
         """The sequence with design variables `x`."""
+        values = unflatten(np.asarray(self.map.expand(self._read(x))[:-1], np.float64), self.start.parameters)
+        return self.start.replace(**{name: values[name] for name in self.map.names})
+
+    def signal(self, x: npt.ArrayLike) -> npt.NDArray[np.complex128]:
+        """Signal of each tissue with design variables `x`; shape (*tissue, readouts)."""
         with self._lock:
-            values = unflatten(self._filled(x).copy(), self._problem.sequence.parameters)
-        return self._problem.sequence.replace(**{name: values[name] for name in self.variables})
+            signal = self._at(self._read(x)).signals(np.complex128)[0]
+        return signal.reshape(*self._problem.tissue.shape, signal.shape[-1])
 
     def bounds(self, x: npt.ArrayLike) -> Array:
         """Bound of each unknown in each tissue, unweighted; shape (*tissue, unknowns)."""
-        from .bound import crlb
-
-        problem = self._problem
         with self._lock:
-            jacobian = self._at(x).signals(np.complex128)[1]
-        bound: Array = crlb(jacobian, noise=np.sqrt(self._variance), singular=self._singular)
-        return bound.reshape(*problem.tissue.shape, len(problem.codes))
+            signal, jacobian = self._at(self._read(x)).signals(np.complex128)
+        slopes = jacobian
+        if self._criterion.magnitude:
+            size = abs(signal)[:, None]
+            slopes = (jacobian * signal[:, None].conj()).real / np.where(size == 0, 1, size)
+        bound: Array = crlb(slopes, noise=np.sqrt(self._variance), singular=self._singular)
+        return bound.reshape(*self._problem.tissue.shape, len(self.unknowns))
+
+    def values(self, x: npt.ArrayLike) -> Array:
+        """The criterion in each tissue, with its weight; shape (*tissue,)."""
+        with self._lock:
+            job = self._at(self._read(x))
+            values, _ = self._criterion.evaluate(job.amplitudes())
+            values = values * self._tissue_weights * self._duration(job)
+        return np.asarray(values).reshape(self._problem.tissue.shape)
+
+    def worst(self, x: npt.ArrayLike) -> float:
+        """The largest of `values`: what ``over='worst'`` is a smooth bound of."""
+        return float(self.values(x).max())
 
     def __call__(self, x: npt.ArrayLike) -> tuple[float, Array]:
         """Value and gradient.
@@ -155,7 +212,35 @@ class CRLBObjective:
             If `x` has the wrong shape, is not finite, or is not a valid protocol; or as `singular` says.
         """
         with self._lock:
-            return self._evaluate(x)
+            given = self._read(x)
+            if not self._plain:
+                value, gradient = self._evaluate(self._at(given))
+                return float(value.real), np.asarray(gradient.real)
+            job = self._at(given)
+            values, sums = job.bound(self._weights, self._variance, self._timing, self._turning)
+            total = float(values.sum() if values.size > 1 else values[0])
+            if total == np.inf:
+                self._refuse_singular(values)
+            return total, self._flips.gradient(sums) if self._flips else np.asarray(self._gradient(job, sums).real)
+
+    def hessp(self, x: npt.ArrayLike, p: npt.ArrayLike) -> Array:
+        """The Hessian times a vector, exact: the gradient in complex arithmetic, a step of 1e-30 i along `p`.
+
+        Raises
+        ------
+        ValueError
+            As for a call; and if `p` has the wrong shape or is not finite.
+        """
+        given, along = self._read(x), self._read(p, "p")
+        size = float(abs(along).max(initial=0.0)) or 1.0
+        stepped = given + 1j * STEP / size * along
+        with self._lock:
+            real = self._at(given)  # the program, for these values
+            entries = real.program.expressions.evaluate(self.map.expand(stepped))
+            profile = self._problem.profile.astype(np.complex128)
+            table = self._problem.tissue.table(np.complex128)
+            _, gradient = self._evaluate(engine.Job(real.program, entries, table, profile, self._problem.codes))
+        return np.asarray(gradient.imag / STEP * size)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_lock"}
@@ -163,38 +248,59 @@ class CRLBObjective:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.RLock())
 
-    def _evaluate(self, x: npt.ArrayLike) -> tuple[float, Array]:
-        job = self._at(x)
-        values, sums = job.bound(self._weights, self._variance, self._timing, self._turning)
-        value = float(values.sum() if values.size > 1 else values[0])
-        if value == np.inf and self._singular == "raise":
+    def _evaluate(self, job: engine.Job) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Value and gradient through planar amplitudes, analytic in the job's values."""
+        amplitudes = job.amplitudes()
+        values, bars = self._criterion.evaluate(amplitudes)
+        self._refuse_singular(values.real)
+        weighted = values * self._tissue_weights
+        if self._over == "worst":
+            value, slope = worst_case(weighted, self._sharpness)
+            each = slope * self._tissue_weights
+        else:
+            value, each = weighted.sum(), self._tissue_weights
+        duration = self._duration(job)
+        sums = job.pull(each[:, None, None, None] * bars * duration, self._timing, self._turning)
+        gradient = self._gradient(job, sums)
+        if self._per_time:
+            program = job.program
+            empty = [np.zeros(length) for length in program.expressions.lengths]
+            empty[2] = program.duration_counts
+            gradient = gradient + value * self.map.pull_back(program.expressions.pull_back(empty))
+        return np.asarray(value * duration), gradient
+
+    def _gradient(self, job: engine.Job, sums: engine.GradientSums) -> npt.NDArray[Any]:
+        entries = sums.entries(self._timing, self._turning)
+        return self.map.pull_back(job.program.expressions.pull_back(entries))
+
+    def _duration(self, job: engine.Job) -> Any:
+        """What values are multiplied by."""
+        if not self._per_time:
+            return 1.0
+        durations = job.call.values[: len(job.program.duration_counts)]
+        return job.program.duration_counts @ durations
+
+    def _refuse_singular(self, values: Array) -> None:
+        if self._singular == "raise" and not np.isfinite(values).all():
             worst = tuple(map(int, np.unravel_index(int(np.argmax(values)), self._problem.tissue.shape or (1,))))
             raise ValueError(
                 f"the Fisher matrix of tissue {worst} is singular to working precision: "
                 "the protocol cannot tell the unknowns apart"
             )
-        if self._flips:
-            return value, self._flips.gradient(sums)
-        return value, job.program.expressions.pull_back(sums.entries(self._timing, self._turning))[self._index]
 
-    def _filled(self, x: npt.ArrayLike) -> Array:
-        """All parameters, flattened, with `x` in its places."""
-        self._x[self._index] = self._read(x)
-        return self._x
-
-    def _read(self, x: npt.ArrayLike) -> Array:
+    def _read(self, x: npt.ArrayLike, name: str = "x") -> Array:
         """`x` as an array, checked."""
-        given = x if type(x) is np.ndarray and x.dtype == np.float64 else real_array("x", x)
-        if given.shape != self._index.shape:
-            raise ValueError(f"x has shape {given.shape}; {self._index.shape} is needed")
+        given = x if type(x) is np.ndarray and x.dtype == np.float64 else real_array(name, x)
+        if given.shape != (self.map.count,):
+            raise ValueError(f"{name} has shape {given.shape}; ({self.map.count},) is needed")
         if not isfinite(np.add.reduce(given)):  # as it is where any of them is not
-            raise ValueError(f"x={shown(x)} is not finite")
+            raise ValueError(f"{name}={shown(x)} is not finite")
         return given
 
-    def _at(self, x: npt.ArrayLike) -> engine.Job:
+    def _at(self, x: Array) -> engine.Job:
         """The job, with the design variables set."""
         if self._flips:
-            self._flips.set(self._job, self._read(x))
+            self._flips.set(self._job, x)
             return self._job
         if self._timing:  # durations have limits of their own, and say how often a sequence is repeated
             changed = replace(self._problem, sequence=self.sequence(x), _jobs={})
@@ -203,5 +309,10 @@ class CRLBObjective:
                 self._job = changed.job(self._turning)
             self._job.set_values(entries)
         else:
-            self._job.set_values(self._job.program.expressions.evaluate(self._filled(x)))
+            self._job.set_values(self._job.program.expressions.evaluate(self.map.expand(x)))
         return self._job
+
+
+def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}={shown(value)} is not allowed: it must be {' or '.join(map(repr, allowed))}")

@@ -33,7 +33,7 @@ from .physics import sin_cos_turns
 from .reverse import Bars, rewind
 from .steady import play_to_start, rewind_to_start, set_start
 
-__all__ = ["Call", "amplitude_batch", "gradient_batch", "signal_batch"]
+__all__ = ["Call", "amplitude_batch", "gradient_batch", "pull_batch", "signal_batch"]
 
 # What a call plays: tables of integers, sizes (a row for each part, then codes, sets and kinds), values (flips and what
 # else the program refers to), tissue (one number per row and voxel), complex factors of the outputs, voxels.
@@ -355,5 +355,41 @@ def gradient_batch(call, room, signal_bar, jacobian_bar, sums, lane, tissue_bar,
         for position in range(own.sizes[col.N_POSITIONS]):
             play_block(own, end, given, position, voxel, True, True)
             load_bars(own, given, voxel, voxel, count, signal_bar, jacobian_bar, tissue_bar, bars)
+            pull_block(own, end, bars, end_bars, timing, turning)
+            gather_tissue(own, given, position, voxel, count, bars, tissue_bar)
+
+
+@kernel
+def load_amplitude_bars(player, voxel, count, bar):
+    """Derivatives with respect to a block's amplitudes, from those with respect to their average over the slice."""
+    sizes, amplitudes_bar = player.sizes, player.amplitudes_bar
+    lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
+    weight = 1 / sizes[col.N_POSITIONS]
+    fill_zero(amplitudes_bar, (sizes[col.TANGENTS] + 1) * planes * n_out * lanes)
+    for j in range(count):
+        for i in range((sizes[col.TANGENTS] + 1) * planes):
+            for o in range(n_out):
+                amplitudes_bar[(i * n_out + o) * lanes + j] = weight * bar[voxel + j, i // planes, i % planes, o]
+
+
+@entry
+def pull_batch(call, room, bar, sums, lane, tissue_bar, first, last, timing, turning):
+    """`gradient_batch`, given the derivatives with respect to bare amplitudes (see `amplitude_batch`).
+
+    All in planar reals, so that complex arithmetic with an imaginary step gives second derivatives.
+    """
+    given = select_call(call)
+    part = int(call.sizes[col.BOUNDARY] > 0)
+    own, end = select(call, room, SIGNAL), select(call, room, part)
+    lanes = own.sizes[col.LANES]
+    n_groups = -(-call.n_voxels // (GROUP * lanes))
+    for voxel in range(first, last, lanes):
+        group = voxel // (GROUP * lanes)
+        bars = select_bars(own, sums, lane, SIGNAL, group, n_groups)
+        end_bars = select_bars(own, sums, lane, part, group, n_groups)
+        count = min(lanes, call.n_voxels - voxel)
+        for position in range(own.sizes[col.N_POSITIONS]):
+            play_block(own, end, given, position, voxel, True, True)
+            load_amplitude_bars(own, voxel, count, bar)
             pull_block(own, end, bars, end_bars, timing, turning)
             gather_tissue(own, given, position, voxel, count, bars, tissue_bar)

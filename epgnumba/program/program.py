@@ -46,6 +46,13 @@ def unit_phase(degrees: Array) -> ComplexArray:
     return np.asarray(rest * np.array([1, 1j, -1, -1j])[quarters.astype(np.int64) % 4])
 
 
+def sum_at(index: npt.NDArray[np.int64], values: npt.NDArray[np.inexact], size: int) -> npt.NDArray[np.inexact]:
+    """Sums of the values that share an index, complex ones too."""
+    if values.dtype.kind == "c":
+        return np.bincount(index, values.real, size) + 1j * np.bincount(index, values.imag, size)
+    return np.asarray(np.bincount(index, values, size), np.float64)
+
+
 def _names(expressions: list[Linear]) -> frozenset[str]:
     return frozenset(name for expression in expressions for name, _, _ in expression.terms)
 
@@ -111,7 +118,7 @@ class Expressions:
     def pull_back(self, groups: list[Array]) -> Array:
         """Derivatives with respect to the parameters, from those with respect to the entries."""
         bars = np.concatenate(groups)
-        summed = np.bincount(self._sources, self._factors * bars[self._entries], self.n_parameters + 1)
+        summed = sum_at(self._sources, self._factors * bars[self._entries], self.n_parameters + 1)
         return cast("Array", summed[: self.n_parameters])
 
 
@@ -188,12 +195,15 @@ class Program:
         From the sequence's parameters to flips, phases, durations, receiver phases, advance.
     precesses : bool
         Whether there is off-resonance.
+    duration_counts : ndarray
+        How often each duration lies in one repetition.
     """
 
     signal: Part
     end: Part | None
     expressions: Expressions
     precesses: bool
+    duration_counts: Array
 
     def __post_init__(self) -> None:
         self._tables: dict[tuple[int, int], Tables] = {}
@@ -313,6 +323,7 @@ def _compile(
     free_phases: bool,
     precesses: bool,
     solve: bool,
+    count: int,
 ) -> Program:
     boundary = score.boundary if solve else 0
     if boundary == 3:
@@ -327,7 +338,9 @@ def _compile(
         return Part(kept, reads[:last], reach, find_frame(quarters[:last]), boundary or 0)
 
     end = part([*([] for _ in score.beats[:-1]), score.end_reads()]) if solve else None
-    return Program(part([beat.reads for beat in score.beats]), end, expressions, precesses)
+    places = [*(beat.duration for beat in score.beats), score.end]
+    counts = np.bincount(places, minlength=len(score.durations)) / count
+    return Program(part([beat.reads for beat in score.beats]), end, expressions, precesses, counts)
 
 
 def _count_repetitions(score: Score, durations: npt.NDArray[np.inexact], longest: float, tolerance: float) -> int:
@@ -401,6 +414,7 @@ def compile_program(
     entries = expressions.evaluate(x)
     still = linear(sequence.advance[1]) == Linear()
     solve = sequence.steady and (score.boundary == 1 or (score.boundary == 3 and still))
+    count = 1
     if sequence.steady and not solve:
         count = _count_repetitions(score, entries[2], longest, sequence.tolerance)
         structure = structure, count
@@ -412,6 +426,6 @@ def compile_program(
 
     def make() -> Program:
         quarters = [0, *[None] * (len(score.beats) - 1)] if steps is None else _quarters(steps)
-        return _compile(score, expressions, quarters, nstates, free_phases, precesses, solve)
+        return _compile(score, expressions, quarters, nstates, free_phases, precesses, solve, count)
 
     return _programs.get((structure, steps, nstates, precesses), make), entries
