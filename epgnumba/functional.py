@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .checks import shown
+from .checks import real_array, shown
 from .sequence import BSSFP, FSE, MP2RAGE, MPRAGE, MRF, SPGR, MPnRAGE, Sequence
 from .verbs import Diff, jacobian, simulate
 
@@ -114,6 +114,8 @@ def _named(diff: Diff, names: Mapping[str, str]) -> Diff:
             f"diff={shown(diff)} is not allowed: it must be a name or a tuple of names out of {tuple(names)}"
         )
     for name in given:
+        if not isinstance(name, str):
+            raise TypeError(f"diff={shown(diff)} is not allowed: it must be a name or a tuple out of {tuple(names)}")
         if name not in names:
             raise ValueError(f"diff={shown(diff)}: {name!r} is unknown; allowed are {tuple(names)}")
     renamed = tuple(names[name] for name in given)
@@ -132,7 +134,12 @@ def _acquisitions(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     ValueError
         If the vectors differ in length.
     """
+    for name, value in values.items():
+        if isinstance(value, (list, tuple)) and has_tensor(tuple(value)):
+            raise TypeError(f"{name} is a {type(value).__name__} of tensors; stack them, so that gradients are kept")
     lengths = {name: len(value) for name, value in values.items() if np.ndim(value) == 1}
+    if 0 in lengths.values():
+        raise ValueError(f"an acquisition at least is needed; the lengths are {lengths}")
     if len(set(lengths.values())) > 1:
         raise ValueError(f"vectors of one length are needed, for one acquisition each; they have {lengths}")
     count = next(iter(lengths.values()), 1)
@@ -224,7 +231,7 @@ def fse_sim(
         FSE,
         {"flip": flip, "ESP": ESP, "phases": phases, "TR": TR, "exc_flip": exc_flip, "exc_phase": exc_phase},
         {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0},
-        diff,
+        _named(diff, _same("T1", "T2", "B1", "B0", "M0")),
         {"slice_prof": slice_prof, "nstates": nstates, "dtype": dtype, "check_nstates": check_nstates},
     )
 
@@ -244,8 +251,8 @@ def mrf_sim(
     nreps: int = 1,
     phases: Numeric = 0.0,
     TE: Numeric = 0.0,
-    inversion: float = 1.0,
-    T2prep: float = 0.0,
+    inversion: Numeric | None = 1.0,
+    T2prep: Numeric | None = None,
     balanced: bool = False,
     steady: bool = False,
     B0: Numeric = 0.0,
@@ -298,13 +305,16 @@ def mrf_sim(
     >>> mrf_sim([10, 20, 30], TR=12, T1=1000, T2=100, TI=20).imag.round(4)
     array([0.1668, 0.3155, 0.4189])
     """
+    prepared = {"inversion": inversion, "T2prep": T2prep}
+    left_out = {name: None for name, value in prepared.items() if value is None}
+    parameters = {"flip": flip, "TR": TR, "TI": TI, "phases": phases, "TE": TE, **prepared}
     return Call(
         MRF,
-        {"flip": flip, "TR": TR, "TI": TI, "phases": phases, "TE": TE, "inversion": inversion, "T2prep": T2prep},
+        {name: value for name, value in parameters.items() if name not in left_out},
         {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0, "inv_efficiency": inv_efficiency},
         diff,
         {"slice_prof": slice_prof, "nstates": nstates, "dtype": dtype, "check_nstates": check_nstates},
-        {"balanced": balanced, "repetitions": nreps, "steady": steady},
+        {"balanced": balanced, "repetitions": nreps, "steady": steady, **left_out},
     )
 
 
@@ -451,7 +461,7 @@ def _inversion_call(
 ) -> Call:
     """A call of a sequence whose shots are spoiled at once, so that no T2 is asked for."""
     named = _named(diff, _same("T1", "B1", "inv_efficiency", "M0"))
-    return Call(family, parameters, {**tissue, "T2": 1.0}, named, {"slice_prof": slice_prof, "dtype": dtype}, shape)
+    return Call(family, parameters, {**tissue, "T2": 1e-3}, named, {"slice_prof": slice_prof, "dtype": dtype}, shape)
 
 
 @one_call
@@ -535,7 +545,7 @@ def mp2rage_sim(
     slice_prof: Numeric = 1.0,
     dtype: npt.DTypeLike = np.float64,
 ) -> Call:
-    """MP2RAGE: both blocks, each read at the centre of k-space, in the steady state (`epgnumba.sequence.MP2RAGE`).
+    """MP2RAGE: both blocks, each read at the centre of k-space (`epgnumba.sequence.MP2RAGE`).
 
     Parameters
     ----------
@@ -544,7 +554,7 @@ def mp2rage_sim(
     flip : float or array_like, shape (2,)
         Flip angle of each block, degrees.
     TRspgr, TRmp2rage : float
-        From shot to shot, and from inversion to inversion, ms.
+        From shot to shot, and from inversion to inversion, ms; TRmp2rage=inf starts from equilibrium.
     nshots : int or (int, int)
         Number of shots of a block; or those before the one that is read, and the rest.
     T1 : array_like
@@ -650,5 +660,7 @@ def _sum(B0: Numeric, chemshift: Numeric) -> Numeric:
     """Off-resonance of field and chemical shift, whatever they are held in."""
     if isinstance(chemshift, (int, float)) and chemshift == 0:
         return B0
-    convert: Any = sys.modules["torch"].as_tensor if has_tensor((B0, chemshift)) else np.asarray
-    return convert(B0) + convert(chemshift)
+    if has_tensor((B0, chemshift)):
+        torch: Any = sys.modules["torch"]
+        return torch.as_tensor(B0) + torch.as_tensor(chemshift)
+    return real_array("B0", B0) + real_array("chemshift", chemshift)

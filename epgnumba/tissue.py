@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import Array, checked, warn_caller
+from .sequence.sequence import NAMES
 
 HZ = float(2 * np.pi / 1000)  # in radians per ms
 
-NAMES = ("T1", "T2", "B1", "B0", "inv_efficiency", "M0")  # in the order of the kernels' table
 LIMITS: dict[str, dict[str, Any]] = {
     "T1": {"positive": True, "infinite": True, "unit": "ms"},
     "T2": {"positive": True, "unit": "ms"},

@@ -12,8 +12,8 @@ from .checks import Array, checked, shown, warn_caller
 from .kernels.columns import M0 as M0_CODE
 from .kernels.columns import OMEGA
 from .program.program import Program, compile_program, flatten, unflatten
-from .sequence.sequence import Sequence
-from .tissue import NAMES, Tissue
+from .sequence.sequence import NAMES, Sequence
+from .tissue import Tissue
 
 ComplexArray = npt.NDArray[np.complexfloating]
 Diff = str | tuple[str, ...] | list[str] | None
@@ -208,7 +208,10 @@ def find_nstates(
     diff: Diff = None,
     slice_prof: npt.ArrayLike = 1.0,
 ) -> Truncation:
-    """The smallest `nstates` that meets a tolerance, by bisection against the exact result.
+    """How many orders a tolerance takes, by bisection against the exact result.
+
+    The result meets the tolerance, and one order less does not. It is the smallest that does wherever the error falls
+    with every order added; with RF spoiling it need not.
 
     Parameters
     ----------

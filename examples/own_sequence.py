@@ -1,6 +1,6 @@
 """A sequence of one's own, designed: 3D-QALAS for T1 and T2 in brain, in the scan time it had.
 
-    python own_sequence.py
+python own_sequence.py
 """
 
 import numpy as np
@@ -39,7 +39,9 @@ def main():
         value, gradient = objective(x)
         return value / scale, gradient / scale
 
-    found = minimize(scaled, x0, jac=True, bounds=bounds, constraints=duration, method="SLSQP", options={"maxiter": 300})
+    found = minimize(
+        scaled, x0, jac=True, bounds=bounds, constraints=duration, method="SLSQP", options={"maxiter": 300}
+    )
     print(f"{found.nfev} evaluations: {found.message}")
     for label, x in (("before", x0), ("after", found.x)):
         names = f"flip {x[0]:.1f} deg, T2prep {x[1]:.0f} ms, TI {x[2]:.0f} ms, gaps {np.round(x[3:])} ms"

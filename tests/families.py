@@ -40,7 +40,7 @@ FAMILIES = {
     "MRF": seq.MRF(random_flips(9), 10 + random_flips(9) / 20, TI=15.0, TE=2.0),
     "MRF, phases, twice": seq.MRF(random_flips(5), 11.0, 12.0, random_phases(5), 3.0, 0.9, repetitions=2),
     "MRF, steady": seq.MRF(random_flips(5), 11.0, TI=12.0, phases=random_phases(5), steady=True),
-    "MRF, balanced, T2 prepared": seq.MRF(random_flips(5), 9.0, TE=4.5, inversion=0.0, T2prep=40.0, balanced=True),
+    "MRF, balanced, T2 prepared": seq.MRF(random_flips(5), 9.0, TE=4.5, inversion=None, T2prep=40.0, balanced=True),
     "bSSFP": seq.BSSFP(40.0, 2.5, 6.0, phase_inc=150.0),
     "bSSFP, transient": seq.BSSFP(random_flips(5), 2.5, 6.0, steady=False),
     "SPGR": seq.SPGR(20.0, [2.0, 5.0, 9.0], 60.0),

@@ -214,7 +214,7 @@ def test_stimulated_echo_decays_with_both_times():
 
 
 def test_T2_preparation_leaves_its_exponential():
-    train = seq.MRF([90.0], 10.0, inversion=0.0, T2prep=35.0)
+    train = seq.MRF([90.0], 10.0, inversion=None, T2prep=35.0)
     np.testing.assert_allclose(abs(epgnumba.simulate(train, np.inf, 50.0)), [np.exp(-35 / 50)], rtol=1e-13)
 
 
@@ -351,6 +351,11 @@ BAD = [
     (lambda: seq.MP2RAGE([50.0, 160.0], 5.0, 7.0, 90.0, 10), ValueError, "TRmp2rage=90 ms is too short"),
     (lambda: seq.MPnRAGE(3, [5.0, 5.0], 7.0), ValueError, r"flip.*shape \(2,\).*\(3,\)"),
     (lambda: seq.MPnRAGE(0, 5.0, 7.0), ValueError, "nshots=0"),
+    (lambda: seq.MPRAGE(50.0, 5.0, 7.0, np.inf), TypeError, "nshots=inf"),
+    (lambda: seq.DESS(30.0, 1.0, 9.0, tolerance=2.0), ValueError, "tolerance=2 .*between 0 and 1"),
+    (lambda: epgnumba.bssfp_sim([], 2.0, 5.0, 800.0, 60.0), ValueError, "an acquisition at least"),
+    (lambda: epgnumba.bssfp_sim(30.0, 2.0, 5.0, 800.0, 60.0, B0="a", chemshift=3.0), TypeError, "B0='a' is text"),
+    (lambda: epgnumba.spgr_sim(5, 2, 7, 800.0, 50.0, diff=[[1]]), TypeError, "diff="),
     (lambda: seq.LookLocker(3, 5.0, 7.0, TE=9.0), ValueError, "TE=9 ms is longer than TR=7 ms"),
     (lambda: seq.StimulatedEcho(10.0, 5.0, [90.0, 90.0]), ValueError, "flip has 2 entries; 3 are needed"),
     (lambda: seq.Hyperecho([10.0], -1.0), ValueError, "ESP=-1"),

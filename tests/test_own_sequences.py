@@ -180,6 +180,13 @@ PULSE_READ = [Pulse(30.0), Readout()]
         (lambda: EventSequence(lambda p: PULSE_READ, tolerance=0.0), ValueError, "tolerance=0"),
         (lambda: EventSequence(lambda p: [*PULSE_READ, Shift(2)], balanced=True), ValueError, "sum to 2 cycles"),
         (lambda: Shift(1.5), TypeError, "orders=1.5"),
+        (lambda: EventSequence(lambda p: PULSE_READ, tolerance=1.0), ValueError, "tolerance=1 .*between 0 and 1"),
+        (lambda: EventSequence(lambda p: [Wait(p.T1), *PULSE_READ], T1=5.0), ValueError, r"\['T1'\] are not allowed"),
+        (lambda: EventSequence(lambda p: [Wait(np.nan), *PULSE_READ]), ValueError, "nan stands where"),
+        (lambda: EventSequence(lambda p: [Pulse("90"), Readout()]), TypeError, "'90' stands where an event needs"),
+        (lambda: EventSequence(lambda p: [Pulse(p.x), Readout()], x=[1.0, 2.0]), TypeError, "stands where an event"),
+        (lambda: EventSequence(lambda p: [Pulse(p.x * p.x), Readout()], x=1.0), TypeError, "is not linear"),
+        (lambda: EventSequence(lambda p: [Pulse(p.y), Readout()], x=1.0), AttributeError, r"'y' is not.*\['x'\]"),
     ],
 )
 def test_what_is_refused_when_made(make, error, message):
@@ -213,6 +220,76 @@ def test_preparation_can_be_designed():
     sequence = EventSequence(lambda p: [t2_preparation(p.T), Pulse(90.0), Readout()], T=40.0)
     gradient = epgnumba.vjp(sequence, 1e9, 50.0, signal_bar=[-1j])["T"]
     assert gradient == pytest.approx(-np.exp(-40 / 50) / 50, rel=1e-7)
+
+
+def test_order_and_length_of_parameters_matter():
+    """The same events with parameters in another order, or longer than the events need, are another program."""
+
+    def fisp(p):
+        for flip in p.flip[:2]:
+            yield [Pulse(flip), Wait(p.TE), Readout(), Shift(1), Wait(p.TR - p.TE)]
+
+    one = epgnumba.simulate(EventSequence(fisp, flip=[10.0, 20.0, 5.0], TE=3.0, TR=12.0), 1000, 80)
+    other = epgnumba.simulate(EventSequence(fisp, TR=12.0, TE=3.0, flip=[10.0, 20.0, 5.0]), 1000, 80)
+    longer = epgnumba.simulate(EventSequence(fisp, flip=[10.0, 20.0, 5.0, 7.0], TE=3.0, TR=12.0), 1000, 80)
+    np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(one, longer)
+
+
+def test_gradient_shifts_may_be_numpy_integers():
+    events = [Pulse(30.0), Shift(np.int64(1)), Pulse(60.0), Shift(np.int64(1)), Wait(5.0), Readout()]
+    assert epgnumba.simulate(EventSequence(lambda p: events), 500, 50).shape == (1,)
+
+
+def balanced(p):
+    yield [Pulse(p.flip), Wait(2.0), Shift(1), Readout(), Shift(-1), Wait(2.0)]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: EventSequence(balanced, flip=30.0, steady=True, growth=50.0), "RF phases grow"),
+        (lambda: EventSequence(lambda p: PULSE_READ, steady=True), "a repetition takes no time"),
+        (lambda: epgnumba.sequence.DESS(30.0, 1.0, 2.0), "repetitions.*leave such tissue out, or raise tolerance"),
+    ],
+)
+def test_what_has_no_steady_state(make, message):
+    with pytest.raises(ValueError, match=message):
+        epgnumba.simulate(make(), [500.0, 1e5], 50.0)
+
+
+@pytest.mark.parametrize("shape", [(), (20,)])
+def test_equilibrium_stays_where_nothing_changes_it(shape):
+    still = epgnumba.bssfp_sim(30.0, 2.0, 5.0, np.inf, 80.0, B1=np.zeros(shape))
+    np.testing.assert_array_equal(still, np.zeros((*shape, 1)))
+
+
+def test_what_is_not_finite_leaves_no_trace():
+    train = epgnumba.FSE([120.0] * 5, 5)
+
+    def gradient(T2):
+        bars = {"signal_bar": np.ones(5), "jacobian_bar": np.ones((2, 5))}
+        return epgnumba.vjp(train, 1000.0, T2, diff=("T2", "B0"), B0=3.0, wanted=("flip", "T1", "T2", "ESP"), **bars)
+
+    before = gradient(80.0)
+    with np.errstate(all="ignore"):
+        gradient(1e-200)
+    after = gradient(80.0)
+    for name, value in before.items():
+        np.testing.assert_array_equal(after[name], value)
+
+
+def test_preparations_of_no_effect_and_none():
+    """Zero is a value like others; None leaves a preparation out."""
+    saturated, nearly = (epgnumba.mrf_sim([10.0, 20.0], 9.0, 500.0, 50.0, TI=5.0, inversion=f) for f in (0.0, 1e-12))
+    np.testing.assert_allclose(saturated, nearly, rtol=0, atol=1e-11)
+    objective = epgnumba.CRLBObjective(
+        epgnumba.sequence.MRF([10.0, 20.0, 30.0], 9.0, TI=5.0), 500.0, 50.0, unknowns="T1", variables=("inversion",)
+    )
+    again = epgnumba.CRLBObjective(objective.sequence([0.0]), 500.0, 50.0, unknowns="T1", variables=("inversion",))
+    assert objective([0.0])[0] == again([0.0])[0]
+    with pytest.raises(ValueError, match="inversion=-1"):
+        objective([-1.0])
 
 
 # How many orders

@@ -1,7 +1,19 @@
-"""Bounds on what a protocol can tell, and objectives to make them small."""
+"""Protocol design: bounds on what a protocol can tell, objectives to make them small, limits, optimisation."""
 
+from . import limits
 from .bound import crlb
 from .objective import CRLBObjective
+from .optimization import Design, optimize
 from .variables import BSpline, Free, PiecewiseLinear, Shared
 
-__all__ = ["BSpline", "CRLBObjective", "Free", "PiecewiseLinear", "Shared", "crlb"]
+__all__ = [
+    "BSpline",
+    "CRLBObjective",
+    "Design",
+    "Free",
+    "PiecewiseLinear",
+    "Shared",
+    "crlb",
+    "limits",
+    "optimize",
+]

@@ -12,9 +12,8 @@ from .. import engine
 from ..checks import Array, check_range, real_array, scalar, shown
 from ..kernels.columns import M0 as M0_CODE
 from ..program.program import unflatten
-from ..sequence.sequence import Sequence
-from ..tissue import NAMES
-from ..verbs import STEP, read_problem
+from ..sequence.sequence import NAMES, Sequence
+from ..verbs import STEP, pull_back, read_problem
 from .bound import crlb
 from .criteria import Criterion, worst_case
 from .variables import Spec, Variables
@@ -171,19 +170,36 @@ class CRLBObjective:
 
     def sequence(self, x: npt.ArrayLike) -> Sequence:
         """The sequence with design variables `x`."""
-        values = unflatten(np.asarray(self.map.expand(self._read(x))[:-1], np.float64), self.start.parameters)
+        values = unflatten(np.asarray(self.map.expand(self.read(x))[:-1], np.float64), self.start.parameters)
         return self.start.replace(**{name: values[name] for name in self.map.names})
 
     def signal(self, x: npt.ArrayLike) -> npt.NDArray[np.complex128]:
         """Signal of each tissue with design variables `x`; shape (*tissue, readouts)."""
         with self._lock:
-            signal = self._at(self._read(x)).signals(np.complex128)[0]
+            signal = self._at(self.read(x)).signals(np.complex128)[0]
         return signal.reshape(*self._problem.tissue.shape, signal.shape[-1])
+
+    def pull_signal(self, x: npt.ArrayLike, signal_bar: npt.NDArray[np.complex128]) -> Array:
+        """Derivatives by the design variables, from those by the signal (in its shape; see `vjp`)."""
+        sequence = self.sequence(x)
+        problem = replace(self._problem, sequence=sequence, codes=(), _jobs={})
+        bars = pull_back(problem, signal_bar, None, self.map.names)
+        full = {name: bars.get(name, np.zeros(value.shape)) for name, value in sequence.parameters.items()}
+        return np.asarray(self.map.pull_back(np.concatenate([value.ravel() for value in full.values()])))
+
+    def duration_map(self) -> tuple[Array, float]:
+        """The duration of one repetition (ms) as ``row @ x + constant``."""
+        program = self._job.program
+        groups = [np.zeros(length) for length in program.expressions.lengths]
+        groups[2] = program.duration_counts
+        row = np.asarray(self.map.pull_back(program.expressions.pull_back(groups)))
+        now = program.duration_counts @ program.expressions.evaluate(self.map.expand(self.x0))[2]
+        return row, float(now - row @ self.x0)
 
     def bounds(self, x: npt.ArrayLike) -> Array:
         """Bound of each unknown in each tissue, unweighted; shape (*tissue, unknowns)."""
         with self._lock:
-            signal, jacobian = self._at(self._read(x)).signals(np.complex128)
+            signal, jacobian = self._at(self.read(x)).signals(np.complex128)
         slopes = jacobian
         if self._criterion.magnitude:
             size = abs(signal)[:, None]
@@ -191,10 +207,16 @@ class CRLBObjective:
         bound: Array = crlb(slopes, noise=np.sqrt(self._variance), singular=self._singular)
         return bound.reshape(*self._problem.tissue.shape, len(self.unknowns))
 
+    def slopes(self, x: npt.ArrayLike) -> npt.NDArray[np.complex128]:
+        """Derivatives of the signal by the unknowns; shape (*tissue, unknowns, readouts)."""
+        with self._lock:
+            jacobian = self._at(self.read(x)).signals(np.complex128)[1]
+        return jacobian.reshape(*self._problem.tissue.shape, *jacobian.shape[-2:])
+
     def values(self, x: npt.ArrayLike) -> Array:
         """The criterion in each tissue, with its weight; shape (*tissue,)."""
         with self._lock:
-            job = self._at(self._read(x))
+            job = self._at(self.read(x))
             values, _ = self._criterion.evaluate(job.amplitudes())
             values = values * self._tissue_weights * self._duration(job)
         return np.asarray(values).reshape(self._problem.tissue.shape)
@@ -212,7 +234,7 @@ class CRLBObjective:
             If `x` has the wrong shape, is not finite, or is not a valid protocol; or as `singular` says.
         """
         with self._lock:
-            given = self._read(x)
+            given = self.read(x)
             if not self._plain:
                 value, gradient = self._evaluate(self._at(given))
                 return float(value.real), np.asarray(gradient.real)
@@ -231,7 +253,7 @@ class CRLBObjective:
         ValueError
             As for a call; and if `p` has the wrong shape or is not finite.
         """
-        given, along = self._read(x), self._read(p, "p")
+        given, along = self.read(x), self.read(p, "p")
         size = float(abs(along).max(initial=0.0)) or 1.0
         stepped = given + 1j * STEP / size * along
         with self._lock:
@@ -288,7 +310,7 @@ class CRLBObjective:
                 "the protocol cannot tell the unknowns apart"
             )
 
-    def _read(self, x: npt.ArrayLike, name: str = "x") -> Array:
+    def read(self, x: npt.ArrayLike, name: str = "x") -> Array:
         """`x` as an array, checked."""
         given = x if type(x) is np.ndarray and x.dtype == np.float64 else real_array(name, x)
         if given.shape != (self.map.count,):
@@ -302,14 +324,12 @@ class CRLBObjective:
         if self._flips:
             self._flips.set(self._job, x)
             return self._job
-        if self._timing:  # durations have limits of their own, and say how often a sequence is repeated
-            changed = replace(self._problem, sequence=self.sequence(x), _jobs={})
-            program, entries = changed.compile(changed.sequence, self._turning, self._job.program.precesses)
-            if program is not self._job.program:
-                self._job = changed.job(self._turning)
-            self._job.set_values(entries)
-        else:
-            self._job.set_values(self._job.program.expressions.evaluate(self.map.expand(x)))
+        # The sequence has limits of its own, and durations say how often it is repeated.
+        changed = replace(self._problem, sequence=self.sequence(x), _jobs={})
+        program, entries = changed.compile(changed.sequence, self._turning, self._job.program.precesses)
+        if program is not self._job.program:
+            self._job = changed.job(self._turning)
+        self._job.set_values(entries)
         return self._job
 
 

@@ -151,7 +151,8 @@ class Variables:
             raise ValueError(f"variables={shown(spec)} is empty or names a parameter twice")
         starts = dict(zip(parameters, np.cumsum([0, *(value.size for value in parameters.values())]), strict=False))
         self.size = sum(value.size for value in parameters.values())
-        self.names, self.places = tuple(named), {}
+        self.names, self.spec = tuple(named), named
+        self.places: dict[str, slice] = {}
         blocks, filled = [], 0
         for name, how in named.items():
             if name not in parameters:

@@ -199,6 +199,22 @@ def load_angles(player):
                 trig[(2 * n + 1) * VECTOR + j] = 0
 
 
+@kernel
+def clean_up(player):
+    """Zero a room that has held what is not finite: padding that the next call meets must count for nothing.
+
+    Only single voxels, whose orders share vectors with padding, can meet it.
+    """
+    sizes = player.sizes
+    if sizes[col.LANES] > 1:
+        return
+    total = 0 * player.half
+    for k in range((sizes[col.TANGENTS] + 1) * sizes[col.PLANES] * sizes[col.N_OUT]):
+        total += 0 * player.amplitudes[k]
+    if total != 0:  # as NaN is
+        fill_zero(player.space, (sizes[col.TANGENTS] + 1) * sizes[col.ARENA])
+
+
 @pasted
 def play_block(signal, end, given, position, voxel, fresh, keep):
     """Load one block and play it: its amplitudes, and with `keep` all that `pull_block` needs."""
@@ -316,6 +332,7 @@ def signal_batch(call, room, signal, jacobian, first, last):
         for voxel in range(first, last, lanes):
             play_block(own, end, given, position, voxel, voxel == first, False)
             write_block(own, given, position, voxel, voxel, min(lanes, call.n_voxels - voxel), signal, jacobian)
+            clean_up(own)
 
 
 @entry
@@ -333,6 +350,7 @@ def amplitude_batch(call, room, amplitudes, first, last):
                     for o in range(n_out):
                         value = weight * own.amplitudes[(i * n_out + o) * lanes + j]
                         amplitudes[voxel + j, i // planes, i % planes, o] += value
+            clean_up(own)
 
 
 @entry
@@ -357,6 +375,7 @@ def gradient_batch(call, room, signal_bar, jacobian_bar, sums, lane, tissue_bar,
             load_bars(own, given, voxel, voxel, count, signal_bar, jacobian_bar, tissue_bar, bars)
             pull_block(own, end, bars, end_bars, timing, turning)
             gather_tissue(own, given, position, voxel, count, bars, tissue_bar)
+            clean_up(own)
 
 
 @kernel
@@ -393,3 +412,4 @@ def pull_batch(call, room, bar, sums, lane, tissue_bar, first, last, timing, tur
             load_amplitude_bars(own, voxel, count, bar)
             pull_block(own, end, bars, end_bars, timing, turning)
             gather_tissue(own, given, position, voxel, count, bars, tissue_bar)
+            clean_up(own)

@@ -4,6 +4,7 @@ import numpy as np
 
 from . import columns as col
 from .batch import (
+    clean_up,
     gather_tissue,
     load_bars,
     play_block,
@@ -131,3 +132,4 @@ def crlb_batch(call, room, weights, variance, values, unit, sums, lane, tissue_b
             load_bars(own, given, voxel, 0, count, signal_bar, jacobian_bar, tissue_bar, bars)
             pull_block(own, end, bars, end_bars, timing, turning)
             gather_tissue(own, given, position, voxel, count, bars, tissue_bar)
+            clean_up(own)

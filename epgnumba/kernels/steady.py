@@ -96,8 +96,9 @@ def find_start(player):
     start, matrix = player.boundary, player.scratch
     x = at(matrix, size * size)
     for j in range(player.sizes[col.LANES]):
-        if size == 1 and map_row(player, 0, 0, 0)[j] == 1:
-            map_row(player, 0, 0, 0)[j], map_row(player, 1, 0, 0)[j] = 0, 1
+        if map_row(player, 0, 0, 0)[j] == 1:  # Z_0 comes back as it was
+            for c in range(size + 1):
+                map_row(player, c, 0, 0)[j] = c // size
         factorise(player, matrix, j)
         for i in range(player.sizes[col.TANGENTS] + 1):
             k = i * VECTOR + j

@@ -165,7 +165,8 @@ def lay_out(
     per_block = [3 * reach.planes * block.size() for block in blocks]
     zeros = max(VECTOR * int(steps[:, col.VECTORS].max()), VECTOR)
     pair = 4 * zeros  # the zeros that pulses read where nothing arrives, and room for what adjoints write there
-    pair_arena = pair + 2 * max(per_block)
+    largest = max(per_block)
+    pair_arena = pair + 2 * largest
     cuts = _segments(per_block[1:], tape_limit)
     segments = np.zeros((len(cuts), col.N_SEGMENT), np.int64)
     tape_top = pair_arena
@@ -184,7 +185,7 @@ def lay_out(
             arena += per_block[begin]
     for n in range(n_steps):
         source, target = blocks[n], blocks[n + 1]
-        slot = [pair + (n & 1) * max(per_block), pair + (1 - (n & 1)) * max(per_block)]
+        slot = [pair + (n & 1) * largest, pair + (1 - (n & 1)) * largest]
         steps[n, col.SRC_PAIR], steps[n, col.DST_PAIR] = slot[0] + source.low, slot[1] + target.low
         steps[n, col.SRC_SIZE], steps[n, col.DST_SIZE] = source.size(), target.size()
         steps[n, col.SRC_ROWS], steps[n, col.SRC_VECTORS] = source.rows, _up(source.rows) // VECTOR

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..checks import Array
 from ..kernels import columns as col
 from ..sequence.events import Event, Linear, Pulse, Readout, linear
-from ..sequence.sequence import Sequence
+from ..sequence.sequence import Family, Sequence
 from .plan import TAPE_LIMIT, Frame, IntTable, Layout, find_frame, lay_out
 from .reach import Reach, find_reach
 from .score import Read, Score, write_score
@@ -65,12 +65,15 @@ class Expressions:
 
     Attributes
     ----------
+    inverts : list of bool
+        Which flips are inversions.
     phase_names, time_names : frozenset of str
         Parameters that enter phases (RF, receiver, from one repetition to the next), and durations.
     """
 
-    def __init__(self, groups: list[list[Linear]], sizes: Mapping[str, int]) -> None:
+    def __init__(self, groups: list[list[Linear]], sizes: Mapping[str, int], inverts: list[bool]) -> None:
         self.lengths = [len(group) for group in groups]
+        self.inverts = inverts
         starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
         self.n_parameters = sum(sizes.values())
         _, phases, durations, receivers, advance = map(_names, groups)
@@ -110,7 +113,7 @@ class Expressions:
         if not self._plain:
             return None
         entries = [np.flatnonzero(self._sources == parameter) for parameter in parameters]
-        if any(len(found) != 1 or found[0] >= self.lengths[0] for found in entries):
+        if any(len(found) != 1 or found[0] >= self.lengths[0] or self.inverts[found[0]] for found in entries):
             return None
         chosen = np.concatenate(entries)
         return chosen, self._factors[chosen]
@@ -292,8 +295,10 @@ def _write(sequence: Sequence, count: int = 1) -> tuple[Score, Expressions]:
         [read.phase for read in reads],
         [linear(sequence.advance[0])],
     ]
-    return score, Expressions(groups, sizes)
+    return score, Expressions(groups, sizes, [beat.invert for beat in score.beats])
 
+
+MOST_PULSES = 50_000  # in a sequence that is repeated to its steady state
 
 _scores = _Recent(64)
 _programs = _Recent(64)
@@ -353,12 +358,35 @@ def _count_repetitions(score: Score, durations: npt.NDArray[np.inexact], longest
     ValueError
         If the steady state is never reached.
     """
-    period = float(sum(durations[beat.duration].real for beat in score.beats) + durations[score.end].real)
-    if not period > 0 or not np.isfinite(longest):
-        raise ValueError(f"no steady state: the repetition takes {period:g} ms and T1 reaches {longest:g} ms")
-    count = ceil(-log(tolerance) * longest / period) + 1
+    if not np.isfinite(longest):
+        raise ValueError(f"no steady state: the sequence must be repeated to reach it, and T1 reaches {longest:g} ms")
+    count = ceil(-log(tolerance) * longest / _period(score, durations)) + 1
+    if count * len(score.beats) > MOST_PULSES:
+        raise ValueError(
+            f"the steady state takes {count} repetitions ({count * len(score.beats)} pulses, at most {MOST_PULSES} are "
+            f"played): T1 reaches {longest:g} ms; leave such tissue out, or raise tolerance={tolerance:g}"
+        )
     unit = 1 << max(count.bit_length() - 3, 0)
     return -(-count // unit) * unit
+
+
+def _period(score: Score, durations: npt.NDArray[np.inexact]) -> float:
+    return float(sum(durations[beat.duration].real for beat in score.beats) + durations[score.end].real)
+
+
+def _check_period(sequence: Sequence, score: Score, durations: npt.NDArray[np.inexact]) -> None:
+    """Refuse what has no steady state.
+
+    Raises
+    ------
+    ValueError
+        If a repetition takes no time, or RF phases grow while no gradient tells repetitions apart.
+    """
+    if not _period(score, durations) > 0:
+        raise ValueError("no steady state: a repetition takes no time")
+    net = sum(beat.shift for beat in score.beats) + score.end_shift
+    if linear(sequence.advance[1]) != Linear() and score.boundary != 1 and net == 0:
+        raise ValueError("no steady state: RF phases grow from repetition to repetition, but no gradient is left over")
 
 
 def check_durations(score: Score, durations: npt.NDArray[np.inexact]) -> None:
@@ -408,13 +436,17 @@ def compile_program(
     ValueError
         If a sequence has nothing to read, a negative duration, or no steady state.
     """
-    structure: Hashable = (type(sequence), sequence.steady, sequence.structure)
+    parameters = sequence.parameters
+    # Families keep shapes in their structure; others may forget them.
+    shapes = None if isinstance(sequence, Family) else tuple((name, value.shape) for name, value in parameters.items())
+    structure: Hashable = (type(sequence), sequence.steady, sequence.structure, shapes)
     score, expressions = _scores.get(structure, lambda: _write(sequence))
-    x = flatten(sequence.parameters)
+    x = flatten(parameters)
     entries = expressions.evaluate(x)
-    still = linear(sequence.advance[1]) == Linear()
-    solve = sequence.steady and (score.boundary == 1 or (score.boundary == 3 and still))
+    solve = sequence.steady and score.boundary is not None
     count = 1
+    if sequence.steady:
+        _check_period(sequence, score, entries[2])
     if sequence.steady and not solve:
         count = _count_repetitions(score, entries[2], longest, sequence.tolerance)
         structure = structure, count

@@ -7,8 +7,8 @@ from typing import Any, get_args
 import numpy.typing as npt
 
 from ..checks import Array, check_range, real_array, scalar, shown
-from .events import Event, Linear, Shift, Value
-from .sequence import Family
+from .events import Event, Linear, Shift, Value, linear
+from .sequence import NAMES, Family, settling
 
 
 class _Events:
@@ -20,6 +20,9 @@ class _Events:
 
     def __hash__(self) -> int:
         return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Events, (self.events,)  # hashes of text differ between processes
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Events) and (self.events is other.events or self.events == other.events)
@@ -86,7 +89,10 @@ class EventSequence(Family):
     ) -> None:
         if not callable(build):
             raise TypeError(f"build={shown(build)} is not callable")
-        limit = scalar("tolerance", tolerance, positive=True)
+        limit = settling(tolerance)
+        taken = sorted({*NAMES, "slice_prof"} & set(parameters))
+        if taken:
+            raise ValueError(f"parameters {taken} are not allowed: these names are the tissue's")
         values = {name: self._read(name, value) for name, value in parameters.items()}
         options = {
             "build": build, "steady": bool(steady), "advance": advance, "growth": growth, "balanced": bool(balanced),
@@ -95,8 +101,12 @@ class EventSequence(Family):
         super().__init__(values, options, bool(steady))
         self._advance = self._phase("advance", advance), self._phase("growth", growth)
         self._written = _Events(tuple(_flat(build(self.symbols()))))
+        for event in self._written.events:
+            for value in () if isinstance(event, Shift) else vars(event).values():
+                linear(value)  # refuses what is not a number or linear in parameters
         self._check_names()
-        self._structure = self._written, limit, self._advance
+        shapes = tuple((name, value.shape) for name, value in values.items())
+        self._structure = self._written, shapes, limit, self._advance
         total = sum(event.orders for event in self._written.events if isinstance(event, Shift))
         if balanced and total:
             raise ValueError(f"the gradients sum to {total} cycles; a balanced sequence needs zero")
@@ -131,6 +141,8 @@ class EventSequence(Family):
         ):
             return super().replace(**parameters)
         same = copy(self)  # the events are the same, and need not be written again
+        for value in values.values():
+            value.setflags(write=False)
         same._parameters = {**self._parameters, **values}
         return same
 

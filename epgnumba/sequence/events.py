@@ -1,8 +1,11 @@
 """The vocabulary that sequences are written in."""
 
 from dataclasses import dataclass
-from numbers import Integral
+from math import isfinite
+from numbers import Integral, Real
 from typing import TypeAlias
+
+from ..checks import shown
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Linear:
         return Linear(terms, self.constant + other.constant)
 
     def __mul__(self, factor: float) -> "Linear":
+        if not isinstance(factor, Real):
+            raise TypeError(f"a parameter times {shown(factor)} is not linear; only numbers are allowed")
         return Linear(tuple((n, i, f * factor) for n, i, f in self.terms), self.constant * factor)
 
     def __truediv__(self, divisor: float) -> "Linear":
@@ -63,8 +68,20 @@ Value: TypeAlias = float | Linear
 
 
 def linear(value: Value) -> Linear:
-    """`value` as a `Linear`: a number is a constant."""
-    return value if isinstance(value, Linear) else Linear((), float(value))
+    """`value` as a `Linear`: a number is a constant.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither, or not finite.
+    """
+    if isinstance(value, Linear):
+        return value
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{shown(value)} stands where an event needs a number, a parameter, or what is linear in them")
+    if not isfinite(value):
+        raise ValueError(f"{value} stands where an event needs a finite number")
+    return Linear((), float(value))
 
 
 @dataclass(frozen=True)
@@ -91,6 +108,7 @@ class Shift:
     def __post_init__(self) -> None:
         if isinstance(self.orders, bool) or not isinstance(self.orders, Integral):
             raise TypeError(f"Shift.orders={self.orders!r} is not allowed: it must be a whole number of cycles")
+        object.__setattr__(self, "orders", int(self.orders))
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """Magnetic resonance fingerprinting: a train of varying flip angles and repetition times."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from ..checks import Array, checked, count, scalar, shown, vector
-from .events import Event, Inversion, Pulse, Readout, Shift, Wait, t2_preparation
+from .events import Event, Inversion, Pulse, Readout, Shift, Spoil, Wait, t2_preparation
 from .sequence import Family, each
 
 
@@ -40,10 +42,10 @@ class MRF(Family):
         RF phases, degrees; the receiver follows.
     TE : float
         From pulse to readout, ms; at most the shortest TR.
-    inversion : float
-        Its efficiency, which the tissue's `inv_efficiency` scales; 0 leaves the inversion (and TI) out.
-    T2prep : float
-        Duration of a T2 preparation, ms; 0 leaves it out.
+    inversion : float or None
+        Its efficiency, which the tissue's `inv_efficiency` scales (0 saturates); None leaves it, and TI, out.
+    T2prep : float or None
+        Duration of a T2 preparation, ms; None leaves it out.
     balanced : bool
         No gradients: balanced SSFP.
     repetitions : int
@@ -71,8 +73,8 @@ class MRF(Family):
         TI: float = 0.0,
         phases: npt.ArrayLike = 0.0,
         TE: float = 0.0,
-        inversion: float = 1.0,
-        T2prep: float = 0.0,
+        inversion: float | None = 1.0,
+        T2prep: float | None = None,
         balanced: bool = False,
         repetitions: int = 1,
         steady: bool = False,
@@ -88,19 +90,24 @@ class MRF(Family):
             "TI": np.asarray(scalar("TI", TI, minimum=0.0, unit="ms")),
             "phases": per_pulse("phases", phases, flips.size, unit="degrees"),
             "TE": np.asarray(echo),
-            "inversion": np.asarray(scalar("inversion", inversion, minimum=0.0)),
-            "T2prep": np.asarray(scalar("T2prep", T2prep, minimum=0.0, unit="ms")),
         }
-        options = {"balanced": bool(balanced), "repetitions": count("repetitions", repetitions), "steady": bool(steady)}
+        options: dict[str, Any] = {
+            "balanced": bool(balanced),
+            "repetitions": count("repetitions", repetitions),
+            "steady": bool(steady),
+        }
+        for name, value, unit in (("inversion", inversion, ""), ("T2prep", T2prep, "ms")):
+            if value is None:
+                options[name] = None
+            else:
+                parameters[name] = np.asarray(scalar(name, value, minimum=0.0, unit=unit))
         super().__init__(parameters, options, bool(steady))
-        self._prepared = parameters["inversion"] > 0, parameters["T2prep"] > 0
-        self._structure = self._structure, self._prepared
 
     def events(self) -> list[Event]:
-        p, (inverted, prepared) = self.symbols(), self._prepared
-        head: list[Event] = [Inversion(p.inversion), Wait(p.TI)] if inverted else []
-        if prepared:
-            head += t2_preparation(p.T2prep)
+        p = self.symbols()
+        head: list[Event] = [Inversion(p.inversion), Wait(p.TI)] if "inversion" in self._parameters else []
+        if "T2prep" in self._parameters:
+            head += [Spoil(), *t2_preparation(p.T2prep)]
         train: list[Event] = []
         reads: list[Event] = []
         for n, flip in enumerate(p.flip):

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from ..checks import checked, scalar, shown, vector
 from .events import Event, Pulse, Readout, Shift, Spoil, Value, Wait
-from .sequence import Family
+from .sequence import Family, settling
 
 
 def _check_order(TE: npt.NDArray[np.float64], TR: float) -> None:
@@ -71,9 +71,7 @@ class SPGR(Family):
         }
         if spoiling == "rf":
             parameters["increment"] = np.asarray(scalar("increment", increment, unit="degrees"))
-        super().__init__(
-            parameters, {"spoiling": spoiling, "tolerance": scalar("tolerance", tolerance, positive=True)}, True
-        )
+        super().__init__(parameters, {"spoiling": spoiling, "tolerance": settling(tolerance)}, True)
 
     @property
     def advance(self) -> tuple[Value, Value]:
@@ -194,7 +192,7 @@ class DESS(Family):
             "TE": np.asarray(echo),
             "TR": np.asarray(repetition),
         }
-        super().__init__(parameters, {"tolerance": scalar("tolerance", tolerance, positive=True)}, True)
+        super().__init__(parameters, {"tolerance": settling(tolerance)}, True)
 
     @property
     def tolerance(self) -> float:

@@ -16,7 +16,8 @@ from .sequence import Family, each
 def _shots(nshots: int | npt.ArrayLike) -> tuple[int, int]:
     """Shots before, and from, the one that is read: (before, after), or half of the total each."""
     given = np.asarray(nshots)
-    if given.shape not in ((), (2,)) or given.dtype.kind not in "iuf" or (given != np.rint(given)).any():
+    whole = given.dtype.kind in "iuf" and bool(np.isfinite(given).all() and (given == np.rint(given)).all())
+    if given.shape not in ((), (2,)) or not whole:
         raise TypeError(f"nshots={shown(nshots)} is not allowed: it must be a whole number or two, (before, after)")
     before, after = (int(given) // 2, int(given) - int(given) // 2) if given.ndim == 0 else map(int, given)
     if before < 0 or after < 1:
@@ -96,7 +97,7 @@ class MPRAGE(Family):
 
 
 class MP2RAGE(Family):
-    """Two gradient-echo blocks after each inversion, each read at the centre of k-space, in the steady state.
+    """Two gradient-echo blocks after each inversion, each read at the centre of k-space.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ class MP2RAGE(Family):
     TRspgr : float
         From shot to shot, ms.
     TRmp2rage : float
-        From inversion to inversion, ms.
+        From inversion to inversion, ms: the signal is that of the steady state; inf starts from equilibrium.
     nshots : int or (int, int)
         Number of shots of a block; or those before the one that is read, and the rest.
 

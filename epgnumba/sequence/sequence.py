@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import numpy.typing as npt
 
-from ..checks import Array, shown
+from ..checks import Array, scalar, shown
 from .events import Event, Linear, Value
+
+# Tissue parameters, in the order of the kernels' table.
+NAMES = ("T1", "T2", "B1", "B0", "inv_efficiency", "M0")
 
 
 class Sequence(ABC):
@@ -26,7 +28,7 @@ class Sequence(ABC):
     @property
     @abstractmethod
     def structure(self) -> Hashable:
-        """What the events depend on, besides the values of the parameters."""
+        """What the events depend on, besides the values and shapes of the parameters."""
 
     @property
     @abstractmethod
@@ -54,6 +56,30 @@ class Sequence(ABC):
     @abstractmethod
     def replace(self, **parameters: npt.ArrayLike) -> "Sequence":
         """The same sequence with other values of some parameters, checked again."""
+
+
+class Symbols:
+    """Symbols by attribute."""
+
+    def __init__(self, symbols: dict[str, Any]) -> None:
+        self.__dict__.update(symbols)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"{name!r} is not a parameter; they are {list(self.__dict__)}")
+
+
+def settling(tolerance: float) -> float:
+    """A tolerance for what may be left of the start, checked.
+
+    Raises
+    ------
+    ValueError
+        If it does not lie between 0 and 1.
+    """
+    value = scalar("tolerance", tolerance, positive=True)
+    if value >= 1:
+        raise ValueError(f"tolerance={value:g} is not allowed: it must lie between 0 and 1")
+    return value
 
 
 class Family(Sequence):
@@ -96,8 +122,8 @@ class Family(Sequence):
 
     def symbols(self) -> Any:
         """For each parameter, as an attribute, what events hold in its place: a `Linear`, or a tuple of them."""
-        return SimpleNamespace(
-            **{
+        return Symbols(
+            {
                 name: tuple(Linear.of(name, n) for n in range(value.size)) if value.ndim else Linear.of(name)
                 for name, value in self._parameters.items()
             }

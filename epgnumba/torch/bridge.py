@@ -271,6 +271,7 @@ def simulate(
     slice_prof: Numeric = 1.0,
     nstates: int | None = None,
     dtype: npt.DTypeLike = np.float64,
+    check_nstates: bool = False,
 ) -> Tensor:
     """Signal of a sequence as a tensor: `epgnumba.simulate`, differentiable.
 
@@ -292,7 +293,8 @@ def simulate(
     tissue = {
         "T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0, "inv_efficiency": inv_efficiency, "slice_prof": slice_prof
     }  # fmt: skip
-    signal: Tensor = _on_sequence(sequence, tissue, parameters, None, {"nstates": nstates, "dtype": dtype})
+    options = {"nstates": nstates, "dtype": dtype, "check_nstates": check_nstates}
+    signal: Tensor = _on_sequence(sequence, tissue, parameters, None, options)
     return signal
 
 
@@ -310,6 +312,7 @@ def jacobian(
     slice_prof: Numeric = 1.0,
     nstates: int | None = None,
     dtype: npt.DTypeLike = np.float64,
+    check_nstates: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Signal and tissue derivatives as tensors: `epgnumba.jacobian`, differentiable.
 
@@ -327,5 +330,6 @@ def jacobian(
     tissue = {
         "T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0, "inv_efficiency": inv_efficiency, "slice_prof": slice_prof
     }  # fmt: skip
-    pair: tuple[Tensor, Tensor] = _on_sequence(sequence, tissue, parameters, diff, {"nstates": nstates, "dtype": dtype})
+    options = {"nstates": nstates, "dtype": dtype, "check_nstates": check_nstates}
+    pair: tuple[Tensor, Tensor] = _on_sequence(sequence, tissue, parameters, diff, options)
     return pair

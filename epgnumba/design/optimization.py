@@ -1,0 +1,507 @@
+"""From a question to a protocol: optimisation with scipy, and the evidence."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, OptimizeResult, minimize
+from tqdm import tqdm
+
+from ..checks import Array, count, scalar, shown
+from .objective import CRLBObjective
+
+METHODS = ("SLSQP", "L-BFGS-B", "trust-constr")
+SLACK = 1e-6  # of a limit's size: what still counts as met
+CAUTION = 0.1  # see `_sizes`
+
+
+class Design(OptimizeResult):  # type: ignore[misc]
+    """What `optimize` returns: a scipy `OptimizeResult` with the protocol and its evidence.
+
+    Attributes
+    ----------
+    x, fun, success, message, nit, nfev
+        As in scipy; `fun` is the objective's value.
+    sequence : Sequence
+        The protocol (None after `load` without a sequence).
+    parameters : dict of str to ndarray
+        Its parameters.
+    unknowns : tuple of str
+    bounds_before, bounds_after : ndarray, shape (*tissue, unknowns)
+        Cramer-Rao bounds of the start and of the result.
+    value_before : float
+        The objective at the start.
+    active : list of str
+        Limits that the result touches.
+    multipliers : ndarray or None
+        Lagrange multipliers of the constraints, where the method gives them (scaled as it scaled them).
+    history : ndarray, shape (iterations,)
+        Values of the best start, by iteration.
+    starts : ndarray
+        Final value of each start, nan where it found nothing feasible.
+    seconds, objective_seconds : float
+        Time taken, and what of it went into objective calls.
+    """
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.message} ({self.nit} iterations, {self.nfev} evaluations, {self.seconds:.2f} s, "
+            f"of which {self.objective_seconds:.2f} s in the objective)",
+            f"objective {self.value_before:.6g} -> {self.fun:.6g}",
+        ]
+        before = np.asarray(self.bounds_before).reshape(-1, len(self.unknowns))
+        after = np.asarray(self.bounds_after).reshape(-1, len(self.unknowns))
+        for k, name in enumerate(self.unknowns):
+            gain = 100 * (1 - np.sqrt(after[:, k] / before[:, k]))
+            lines.append(f"std of {name}: lower by {', '.join(f'{value:.1f} %' for value in gain[:8])}")
+        lines.append(f"active limits: {'; '.join(self.active) or 'none'}")
+        return "\n".join(lines)
+
+    def save(self, path: str | Path) -> None:
+        """Write everything but the sequence object to a JSON file."""
+        record = {name: _plain(value) for name, value in self.items() if name != "sequence"}
+        Path(path).write_text(json.dumps(record, indent=1))
+
+    @classmethod
+    def load(cls, path: str | Path, sequence: Any = None) -> "Design":
+        """Read what `save` wrote; given a sequence like the one it was designed from, with the protocol.
+
+        Raises
+        ------
+        ValueError
+            If the file is not of this kind.
+        """
+        try:
+            record = json.loads(Path(path).read_text())
+            names = "x", "history", "starts", "bounds_before", "bounds_after"
+            arrays = {name: np.array(record[name], np.float64) for name in names}
+            parameters = {name: np.array(value, np.float64) for name, value in record["parameters"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path} does not hold a design") from error
+        finite = {name: value for name, value in parameters.items() if np.isfinite(value).all()}
+        played = sequence.replace(**finite) if sequence is not None else None
+        lists = {"unknowns": tuple(record["unknowns"]), "parameters": parameters, "sequence": played}
+        return cls({**record, **arrays, **lists})
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON can hold it."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return list(value) if isinstance(value, tuple) else value
+
+
+class _Stop(Exception):  # noqa: N818
+    """Time is up."""
+
+
+class _Watch:
+    """The objective as the optimiser sees it, scaled; what it has cost; and the best feasible point so far."""
+
+    def __init__(
+        self, objective: CRLBObjective, scale: Array, value_scale: float, limits: list[Any], deadline: float
+    ) -> None:
+        self._objective, self._limits, self._deadline = objective, limits, deadline
+        self.scale, self.value_scale = scale, value_scale
+        self.calls, self.seconds = 0, 0.0
+        self.last: tuple[Array, float] | None = None
+        self.best: tuple[float, Array] | None = None
+        self.history: list[float] = []
+
+    def __call__(self, z: Array) -> tuple[float, Array]:
+        start = time.perf_counter()
+        if start > self._deadline:
+            raise _Stop
+        x = z * self.scale
+        value, gradient = self._objective(x)
+        self.calls += 1
+        self.seconds += time.perf_counter() - start
+        self.last = (x.copy(), value)
+        if (self.best is None or value < self.best[0]) and violation(x, self._limits) <= SLACK:
+            self.best = (value, x.copy())
+        if not np.isfinite(value):  # a protocol that sees nothing: far worse than any that does
+            return 1e30, np.zeros_like(z)
+        return value / self.value_scale, gradient * self.scale / self.value_scale
+
+    def hessp(self, z: Array, p: Array) -> Array:
+        start = time.perf_counter()
+        if start > self._deadline:
+            raise _Stop
+        product = self._objective.hessp(z * self.scale, p * self.scale) * self.scale / self.value_scale
+        self.seconds += time.perf_counter() - start
+        return product
+
+
+def violation(x: Array, limits: Sequence[Any]) -> float:
+    """By how much `x` breaks limits, relative to their size; zero if it keeps them."""
+    worst = 0.0
+    for limit in limits:
+        values, low, high = _ends(limit, x)
+        size = _size(low, high)
+        worst = max(worst, float((np.maximum(low - values, values - high) / size).max(initial=0.0)))
+    return worst
+
+
+def _size(low: Array, high: Array) -> Array:
+    """What a violation is measured against."""
+    ends = [np.where(np.isfinite(end), abs(end), 0.0) for end in (low, high)]
+    return np.maximum(1.0, np.maximum(*ends))
+
+
+def _ends(limit: Any, x: Array) -> tuple[Array, Array, Array]:
+    """Values that a limit is about, and their smallest and largest."""
+    if isinstance(limit, Bounds):
+        values = x
+    elif isinstance(limit, LinearConstraint):
+        values = np.atleast_1d(np.asarray(limit.A @ x))
+    else:
+        values = np.atleast_1d(np.asarray(limit.fun(x), np.float64))
+    return values, np.broadcast_to(limit.lb, values.shape), np.broadcast_to(limit.ub, values.shape)
+
+
+def _scaled(limit: Any, scale: Array) -> Any:
+    """A limit on z = x / scale."""
+    if isinstance(limit, Bounds):
+        return Bounds(limit.lb / scale, limit.ub / scale)
+    if isinstance(limit, LinearConstraint):
+        return LinearConstraint(np.asarray(limit.A) * scale, limit.lb, limit.ub)
+
+    def jacobian(z: Array) -> Array:
+        return np.asarray(np.atleast_2d(limit.jac(z * scale)) * scale)
+
+    options: dict[str, Any] = {"jac": jacobian if callable(limit.jac) else "2-point"}
+    if callable(limit.hess):
+        options["hess"] = lambda z, v: np.asarray(limit.hess(z * scale, v)) * scale * scale[:, None]
+    return NonlinearConstraint(lambda z: limit.fun(z * scale), limit.lb, limit.ub, **options)
+
+
+def _check_limits(limits: Sequence[Any], size: int) -> list[Any]:
+    for limit in limits:
+        if not isinstance(limit, (Bounds, LinearConstraint, NonlinearConstraint)):
+            raise TypeError(f"limits: {shown(limit)} is not Bounds, LinearConstraint or NonlinearConstraint")
+        if isinstance(limit, Bounds) and np.broadcast(limit.lb, np.zeros(size)).shape != (size,):
+            raise ValueError(f"limits: bounds of {np.size(limit.lb)} variables do not fit the objective's {size}")
+        if np.any(np.asarray(limit.lb) > np.asarray(limit.ub)):
+            raise ValueError(f"limits: {_label(limit)} has a lower end above its upper end")
+    return list(limits)
+
+
+def _broken(x: Array, limits: Sequence[Any]) -> str:
+    return "; ".join(_label(limit) for limit in limits if violation(x, [limit]) > SLACK)
+
+
+def _label(limit: Any) -> str:
+    return str(getattr(limit, "label", type(limit).__name__))
+
+
+def project(x: Array, limits: Sequence[Any]) -> Array:
+    """The point closest to `x` that keeps all limits.
+
+    Raises
+    ------
+    ValueError
+        If there is none, naming the limits that stay broken.
+    """
+    if violation(x, limits) <= SLACK:
+        return x
+    boxes = [limit for limit in limits if isinstance(limit, Bounds)]
+    inside = x
+    for box in boxes:
+        inside = np.clip(inside, box.lb, box.ub)
+    if violation(inside, limits) <= SLACK:
+        return inside
+    scale = np.maximum(abs(inside), 1e-3 * abs(inside).max(initial=1.0))
+    found = minimize(
+        lambda z: (((z - x / scale) ** 2).sum(), 2 * (z - x / scale)),
+        inside / scale,
+        jac=True,
+        method="SLSQP",
+        bounds=_scaled(boxes[0], scale) if boxes else None,
+        constraints=[_scaled(limit, scale) for limit in limits if not isinstance(limit, Bounds)],
+        options={"maxiter": 300, "ftol": 1e-14},
+    )
+    nearest = np.asarray(found.x * scale)
+    for box in boxes:
+        nearest = np.clip(nearest, box.lb, box.ub)
+    if violation(nearest, limits) > 1e-5:
+        raise ValueError(f"the limits cannot all be met: {_broken(nearest, limits)}")
+    return nearest
+
+
+def _check_sight(objective: CRLBObjective, x: Array) -> None:
+    """Refuse unknowns that the protocol cannot see, by name."""
+    value = objective(x)[0]
+    if np.isfinite(value):
+        return
+    jacobian = objective.slopes(x)
+    unseen = [name for k, name in enumerate(objective.unknowns) if not np.abs(jacobian[..., k, :]).any(axis=-1).all()]
+    if unseen:
+        raise ValueError(f"the protocol cannot see the unknowns {unseen}: no readout depends on them")
+    raise ValueError(f"the protocol cannot tell the unknowns {list(objective.unknowns)} apart in some tissue")
+
+
+def optimize(
+    objective: CRLBObjective,
+    limits: Sequence[Bounds | LinearConstraint | NonlinearConstraint] = (),
+    *,
+    method: str | None = None,
+    x0: npt.ArrayLike | None = None,
+    infeasible: str = "project",
+    starts: int = 1,
+    seed: int = 0,
+    max_iterations: int = 500,
+    tolerance: float = 1e-9,
+    time_limit: float = np.inf,
+    progress: bool = True,
+    callback: Callable[[Array, float], None] | None = None,
+) -> Design:
+    """Optimise a protocol within limits.
+
+    Variables are scaled by their ranges or sizes, the objective by its start. Interrupting (Ctrl-C), or running out of
+    time, returns the best feasible point so far.
+
+    Parameters
+    ----------
+    objective : CRLBObjective
+        What to make small.
+    limits : sequence of scipy constraints
+        From `epgnumba.design.limits`, or any `Bounds`, `LinearConstraint` or `NonlinearConstraint` on the variables.
+    method : 'SLSQP', 'L-BFGS-B' or 'trust-constr', optional
+        By default 'L-BFGS-B' for bounds alone, else 'SLSQP'. SLSQP takes time that grows with the cube of the number of
+        variables, 'trust-constr' (with exact Hessian-vector products) much less of it; a `BSpline` has few to begin
+        with.
+    x0 : array_like, optional
+        Where to start; the objective's own sequence by default.
+    infeasible : 'project' or 'refuse'
+        What becomes of a start that breaks a limit: the closest point that does not, or an error.
+    starts : int
+        How many starts: `x0`, then random ones between the bounds (or around `x0` where there are none).
+    seed : int
+        Of the random starts.
+    max_iterations : int
+        For each start.
+    tolerance : float
+        Relative change of the objective to stop at.
+    time_limit : float
+        Seconds.
+    progress : bool
+        Whether to show a progress bar.
+    callback : callable, optional
+        Called with (x, value) after each iteration.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    TypeError, ValueError
+        Before anything runs: if an argument is not allowed, limits contradict each other or cannot be met, or the
+        protocol cannot see an unknown.
+
+    Examples
+    --------
+    >>> import epgnumba
+    >>> from epgnumba.design import limits, optimize
+    >>> train = epgnumba.FSE([60.0] * 8, ESP=8)
+    >>> objective = epgnumba.CRLBObjective(train, 1000, 80, unknowns=("M0", "T2"), weights=[0, 1])
+    >>> found = optimize(objective, [limits.bounds(objective, flip=(20, 150))], progress=False)
+    >>> found.fun < 0.5 * found.value_before
+    True
+    """
+    box = _check_limits(limits, objective.map.count)
+    chosen = _choose_method(method, box)
+    if infeasible not in ("project", "refuse"):
+        raise ValueError(f"infeasible={shown(infeasible)} is not allowed: it must be 'project' or 'refuse'")
+    wanted, most = count("starts", starts), count("max_iterations", max_iterations)
+    accuracy = scalar("tolerance", tolerance, positive=True)
+    allowed = scalar("time_limit", time_limit, positive=True, infinite=True, unit="seconds")
+    begun = time.perf_counter()
+    first = objective.read(objective.x0 if x0 is None else x0)
+    if infeasible == "refuse" and violation(first, box) > SLACK:
+        raise ValueError(f"the start breaks limits: {_broken(first, box)}")
+    origin = project(first, box)
+    _check_sight(objective, origin)
+    scale, value_scale = _sizes(objective, origin, next((each for each in box if isinstance(each, Bounds)), None))
+    watches: list[_Watch] = []
+    outcomes: list[Any] = []
+    with tqdm(disable=not progress, desc="design", unit="iterations") as bar:
+        for n in range(wanted):
+            watch = _Watch(objective, scale, value_scale, box, begun + allowed)
+            watches.append(watch)
+            start = origin if n == 0 else _random_start(origin, box, np.random.default_rng([seed, n]))
+            if start is None:
+                outcomes.append(None)
+                continue
+            outcome, going = _run(watch, start, chosen, box, most, accuracy, bar, callback)
+            outcomes.append(outcome)
+            if not going:
+                break
+    return _report(objective, first, watches, outcomes, box, begun)
+
+
+def _choose_method(method: str | None, limits: list[Any]) -> str:
+    only_bounds = all(isinstance(limit, Bounds) for limit in limits)
+    if sum(isinstance(limit, Bounds) for limit in limits) > 1:
+        raise ValueError("limits hold Bounds more than once; give one, with all parameters")
+    chosen = method or ("L-BFGS-B" if only_bounds else "SLSQP")
+    if chosen not in METHODS:
+        raise ValueError(f"method={shown(method)} is not allowed: it must be one of {METHODS}")
+    if chosen == "L-BFGS-B" and not only_bounds:
+        raise ValueError("method='L-BFGS-B' takes bounds only; use 'SLSQP' or 'trust-constr' for other limits")
+    return chosen
+
+
+def _sizes(objective: CRLBObjective, x: Array, box: Bounds | None) -> tuple[Array, float]:
+    """What variables and objective are measured in, so that an optimiser that knows no curvature starts well.
+
+    The curvature along each parameter's gradient, from one exact Hessian-vector product, makes the parameters alike.
+    The objective is then scaled to a tenth of the remaining curvature: too long a first step is cut by the line search,
+    too short a one costs iterations.
+    """
+    value, gradient = objective(x)
+    scale = np.maximum(abs(x), 1e-2 * abs(x).max(initial=1.0) + 1e-12)
+    if box is not None:
+        span = np.broadcast_to(box.ub - box.lb, x.shape)
+        scale = np.where(np.isfinite(span) & (span > 0), span / 4, scale)
+    total = 0.0
+    for place in objective.map.places.values():
+        along = np.zeros_like(x)
+        along[place] = gradient[place]
+        size = along @ along
+        curvature = along @ objective.hessp(x, along) / size if size > 0 else 0.0
+        if curvature > 0 and np.isfinite(curvature):
+            scale[place] = np.sqrt(value / curvature)
+            total += 1.0
+    return scale, value * CAUTION if total else value
+
+
+def _random_start(x: Array, limits: list[Any], rng: np.random.Generator) -> Array | None:
+    """A random point between the bounds, or around `x`, that keeps the limits; None if none is found."""
+    point = x * (1 + 0.3 * rng.normal(size=x.shape))
+    for limit in limits:
+        if isinstance(limit, Bounds):
+            low, high = np.broadcast_to(limit.lb, x.shape), np.broadcast_to(limit.ub, x.shape)
+            boxed = np.isfinite(low) & np.isfinite(high)
+            inside = np.where(boxed, low, 0) + rng.uniform(size=x.shape) * np.where(boxed, high - low, 0)
+            point = np.where(boxed, inside, np.clip(point, low, high))
+    try:
+        return project(point, limits)
+    except ValueError:
+        return None
+
+
+def _run(
+    watch: _Watch,
+    start: Array,
+    method: str,
+    limits: list[Any],
+    most: int,
+    accuracy: float,
+    bar: Any,
+    callback: Callable[[Array, float], None] | None,
+) -> tuple[OptimizeResult | None, bool]:
+    """One start; and whether to go on with the next."""
+    scale = watch.scale
+    value = watch(start / scale)[0] * watch.value_scale
+    watch.history.append(float(value))
+
+    def after(_: Any = None, *state: Any) -> None:
+        if watch.last is not None:
+            x, current = watch.last
+            watch.history.append(current)
+            bar.update()
+            bar.set_postfix_str(f"value {current:.6g}", refresh=False)
+            if callback is not None:
+                callback(x, current)
+
+    scaled = [_scaled(limit, scale) for limit in limits]
+    box = next((limit for limit in scaled if isinstance(limit, Bounds)), None)
+    rest = [limit for limit in scaled if not isinstance(limit, Bounds)]
+    options: dict[str, Any] = {"maxiter": most}
+    extra: dict[str, Any] = {"constraints": rest} if rest else {}
+    if method == "trust-constr":
+        options |= {"gtol": 1e-3 * accuracy**0.5, "xtol": 1e-10}
+        extra["hessp"] = watch.hessp
+    else:
+        options["ftol"] = accuracy * abs(value) / watch.value_scale if method == "SLSQP" else accuracy
+    if method == "L-BFGS-B":
+        options["maxfun"] = 10 * most
+    try:
+        found = minimize(
+            watch, start / scale, jac=True, bounds=box, method=method, callback=after, options=options, **extra
+        )
+    except KeyboardInterrupt:
+        return OptimizeResult(message="interrupted", success=False, nit=len(watch.history) - 1), False
+    except _Stop:
+        return OptimizeResult(message="the time limit was reached", success=False, nit=len(watch.history) - 1), False
+    return found, True
+
+
+def _report(
+    objective: CRLBObjective, first: Array, watches: list[_Watch], outcomes: list[Any], limits: list[Any], begun: float
+) -> Design:
+    values = [watch.best[0] if watch.best else np.nan for watch in watches]
+    if np.isnan(values).all():
+        raise ValueError("no feasible point was found")
+    best = int(np.nanargmin(values))
+    watch, outcome = watches[best], outcomes[best]
+    assert watch.best is not None
+    value, x = watch.best
+    sequence = objective.sequence(x)
+    return Design(
+        x=x,
+        fun=value,
+        success=bool(outcome.success),
+        message=str(outcome.message),
+        nit=int(outcome.nit),
+        nfev=sum(each.calls for each in watches),
+        sequence=sequence,
+        parameters={name: np.array(values) for name, values in sequence.parameters.items()},
+        unknowns=objective.unknowns,
+        value_before=objective(first)[0],
+        bounds_before=objective.bounds(first),
+        bounds_after=objective.bounds(x),
+        active=_active(objective, x, limits),
+        multipliers=_multipliers(outcome),
+        history=np.array(watch.history),
+        starts=np.array(values),
+        seconds=time.perf_counter() - begun,
+        objective_seconds=sum(each.seconds for each in watches),
+    )
+
+
+def _multipliers(outcome: Any) -> Any:
+    found = outcome.get("multipliers", outcome.get("v"))
+    if found is None:
+        return None
+    parts = found if isinstance(found, list) else [found]
+    return np.concatenate([np.ravel(part) for part in parts] or [np.zeros(0)])
+
+
+def _active(objective: CRLBObjective, x: Array, limits: list[Any]) -> list[str]:
+    """Limits that `x` touches, in words."""
+    active = []
+    for limit in limits:
+        values, low, high = _ends(limit, x)
+        near = 1e-5 * _size(low, high)
+        at_low, at_high = abs(values - low) <= near, abs(values - high) <= near
+        if isinstance(limit, Bounds):
+            for name, place in objective.map.places.items():
+                for side, at in (("lower", at_low), ("upper", at_high)):
+                    where = np.flatnonzero(at[place])
+                    if where.size:
+                        active.append(f"{side} bound of {name} at {shown(where.tolist())}")
+        elif (at_low | at_high).any():
+            n = int((at_low | at_high).sum())
+            label = _label(limit)
+            active.append(label if values.size == 1 else f"{label} ({n} of {values.size})")
+    return active
