@@ -5,10 +5,12 @@ second call of the same kind allocates little.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from math import prod
 from multiprocessing import parent_process
 from typing import Any, cast
 
@@ -105,6 +107,38 @@ def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) 
         stopped.set()
         for future in futures:
             future.exception()  # wait: they write into arrays that the caller is about to let go
+
+
+class _Pool:
+    """Memory of large results that nobody holds any more, to be used again.
+
+    A fresh array costs as much as what is written into it: the system hands out its pages one by one, and clears them.
+    At most KEPT bytes are kept; a buffer is free when nothing but the pool refers to it.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: list[npt.NDArray[np.uint8]] = []
+        self._lock = threading.Lock()
+
+    def array(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """An array of undefined contents."""
+        size = prod(shape) * np.dtype(dtype).itemsize
+        if not LARGE <= size <= KEPT:
+            return np.empty(shape, dtype)
+        with self._lock:
+            for place in range(len(self._buffers)):
+                # the list, and the argument of getrefcount
+                if sys.getrefcount(self._buffers[place]) == 2 and size <= self._buffers[place].size <= 2 * size:
+                    return np.ndarray(shape, dtype, self._buffers[place])
+            buffer = np.empty(size, np.uint8)
+            self._buffers.insert(0, buffer)
+            while sum(kept.size for kept in self._buffers) > KEPT:
+                self._buffers.pop()
+        return np.ndarray(shape, dtype, buffer)
+
+
+LARGE, KEPT = 1 << 20, 1 << 26
+_pool_of_results = _Pool()
 
 
 def aligned(count: int, dtype: npt.DTypeLike) -> npt.NDArray[np.inexact]:
@@ -265,8 +299,8 @@ class Job:
 
     def signals(self, dtype: npt.DTypeLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
-        signal = np.empty((self.n_voxels, self.program.n_out), dtype)
-        jacobian = np.empty((self.n_voxels, len(self.codes), self.program.n_out), dtype)
+        signal = _pool_of_results.array((self.n_voxels, self.program.n_out), dtype)
+        jacobian = _pool_of_results.array((self.n_voxels, len(self.codes), self.program.n_out), dtype)
         run = batch().signal_batch
         spread(
             lambda first, last: run(self.call, self.room(), signal, jacobian, first, last),

@@ -98,3 +98,18 @@ def test_worker_processes_use_one_thread():
     environment = {k: v for k, v in os.environ.items() if k != "EPGNUMBA_NUM_THREADS"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "1"
+
+
+def test_memory_of_results_is_used_again_only_when_nobody_holds_it():
+    train, T1 = FSE(np.full(32, 60.0), 5), np.linspace(500, 2000, 4000)  # 2 MB
+    first = epgnumba.simulate(train, T1, 50.0)
+    expected, place = first.copy(), first.ctypes.data
+    view = first[7:9]
+    del first
+    other = epgnumba.simulate(train, T1, 70.0)
+    assert other.ctypes.data != place
+    np.testing.assert_array_equal(view, expected[7:9])
+    del view
+    again = epgnumba.simulate(train, T1, 50.0)
+    np.testing.assert_array_equal(again, expected)
+    assert not np.shares_memory(again, other)

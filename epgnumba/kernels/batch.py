@@ -213,6 +213,7 @@ def clean_up(player):
         total += 0 * player.amplitudes[k]
     if total != 0:  # as NaN is
         fill_zero(player.space, (sizes[col.TANGENTS] + 1) * sizes[col.ARENA])
+        fill_zero(player.adjoint, (sizes[col.TANGENTS] + 1) * sizes[col.PAIR_ARENA])
 
 
 @pasted
