@@ -134,7 +134,9 @@ def flip_power(
 
     label = f"total flip power at most {most:g} deg^2" if total else f"rms flip angle at most {most:g} deg"
     bound = most if total else most**2
-    return _labelled(NonlinearConstraint(power, -np.inf, bound, jac=slope, hess=lambda x, v: v[0] * curvature), label)
+    constraint = _labelled(NonlinearConstraint(power, -np.inf, bound, jac=slope), label)
+    constraint.exact_hess = lambda x, v: v[0] * curvature  # not `hess`: SLSQP would warn that it has no use for it
+    return constraint
 
 
 def duration(objective: CRLBObjective, longest: float = np.inf, shortest: float = 0.0) -> LinearConstraint:

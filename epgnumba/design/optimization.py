@@ -121,8 +121,13 @@ class _Watch:
         if start > self._deadline:
             raise _Stop
         x = z * self.scale
-        value, gradient = self._objective(x)
         self.calls += 1
+        try:
+            value, gradient = self._objective(x)
+        except ValueError:
+            if self.last is None:
+                raise
+            value, gradient = np.inf, np.zeros_like(x)  # no protocol at all: the line search must come back
         self.seconds += time.perf_counter() - start
         self.last = (x.copy(), value)
         if (self.best is None or value < self.best[0]) and violation(x, self._limits) <= SLACK:
@@ -167,8 +172,8 @@ def _ends(limit: Any, x: Array) -> tuple[Array, Array, Array]:
     return values, np.broadcast_to(limit.lb, values.shape), np.broadcast_to(limit.ub, values.shape)
 
 
-def _scaled(limit: Any, scale: Array) -> Any:
-    """A limit on z = x / scale."""
+def _scaled(limit: Any, scale: Array, curved: bool = False) -> Any:
+    """A limit on z = x / scale; `curved`: with its Hessian, if it has one."""
     if isinstance(limit, Bounds):
         return Bounds(limit.lb / scale, limit.ub / scale)
     if isinstance(limit, LinearConstraint):
@@ -178,8 +183,9 @@ def _scaled(limit: Any, scale: Array) -> Any:
         return np.asarray(np.atleast_2d(limit.jac(z * scale)) * scale)
 
     options: dict[str, Any] = {"jac": jacobian if callable(limit.jac) else "2-point"}
-    if callable(limit.hess):
-        options["hess"] = lambda z, v: np.asarray(limit.hess(z * scale, v)) * scale * scale[:, None]
+    hess = getattr(limit, "exact_hess", limit.hess)
+    if curved and callable(hess):
+        options["hess"] = lambda z, v: np.asarray(hess(z * scale, v)) * scale * scale[:, None]
     return NonlinearConstraint(lambda z: limit.fun(z * scale), limit.lb, limit.ub, **options)
 
 
@@ -187,7 +193,7 @@ def _check_limits(limits: Sequence[Any], size: int) -> list[Any]:
     for limit in limits:
         if not isinstance(limit, (Bounds, LinearConstraint, NonlinearConstraint)):
             raise TypeError(f"limits: {shown(limit)} is not Bounds, LinearConstraint or NonlinearConstraint")
-        if isinstance(limit, Bounds) and np.broadcast(limit.lb, np.zeros(size)).shape != (size,):
+        if isinstance(limit, Bounds) and not {np.size(limit.lb), np.size(limit.ub)} <= {1, size}:
             raise ValueError(f"limits: bounds of {np.size(limit.lb)} variables do not fit the objective's {size}")
         if np.any(np.asarray(limit.lb) > np.asarray(limit.ub)):
             raise ValueError(f"limits: {_label(limit)} has a lower end above its upper end")
@@ -423,7 +429,7 @@ def _run(
             if callback is not None:
                 callback(x, current)
 
-    scaled = [_scaled(limit, scale) for limit in limits]
+    scaled = [_scaled(limit, scale, method == "trust-constr") for limit in limits]
     box = next((limit for limit in scaled if isinstance(limit, Bounds)), None)
     rest = [limit for limit in scaled if not isinstance(limit, Bounds)]
     options: dict[str, Any] = {"maxiter": most}

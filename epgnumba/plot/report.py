@@ -5,20 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..demo import Report
+from .style import FIRST, SECOND, THIRD, legend, panel
 
-EXACT, FINITE, BEST = "#1f4e79", "#d1495b", "#2a9d8f"
-
-
-def _panel(axes: Axes, title: str, ylabel: str) -> None:
-    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
-    axes.set_xlabel("Echo number")
-    axes.set_ylabel(ylabel)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, fontsize=8)
+EXACT, FINITE, BEST = FIRST, SECOND, THIRD
 
 
 def plot_report(report: Report) -> Figure:
@@ -39,34 +28,34 @@ def plot_report(report: Report) -> Figure:
     echoes = np.arange(1, report.slope.size + 1)
     train, optimised = report.train.parameters["flip"], report.best.parameters["flip"]
 
-    _panel(flips, "Refocusing flip angles", "Flip angle (degrees)")
+    panel(flips, "Refocusing flip angles", "Echo number", "Flip angle (degrees)")
     flips.plot(echoes, train, ".", color=EXACT)
     flips.set_ylim(0, 185)
 
-    _panel(slopes, "Signal derivative", r"$|\partial S/\partial T_2|$ (1/ms)")
+    panel(slopes, "Signal derivative", "Echo number", r"$|\partial S/\partial T_2|$ (1/ms)")
     slopes.plot(echoes, abs(report.slope), "-", color=EXACT, label="exact")
     slopes.plot(echoes, abs(report.slope_finite), ".", color=FINITE, label="finite difference, 1 ms")
-    _legend(slopes)
+    legend(slopes)
 
-    _panel(gradient, "Gradient of the bound", r"$\partial\,\mathrm{CRLB}/\partial\alpha$ (ms$^2$/degree)")
+    panel(gradient, "Gradient of the bound", "Echo number", r"$\partial\,\mathrm{CRLB}/\partial\alpha$ (ms$^2$/degree)")
     gradient.plot(echoes, report.gradient, "-", color=EXACT, label="exact")
     gradient.plot(echoes, report.gradient_finite, ".", color=FINITE, label=r"finite differences, 1$\degree$")
-    _legend(gradient)
+    legend(gradient)
 
-    _panel(times, "Execution time", "Time (s)")
+    panel(times, "Execution time", "Echo number", "Time (s)")
     _plot_times(times, report)
 
-    _panel(best, "Optimised flip angles", "Flip angle (degrees)")
+    panel(best, "Optimised flip angles", "Echo number", "Flip angle (degrees)")
     best.plot(echoes, train, ":", color=EXACT, label=f"start, CRLB {report.bound:.0f} ms$^2$")
     best.plot(echoes, optimised, ".-", color=BEST, label=f"optimised, CRLB {report.best_bound:.0f} ms$^2$")
     best.set_ylim(0, 185)
-    _legend(best)
+    legend(best)
 
-    _panel(compared, "What the optimised train sees", r"$|\partial S/\partial T_2|$ (1/ms)")
+    panel(compared, "What the optimised train sees", "Echo number", r"$|\partial S/\partial T_2|$ (1/ms)")
     gain = 1 - np.sqrt(report.best_bound / report.bound)
     compared.plot(echoes, abs(report.slope), ":", color=EXACT, label="start")
     compared.plot(echoes, abs(report.best_slope), "-", color=BEST, label=f"optimised: std of $T_2$ down {gain:.0%}")
-    _legend(compared)
+    legend(compared)
     return figure
 
 
@@ -82,4 +71,4 @@ def _plot_times(axes: Axes, report: Report) -> None:
     axes.set_xticks(at, names)
     axes.set_xlabel("")
     axes.grid(axis="x", visible=False)
-    _legend(axes)
+    legend(axes)

@@ -1,0 +1,188 @@
+"""The phase graph of a sequence: its pathways over time, with their magnitudes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+
+from ..kernels.physics import coefficients, pulse
+from ..sequence import Inversion, Pulse, Readout, Sequence, Shift, Spoil, Wait
+from ..sequence.timeline import number
+from .style import FIRST, SECOND, THIRD, new_axes, panel
+
+Complex = npt.NDArray[np.complex128]
+
+
+@dataclass
+class Pathways:
+    """Straight pieces of pathways: one row each of start time, end time, start order, end order (ms, cycles).
+
+    Attributes
+    ----------
+    transverse, longitudinal : ndarray, shape (pieces, 4)
+    transverse_size, longitudinal_size : ndarray, shape (pieces,)
+        Magnitudes of the states at the start of each piece, M0 = 1.
+    echoes : ndarray, shape (readouts, 2)
+        Time and signal magnitude of each readout.
+    pulses : ndarray
+        Times.
+    """
+
+    transverse: npt.NDArray[np.float64]
+    transverse_size: npt.NDArray[np.float64]
+    longitudinal: npt.NDArray[np.float64]
+    longitudinal_size: npt.NDArray[np.float64]
+    echoes: npt.NDArray[np.float64]
+    pulses: npt.NDArray[np.float64]
+
+
+class _States:
+    """F_k for k = -n ... n and Z_k for k = 0 ... n."""
+
+    def __init__(self, n: int) -> None:
+        self.n, self.f, self.z = n, np.zeros(2 * n + 1, complex), np.zeros(n + 1, complex)
+        self.z[0] = 1
+
+    def rotate(self, flip: float, phase: float) -> None:
+        frame = np.exp(1j * np.deg2rad(phase))
+        p, m = self.f[self.n :] / frame, np.conj(self.f[self.n :: -1]) * frame
+        c, s = np.cos(np.deg2rad(flip)), np.sin(np.deg2rad(flip))
+        p, m, w = pulse(p, m, -2j * self.z, *coefficients(c, s, 1.0, 1.0, 0.5))
+        self.f[self.n :] = p * frame
+        self.f[: self.n] = np.conj(m[:0:-1] / frame)
+        self.z = 0.5j * w
+
+    def relax(self, time: float, T1: float, T2: float) -> None:
+        self.f *= np.exp(-time / T2)
+        self.z *= np.exp(-time / T1)
+        self.z[0] += 1 - np.exp(-time / T1)
+
+    def shift(self, orders: int) -> None:
+        moved = np.zeros_like(self.f)
+        source = np.arange(len(self.f)) - orders
+        inside = (source >= 0) & (source < len(self.f))
+        moved[inside] = self.f[source[inside]]
+        self.f = moved
+
+    def crush(self) -> None:
+        self.f[:] = 0
+        self.z[1:] = 0
+
+
+def find_pathways(sequence: Sequence, T1: float, T2: float, B1: float = 1.0, smallest: float = 1e-3) -> Pathways:
+    """Pathways of one repetition from equilibrium; those with states below `smallest` are left out.
+
+    Gradients are drawn as if they lasted from one pulse or readout to the next.
+
+    Examples
+    --------
+    >>> import epgnumba
+    >>> paths = find_pathways(epgnumba.FSE([180.0] * 2, ESP=10), 1000, 100)
+    >>> paths.transverse[:2]  # dephased by the excitation, refocused by the first pulse
+    array([[ 0.,  5.,  0.,  1.],
+           [ 5., 10., -1.,  0.]])
+    """
+    parameters, events = sequence.parameters, sequence.events()
+    states = _States(sum(abs(event.orders) for event in events if isinstance(event, Shift)) + 1)
+    pieces: dict[str, list[tuple[float, ...]]] = {"f": [], "z": []}
+    echoes, pulses = [], []
+    now, pending_time, pending_shift = 0.0, 0.0, 0
+
+    def draw() -> None:
+        """What has passed since the last pulse or readout."""
+        nonlocal now, pending_time, pending_shift
+        end = now + pending_time
+        orders = np.arange(-states.n, states.n + 1)
+        for k in np.flatnonzero(abs(states.f) > smallest):
+            order = float(orders[k])
+            pieces["f"].append((now, end, order, order + pending_shift, float(abs(states.f[k]))))
+        for k in np.flatnonzero(abs(states.z) > smallest):
+            pieces["z"].append((now, end, float(k), float(k), float(abs(states.z[k]))))
+        states.relax(pending_time, T1, T2)
+        states.shift(pending_shift)
+        now, pending_time, pending_shift = end, 0.0, 0
+
+    for event in events:
+        if isinstance(event, Wait):
+            pending_time += number(event.duration, parameters)
+        elif isinstance(event, Shift):
+            pending_shift += event.orders
+        else:
+            draw()
+            if isinstance(event, Pulse):
+                states.rotate(B1 * number(event.flip, parameters), number(event.phase, parameters))
+                pulses.append(now)
+            elif isinstance(event, Readout):
+                echoes.append((now, abs(states.f[states.n])))
+            elif isinstance(event, (Spoil, Inversion)):
+                states.crush()
+                if isinstance(event, Inversion):
+                    states.z *= -number(event.efficiency, parameters)
+    draw()
+    f, z = (np.array(pieces[kind], np.float64).reshape(-1, 5) for kind in "fz")
+    table = np.array(echoes, np.float64).reshape(-1, 2)
+    return Pathways(f[:, :4], f[:, 4], z[:, :4], z[:, 4], table, np.array(pulses))
+
+
+def plot_phase_graph(
+    sequence: Sequence, T1: float, T2: float, B1: float = 1.0, ax: Axes | None = None, smallest: float = 1e-3
+) -> Axes:
+    """Draw the phase graph: transverse pathways slope with the gradients, longitudinal ones stay; ink is magnitude.
+
+    Parameters
+    ----------
+    sequence : Sequence
+        What is played, once, from equilibrium.
+    T1, T2 : float
+        Relaxation times, ms.
+    B1 : float
+        Transmit field, as a fraction of the nominal flip angle.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    smallest : float
+        States below it (M0 = 1) are left out.
+
+    Returns
+    -------
+    Axes
+
+    References
+    ----------
+    J. Hennig, "Echoes - how to generate, recognize, use or avoid them in MR-imaging sequences", Concepts Magn Reson 3
+    (1991) 125.
+
+    Examples
+    --------
+    >>> import epgnumba
+    >>> plot_phase_graph(epgnumba.FSE([120.0] * 4, ESP=10), T1=1000, T2=100).get_ylabel()
+    'Order k (cycles)'
+    """
+    ax = new_axes(ax, (8.0, 5.0))
+    paths = find_pathways(sequence, T1, T2, B1, smallest)
+    panel(ax, "Phase graph", "Time (ms)", "Order k (cycles)")
+    for pulse_time in paths.pulses:
+        ax.axvline(pulse_time, color="0.85", lw=0.6, zorder=0)
+    thin = 0.5 if len(paths.pulses) > 40 else 1.0
+    kinds = (
+        (paths.longitudinal, paths.longitudinal_size, SECOND, "Z", "--"),
+        (paths.transverse, paths.transverse_size, FIRST, "F", "-"),
+    )
+    for lines, size, color, label, style in kinds:
+        ink = np.clip(size / max(float(size.max(initial=0.0)), 1e-9), 0, 1) ** 0.5
+        colors = [(*to_rgb(color), alpha) for alpha in 0.05 + 0.95 * ink]
+        ends = lines[:, [0, 2, 1, 3]].reshape(-1, 2, 2)
+        ax.add_collection(
+            LineCollection(list(ends), colors=colors, linewidths=thin * (0.3 + 1.7 * ink), linestyles=style)
+        )
+        ax.plot([], [], style, color=color, label=label)
+    if paths.echoes.size:
+        area = 80 * thin * paths.echoes[:, 1] / max(float(paths.echoes[:, 1].max()), 1e-9)
+        ax.scatter(
+            paths.echoes[:, 0], np.zeros(len(paths.echoes)), area, color=THIRD, zorder=3, label="readout, by signal"
+        )
+    ax.autoscale_view()
+    ax.legend(frameon=False, fontsize=8, loc="upper left")
+    return ax

@@ -1,0 +1,185 @@
+"""A protocol and what it sees; bounds over tissues; how a design went."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..design import Design, crlb
+from ..sequence import Sequence as PulseSequence
+from ..sequence.timeline import timeline
+from ..verbs import jacobian
+from .style import COLORS, FIRST, SECOND, THIRD, legend, new_axes, panel
+
+
+def plot_protocol(
+    sequence: PulseSequence,
+    T1: float,
+    T2: float,
+    diff: tuple[str, ...] = ("T1", "T2"),
+    axes: Sequence[Axes] | None = None,
+    **tissue: float,
+) -> npt.NDArray[Any]:
+    """Flip angles and phases over time, intervals between pulses, signal and its sensitivities.
+
+    Parameters
+    ----------
+    sequence : Sequence
+        The protocol.
+    T1, T2 : float
+        Relaxation times of the tissue, ms.
+    diff : tuple of str
+        Sensitivities to draw: derivatives times the parameter's value (or per unit where that is zero).
+    axes : sequence of three Axes, optional
+        Where to draw; a new figure by default.
+    **tissue : float
+        Other tissue parameters, as for `simulate`.
+
+    Returns
+    -------
+    ndarray of Axes, shape (3,)
+
+    Raises
+    ------
+    ValueError
+        If there are not three axes; or as `jacobian`.
+
+    Examples
+    --------
+    >>> import epgnumba
+    >>> axes = plot_protocol(epgnumba.FSE([120.0] * 8, ESP=8), T1=1000, T2=80)
+    >>> axes[0].get_ylabel()
+    'Angle (degrees)'
+    """
+    if axes is None:
+        axes = Figure(figsize=(7.2, 8.0), layout="constrained").subplots(3)
+    drawn = np.asarray(axes).ravel()
+    if drawn.size != 3:
+        raise ValueError(f"axes has {drawn.size} entries; 3 are needed")
+    angles, intervals, signals = drawn
+    when = timeline(sequence)
+
+    panel(angles, "Pulses", "Time (ms)", "Angle (degrees)")
+    angles.vlines(when.pulses, 0, when.flips, color=FIRST, lw=1, alpha=0.5)
+    angles.plot(when.pulses, when.flips, ".", color=FIRST, label="flip angle")
+    if np.ptp(when.phases) or when.phases.any():
+        angles.plot(when.pulses, (when.phases + 180) % 360 - 180, "_", color=SECOND, label="phase")
+    if when.inversions.size:
+        angles.plot(when.inversions, np.full(when.inversions.size, 180.0), "v", color=THIRD, label="inversion")
+    legend(angles, ncols=3)
+
+    panel(intervals, "Intervals", "Pulse number", "To the next pulse (ms)")
+    gaps = np.diff(np.append(when.pulses, when.duration))
+    intervals.plot(np.arange(1, gaps.size + 1), gaps, ".-", color=FIRST, lw=0.8)
+    intervals.set_ylim(bottom=0)
+
+    panel(signals, f"Signal, T1 = {T1:g} ms, T2 = {T2:g} ms", "Readout time (ms)", "Magnitude")
+    values = {"T1": T1, "T2": T2, **tissue}
+    signal, slopes = jacobian(sequence, **values, diff=diff)  # type: ignore[arg-type]
+    marker = ".-" if when.readouts.size < 200 else "-"
+    signals.plot(when.readouts, abs(signal), marker, color="black", lw=1, label="|S|")
+    for name, slope, color in zip(diff, slopes, COLORS, strict=False):
+        value = values.get(name, 1.0) or 1.0
+        signals.plot(when.readouts, abs(slope * value), marker, color=color, lw=1, label=f"|dS/d{name}| {name}")
+    signals.set_ylim(bottom=0)
+    legend(signals)
+    return drawn
+
+
+def plot_bounds(
+    protocols: Mapping[str, PulseSequence],
+    over: str,
+    values: npt.ArrayLike,
+    unknowns: tuple[str, ...],
+    ax: Axes | None = None,
+    noise: float = 0.01,
+    show: tuple[str, ...] | None = None,
+    **tissue: npt.ArrayLike,
+) -> Axes:
+    """Relative standard deviation of estimates over a range of a tissue parameter, for several protocols.
+
+    Parameters
+    ----------
+    protocols : mapping of str to Sequence
+        Protocols by label: before and after, say.
+    over : str
+        The tissue parameter on the horizontal axis.
+    values : array_like
+        Its values.
+    unknowns : tuple of str
+        What is estimated together.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    noise : float
+        Standard deviation of the noise, for M0 as given.
+    show : tuple of str, optional
+        Which unknowns to draw; all by default.
+    **tissue : float
+        The other tissue parameters.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `jacobian`.
+
+    Examples
+    --------
+    >>> import epgnumba
+    >>> trains = {"60 degrees": epgnumba.FSE([60.0] * 32, ESP=8), "180 degrees": epgnumba.FSE([180.0] * 32, ESP=8)}
+    >>> ax = plot_bounds(trains, "T2", [40, 80, 160], ("M0", "T2"), T1=1000, show=("T2",))
+    >>> ax.get_xlabel()
+    'T2 (ms)'
+    """
+    ax = new_axes(ax)
+    at = np.asarray(values, np.float64)
+    units = {"T1": " (ms)", "T2": " (ms)", "B0": " (Hz)"}
+    panel(ax, f"Bounds, noise {noise:g}", f"{over}{units.get(over, '')}", "Standard deviation (%)")
+    given = {**tissue, over: at}
+    shown = show or unknowns
+    for color, (label, protocol) in zip(COLORS, protocols.items(), strict=False):
+        _, slopes = jacobian(protocol, **given, diff=unknowns)  # type: ignore[arg-type]
+        deviation = np.sqrt(crlb(slopes, noise=noise))
+        for k, name in enumerate(unknowns):
+            if name in shown:
+                value = np.broadcast_to(np.asarray(given.get(name, 1.0), np.float64), at.shape)
+                style = ("-", "--", ":", "-.")[shown.index(name) % 4]
+                ax.plot(at, 100 * deviation[..., k] / value, style, color=color, label=f"{name}, {label}")
+    ax.set_ylim(bottom=0)
+    legend(ax)
+    return ax
+
+
+def plot_convergence(design: Design, ax: Axes | None = None) -> Axes:
+    """The objective by iteration.
+
+    Parameters
+    ----------
+    design : Design
+        From `epgnumba.design.optimize`.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import epgnumba
+    >>> from epgnumba.design import optimize
+    >>> objective = epgnumba.CRLBObjective(epgnumba.FSE([60.0] * 8, ESP=8), 1000, 80)
+    >>> plot_convergence(optimize(objective, progress=False)).get_yscale()
+    'log'
+    """
+    ax = new_axes(ax)
+    panel(ax, f"{design.value_before:.5g} to {design.fun:.5g} in {design.seconds:.2g} s", "Iteration", "Objective")
+    ax.plot(design.history, ".-", color=FIRST, lw=1)
+    ax.set_yscale("log")
+    return ax

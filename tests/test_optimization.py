@@ -1,0 +1,319 @@
+"""Limits with exact Jacobians; published designs reproduced; what goes wrong before, and in the middle."""
+
+import time
+
+import numpy as np
+import pytest
+from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, minimize
+
+import epgnumba
+from epgnumba import CRLBObjective
+from epgnumba.design import BSpline, Design, Free, limits, optimize
+from epgnumba.sequence import MRF
+
+# Published cases
+
+
+def lee():
+    """Lee et al., MRM 82 (2019) 1438, N = 100."""
+    n = np.arange(100)
+    train = MRF(
+        10 + 50 * np.sin(2 * np.pi * n / 600), 13.5 + 2 * np.sin(2 * np.pi * n / 200), TI=20.0, phases=90.0, TE=3.0
+    )
+    objective = CRLBObjective(
+        train, 1330.0, 80.0, unknowns=("M0", "T1", "T2"), weights=[100, 100, 100], relative=True,
+        variables=("flip", "TR"), nstates=10,
+    )  # fmt: skip
+    return objective, [limits.bounds(objective, flip=(30, 60), TR=(11, 16)), limits.max_change(objective, "flip", 1.0)]
+
+
+def test_published_fingerprint_design():
+    objective, within = lee()
+    assert objective(objective.x0)[0] == pytest.approx(4160.82041660845, abs=1e-9)
+    found = optimize(objective, within, progress=False)
+    assert found.success
+    assert found.fun < 1172.8819
+    flip, TR = found.sequence.parameters["flip"], found.sequence.parameters["TR"]
+    assert flip.min() >= 30 - 1e-6 and flip.max() <= 60 + 1e-6  # noqa: PT018
+    assert abs(np.diff(flip)).max() <= 1 + 1e-6
+    assert TR.min() >= 11 - 1e-6 and TR.max() <= 16 + 1e-6  # noqa: PT018
+    assert objective(found.x)[0] == found.fun
+
+
+def tamir():
+    """A T2 mapping train under a SAR budget, M0 a nuisance."""
+    train = epgnumba.FSE(np.full(32, 60.0), 10, TR=1000)
+    objective = CRLBObjective(train, 1000, 100, unknowns=("M0", "T2"), weights=[0, 1])
+    return objective, [limits.bounds(objective, flip=(0, 180)), limits.flip_power(objective, 60.0)]
+
+
+@pytest.mark.parametrize("method", ["SLSQP", "trust-constr"])
+def test_published_train_under_a_power_limit(method):
+    objective, within = tamir()
+    found = optimize(objective, within, method=method, progress=False)
+    assert found.value_before == pytest.approx(194177.2029, abs=1e-4)
+    assert found.fun == pytest.approx(93726.8374, rel=2e-7)
+    expected = [133.9, 92.2, 76.6, 76.3, 74.9, 75.5, 71.1, 69.0, 65.6, 65.3]
+    np.testing.assert_allclose(found.x[:10], expected, atol=0.3)
+    assert found.active == ["rms flip angle at most 60 deg"]
+    assert np.sqrt((found.x**2).mean()) <= 60 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("unknowns", "known"),
+    [
+        (("T2",), [1.0, 0.6592, 0.4801, 0.3753, 0.3075, 0.2603]),
+        (("M0", "T2"), [None, 0.5690, 0.4481, 0.3688, 0.3129, 0.2716]),
+    ],
+)
+def test_published_echo_spacings(unknowns, known):
+    """Spin echoes at multiples of ESP, no T1: the best ESP / T2."""
+    for echoes, best in enumerate(known, 1):
+        if best is None:
+            continue
+        train = epgnumba.FSE([180.0] * echoes, 30.0)
+        weights = [0.0, 1.0][-len(unknowns) :]
+        objective = CRLBObjective(train, np.inf, 100.0, unknowns=unknowns, weights=weights, variables=("ESP",))
+        found = optimize(objective, [limits.bounds(objective, ESP=(1, 500))], progress=False, tolerance=1e-14)
+        assert found.x[0] / 100 == pytest.approx(best, abs=5e-5)
+
+
+# Limits
+
+
+def small(**options):
+    train = MRF(np.linspace(20, 60, 8), np.linspace(9, 14, 8), TI=15.0, TE=2.0)
+    choice = {"unknowns": ("M0", "T2"), "weights": [0, 1], "variables": ("flip", "TR", "TI"), **options}
+    return CRLBObjective(train, [800.0, 1200.0], [60.0, 90.0], **choice)
+
+
+def numeric(function, x):
+    """Jacobian by central differences."""
+    steps = 1e-5 * np.maximum(abs(x), 1)
+    moves = [np.atleast_1d(function(x + h) - function(x - h)) for h in np.diag(steps)]
+    return np.stack([move / (2 * step) for move, step in zip(moves, steps, strict=True)], -1)
+
+
+@pytest.mark.parametrize("variables", [("flip", "TR", "TI"), {"flip": BSpline(5), "TI": Free(scale=10.0)}])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: limits.flip_power(o, 40.0),
+        lambda o: limits.flip_power(o, 9e3, factors=np.linspace(1, 2, 8), total=True),
+        lambda o: limits.signal_limits(o, [0, 5], minimum=0.05),
+    ],
+    ids=["rms", "total", "signal"],
+)
+def test_nonlinear_limits_have_their_exact_jacobian(make, variables):
+    objective = small(variables=variables)
+    limit, x = make(objective), objective.x0
+    np.testing.assert_allclose(limit.jac(x), numeric(limit.fun, x), rtol=1e-6, atol=1e-9)
+    if hasattr(limit, "exact_hess"):
+        v = np.array([1.7])
+        np.testing.assert_allclose(limit.exact_hess(x, v), numeric(lambda y: v @ limit.jac(y), x), rtol=1e-6, atol=1e-9)
+
+
+def test_values_of_limits():
+    objective = small()
+    x = objective.x0
+    flip, TR = objective.start.parameters["flip"], objective.start.parameters["TR"]
+    assert limits.flip_power(objective, 40.0).fun(x) == pytest.approx((flip**2).mean())
+    assert limits.flip_power(objective, 40.0).ub == 1600
+    assert limits.flip_power(objective, 5.0, factors=2.0, total=True).fun(x) == pytest.approx(2 * (flip**2).sum())
+    span = limits.duration(objective, longest=120.0, shortest=10.0)
+    _, constant = objective.duration_map()
+    assert span.A @ x + constant == pytest.approx(TR.sum() + 15.0)
+    assert span.ub == pytest.approx(120.0 - constant)
+    change = limits.max_change(objective, "flip", 3.0)
+    np.testing.assert_allclose(change.A @ x, np.diff(flip), rtol=1e-13)
+    signal = epgnumba.simulate(objective.start, [800.0, 1200.0], [60.0, 90.0])
+    np.testing.assert_allclose(limits.signal_limits(objective, [2]).fun(x), abs(signal[:, 2]), rtol=1e-13)
+
+
+def test_limits_of_part_of_a_parameter():
+    """Entries that do not vary count, with their values."""
+    objective = small(variables={"flip": Free(entries=[0, 1])})
+    x = np.array([25.0, 33.0])
+    flip = objective.sequence(x).parameters["flip"]
+    assert limits.flip_power(objective, 40.0).fun(x) == pytest.approx((flip**2).mean())
+    change = limits.max_change(objective, "flip", 3.0)
+    within = (change.A @ x <= change.ub) & (change.A @ x >= change.lb)
+    np.testing.assert_array_equal(within, abs(np.diff(flip)) <= 3)
+
+
+def test_limits_serve_scipy():
+    objective = small()
+    within = limits.bounds(objective, flip=(5, 90), TR=(8, 20), TI=(5, 100))
+    power = limits.flip_power(objective, 30.0)
+    found = minimize(objective, objective.x0, jac=True, bounds=within, constraints=[power], method="SLSQP")
+    assert power.fun(found.x) <= 900 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda o: limits.bounds(o, ESP=(1, 2)), "'ESP' is not a variable; they are"),
+        (lambda o: limits.bounds(o, flip=(90, 10)), r"flip=\(90, 10\) is not allowed: low must not exceed high"),
+        (lambda o: limits.bounds(o, flip=5.0), r"a pair \(low, high\) is needed"),
+        (lambda o: limits.bounds(o, flip=([1.0, 2.0], 90)), r"a pair \(low, high\) is needed"),
+        (lambda o: limits.max_change(o, "TI", 1.0), "it has one entry only"),
+        (lambda o: limits.max_change(o, "flip", -1.0), "limit=-1"),
+        (lambda o: limits.flip_power(o, 0.0), "limit=0"),
+        (lambda o: limits.flip_power(o, 50.0, names=("angle",)), "'angle' is not a parameter"),
+        (lambda o: limits.flip_power(o, 50.0, factors=[1.0]), r"factors has shape \(1,\)"),
+        (lambda o: limits.duration(o, longest=5.0, shortest=9.0), "shortest=9 ms is longer than longest=5 ms"),
+        (lambda o: limits.signal_limits(o, [8]), r"they must lie in \[0, 8\)"),
+        (lambda o: limits.signal_limits(o, [0.5]), "whole numbers"),
+        (lambda o: limits.signal_limits(o, [0], minimum=0.5, maximum=0.1), "minimum=0.5 exceeds maximum=0.1"),
+    ],
+)
+def test_bad_limits(make, message):
+    with pytest.raises(ValueError, match=message):
+        make(small())
+
+
+def test_a_duration_that_nothing_changes():
+    with pytest.raises(ValueError, match="no variable changes the duration"):
+        limits.duration(small(variables=("flip",)), longest=50.0)
+
+
+# Optimisation
+
+
+def within(objective):
+    return [limits.bounds(objective, flip=(5, 90), TR=(8, 20), TI=(5, 100)), limits.duration(objective, longest=130.0)]
+
+
+def test_result_holds_the_evidence(tmp_path):
+    objective = small()
+    seen = []
+    found = optimize(objective, within(objective), progress=False, callback=lambda x, value: seen.append(value))
+    assert found.fun < found.value_before == objective(objective.x0)[0]
+    np.testing.assert_array_equal(found.bounds_before, objective.bounds(objective.x0))
+    np.testing.assert_array_equal(found.bounds_after, objective.bounds(found.x))
+    assert found.bounds_after.shape == (2, 2)
+    assert found.sequence.parameters["flip"].tolist() == found.x[:8].tolist()
+    assert len(found.history) == found.nit + 1 == len(seen) + 1
+    assert 0 < found.objective_seconds <= found.seconds
+    assert any("bound of" in text for text in found.active)
+    assert "objective" in str(found) and "std of T2" in str(found)  # noqa: PT018
+    found.save(tmp_path / "design.json")
+    again = Design.load(tmp_path / "design.json", objective.start)
+    for name in ("x", "bounds_before", "bounds_after", "history", "starts"):
+        np.testing.assert_array_equal(again[name], found[name])
+    assert (again.fun, again.message, again.unknowns, again.active) == (
+        found.fun, found.message, found.unknowns, found.active
+    )  # fmt: skip
+    np.testing.assert_array_equal(again.sequence.parameters["TR"], found.sequence.parameters["TR"])
+    assert objective(again.x)[0] == found.fun
+    (tmp_path / "other.json").write_text("[]")
+    with pytest.raises(ValueError, match="does not hold a design"):
+        Design.load(tmp_path / "other.json")
+
+
+def test_starts_are_reproducible_and_the_best_is_kept():
+    objective = small()
+    one = optimize(objective, within(objective), starts=4, seed=3, progress=False)
+    two = optimize(objective, within(objective), starts=4, seed=3, progress=False)
+    np.testing.assert_array_equal(one.starts, two.starts)
+    assert one.fun == one.starts.min()
+    assert len(set(one.starts)) > 1
+    assert not np.array_equal(
+        optimize(objective, within(objective), starts=4, seed=4, progress=False).starts, one.starts
+    )
+
+
+class Interrupted(CRLBObjective):
+    """Somebody presses Ctrl-C at the sixth evaluation."""
+
+    calls = 0
+
+    def __call__(self, x):
+        self.calls += 1
+        if self.calls == 10:
+            raise KeyboardInterrupt
+        return super().__call__(x)
+
+
+def test_interruption_leaves_the_best_so_far():
+    train = MRF(np.linspace(20, 60, 8), np.linspace(9, 14, 8), TI=15.0, TE=2.0)
+    objective = Interrupted(
+        train, [800.0, 1200.0], [60.0, 90.0], unknowns=("M0", "T2"), weights=[0, 1], variables=("flip", "TR", "TI")
+    )
+    found = optimize(objective, within(objective), progress=False)
+    assert (found.message, found.success) == ("interrupted", False)
+    assert found.fun < found.value_before
+    assert found.x[:8].max() <= 90
+
+
+def test_time_limit():
+    objective, keep = lee()
+    begun = time.perf_counter()
+    found = optimize(objective, keep, progress=False, time_limit=0.02)
+    assert time.perf_counter() - begun < 5  # a slow day's worth of margin
+    assert found.message == "the time limit was reached"
+    assert found.fun < found.value_before
+
+
+def test_a_start_outside_is_projected_or_refused():
+    objective = small()
+    tight = [limits.bounds(objective, flip=(30, 50)), limits.duration(objective, longest=80.0)]
+    found = optimize(objective, tight, progress=False, max_iterations=1)
+    assert found.sequence.parameters["flip"].min() >= 30 - 1e-4
+    with pytest.raises(ValueError, match="the start breaks limits: Bounds; duration between 0 and 80 ms"):
+        optimize(objective, tight, infeasible="refuse", progress=False)
+
+
+def test_users_own_limits():
+    objective = small(variables=("flip",))
+    mean = LinearConstraint(np.full((1, 8), 1 / 8), -np.inf, 25.0)
+    product = NonlinearConstraint(lambda x: x[0] * x[1], -np.inf, 400.0)
+    found = optimize(objective, [Bounds(np.full(8, 1.0), np.full(8, 90.0)), mean, product], progress=False)
+    assert found.x.mean() <= 25 + 1e-4
+    assert found.x[0] * found.x[1] <= 400 + 1e-2
+
+
+BAD = [
+    ({"limits": [5]}, TypeError, "limits: 5 is not Bounds"),
+    ({"limits": [Bounds([0.0], [9.0]), Bounds([0.0], [9.0])]}, ValueError, "Bounds more than once"),
+    ({"limits": [Bounds(np.zeros(3), np.ones(3))]}, ValueError, "bounds of 3 variables do not fit the objective's 17"),
+    ({"limits": [LinearConstraint(np.eye(17), 2.0, 1.0)]}, ValueError, "lower end above its upper end"),
+    ({"method": "BFGS"}, ValueError, "method='BFGS'"),
+    ({"method": "L-BFGS-B", "limits": [LinearConstraint(np.eye(17), 0.0, 99.0)]}, ValueError, "takes bounds only"),
+    ({"x0": np.full(17, np.nan)}, ValueError, "x=.*not finite"),
+    ({"x0": np.zeros(3)}, ValueError, r"x has shape \(3,\)"),
+    ({"infeasible": "ignore"}, ValueError, "infeasible='ignore'"),
+    ({"starts": 0}, ValueError, "starts=0"),
+    ({"time_limit": 0.0}, ValueError, "time_limit=0"),
+    ({"tolerance": -1.0}, ValueError, "tolerance=-1"),
+    (
+        {"limits": [LinearConstraint(np.eye(17)[:1], 10, 20), LinearConstraint(np.eye(17)[:1], 30, 40)]},
+        ValueError, "the limits cannot all be met: LinearConstraint",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), BAD)
+def test_bad_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
+        optimize(small(), **arguments, progress=False)
+
+
+def test_unknowns_that_cannot_be_seen_are_named():
+    train = epgnumba.FSE([180.0] * 5, 8.0)
+    blind = CRLBObjective(train, 900.0, 70.0, unknowns=("T2", "inv_efficiency"))
+    with pytest.raises(ValueError, match=r"cannot see the unknowns \['inv_efficiency'\]"):
+        optimize(blind, progress=False)
+    alike = CRLBObjective(epgnumba.FSE([180.0], 8.0), 900.0, 70.0, unknowns=("M0", "T2"))
+    with pytest.raises(ValueError, match=r"cannot tell the unknowns \['M0', 'T2'\] apart"):
+        optimize(alike, progress=False)
+
+
+def test_progress_goes_to_standard_error(capsys):
+    objective = small()
+    optimize(objective, within(objective), max_iterations=3)
+    captured = capsys.readouterr()
+    assert "design" in captured.err
+    assert not captured.out
+    optimize(objective, within(objective), max_iterations=3, progress=False)
+    assert not capsys.readouterr().err
