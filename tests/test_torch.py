@@ -286,3 +286,18 @@ def test_one_call_forms_keep_every_gradient(form):
             assert (given[name].grad != 0).any(), name
     tensors = getattr(bridge, form)(**numbers, **shape)
     np.testing.assert_array_equal(tensors.numpy(), signal)
+
+
+def test_an_objective_is_a_module():
+    objective = epgnumba.CRLBObjective(
+        epgnumba.FSE([60.0, 80.0, 100.0], 8.0), 900.0, 70.0, unknowns=("M0", "T2"), criterion="D"
+    )
+    module = bridge.CRLBModule(objective)
+    x = tensor([70.0, 90.0, 110.0])
+    (3 * torch.log(module(x))).backward()
+    value, gradient = objective(x.detach().numpy())
+    np.testing.assert_allclose(x.grad.numpy(), 3 * gradient / value, rtol=1e-13)
+    assert torch.autograd.gradcheck(lambda y: torch.log(module(y)), (x,), eps=1e-4, atol=1e-7)
+    step = torch.optim.SGD([x], lr=1e-2)
+    step.step()
+    assert module(x).item() < value

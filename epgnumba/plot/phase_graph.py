@@ -94,6 +94,8 @@ def find_pathways(sequence: Sequence, T1: float, T2: float, B1: float = 1.0, sma
     def draw() -> None:
         """What has passed since the last pulse or readout."""
         nonlocal now, pending_time, pending_shift
+        if not (pending_time or pending_shift):
+            return
         end = now + pending_time
         orders = np.arange(-states.n, states.n + 1)
         for k in np.flatnonzero(abs(states.f) > smallest):
@@ -128,9 +130,11 @@ def find_pathways(sequence: Sequence, T1: float, T2: float, B1: float = 1.0, sma
 
 
 def plot_phase_graph(
-    sequence: Sequence, T1: float, T2: float, B1: float = 1.0, ax: Axes | None = None, smallest: float = 1e-3
+    sequence: Sequence, T1: float, T2: float, B1: float = 1.0, ax: Axes | None = None, smallest: float | None = None
 ) -> Axes:
-    """Draw the phase graph: transverse pathways slope with the gradients, longitudinal ones stay; ink is magnitude.
+    """Draw the phase graph: transverse pathways slope with the gradients, longitudinal ones stay.
+
+    The ink of a pathway is the logarithm of its magnitude.
 
     Parameters
     ----------
@@ -142,8 +146,8 @@ def plot_phase_graph(
         Transmit field, as a fraction of the nominal flip angle.
     ax : Axes, optional
         Where to draw; a new figure by default.
-    smallest : float
-        States below it (M0 = 1) are left out.
+    smallest : float, optional
+        States below it (M0 = 1) are left out; by default 1e-3, or 1e-2 for more than 40 pulses.
 
     Returns
     -------
@@ -161,18 +165,21 @@ def plot_phase_graph(
     'Order k (cycles)'
     """
     ax = new_axes(ax, (8.0, 5.0))
-    paths = find_pathways(sequence, T1, T2, B1, smallest)
+    many = sum(isinstance(event, Pulse) for event in sequence.events()) > 40
+    least = smallest or (1e-2 if many else 1e-3)
+    paths = find_pathways(sequence, T1, T2, B1, least)
     panel(ax, "Phase graph", "Time (ms)", "Order k (cycles)")
-    for pulse_time in paths.pulses:
+    ax.grid(visible=False)
+    for pulse_time in () if many else paths.pulses:
         ax.axvline(pulse_time, color="0.85", lw=0.6, zorder=0)
-    thin = 0.5 if len(paths.pulses) > 40 else 1.0
+    thin = 0.4 if many else 1.0
     kinds = (
         (paths.longitudinal, paths.longitudinal_size, SECOND, "Z", "--"),
         (paths.transverse, paths.transverse_size, FIRST, "F", "-"),
     )
     for lines, size, color, label, style in kinds:
-        ink = np.clip(size / max(float(size.max(initial=0.0)), 1e-9), 0, 1) ** 0.5
-        colors = [(*to_rgb(color), alpha) for alpha in 0.05 + 0.95 * ink]
+        ink = np.clip(1 - np.log10(np.maximum(size, least)) / np.log10(least), 0, 1)
+        colors = [(*to_rgb(color), alpha) for alpha in 0.1 + 0.9 * ink]
         ends = lines[:, [0, 2, 1, 3]].reshape(-1, 2, 2)
         ax.add_collection(
             LineCollection(list(ends), colors=colors, linewidths=thin * (0.3 + 1.7 * ink), linestyles=style)

@@ -14,6 +14,7 @@ torch.Size([4])
 from .. import functional
 from .bound import crlb
 from .bridge import jacobian, on_tensors, simulate
+from .design import CRLBModule
 from .objective import scipy_objective
 
 fse_sim = on_tensors(functional.fse_sim)
@@ -25,6 +26,7 @@ mp2rage_sim = on_tensors(functional.mp2rage_sim)
 mpnrage_sim = on_tensors(functional.mpnrage_sim)
 
 __all__ = [
+    "CRLBModule",
     "bssfp_sim",
     "crlb",
     "fse_sim",
