@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/sequences.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/sequences.md", "docs/protocols.md"])
 def test_python_runs(page):
     if page == "README.md":
         pytest.importorskip("torch")
@@ -26,3 +26,12 @@ def test_own_sequence_example(monkeypatch, capsys):
     before, after = own_sequence.main()
     assert after < 0.8 * before
     assert "before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "best"), [("design_fingerprint", 1172.8819), ("design_fse", 93726.85)])
+def test_design_examples(name, best, monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    found = __import__(name).main(tmp_path / "figure.png")
+    assert found.fun < best
+    assert (tmp_path / "figure.png").stat().st_size > 50_000
+    capsys.readouterr()

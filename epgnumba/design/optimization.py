@@ -56,8 +56,9 @@ class Design(OptimizeResult):  # type: ignore[misc]
         before = np.asarray(self.bounds_before).reshape(-1, len(self.unknowns))
         after = np.asarray(self.bounds_after).reshape(-1, len(self.unknowns))
         for k, name in enumerate(self.unknowns):
-            gain = 100 * (1 - np.sqrt(after[:, k] / before[:, k]))
-            lines.append(f"std of {name}: lower by {', '.join(f'{value:.1f} %' for value in gain[:8])}")
+            change = 100 * (np.sqrt(after[:, k] / before[:, k]) - 1)
+            rest = f" and {len(change) - 8} more" if len(change) > 8 else ""
+            lines.append(f"std of {name}: {', '.join(f'{value:+.1f} %' for value in change[:8])}{rest}")
         lines.append(f"active limits: {'; '.join(self.active) or 'none'}")
         return "\n".join(lines)
 
@@ -281,9 +282,9 @@ def optimize(
     limits : sequence of scipy constraints
         From `epgnumba.design.limits`, or any `Bounds`, `LinearConstraint` or `NonlinearConstraint` on the variables.
     method : 'SLSQP', 'L-BFGS-B' or 'trust-constr', optional
-        By default 'L-BFGS-B' for bounds alone, else 'SLSQP'. SLSQP takes time that grows with the cube of the number of
-        variables, 'trust-constr' (with exact Hessian-vector products) much less of it; a `BSpline` has few to begin
-        with.
+        By default 'L-BFGS-B' for bounds alone, else 'SLSQP', whose time grows with the cube of the number of variables:
+        a `BSpline` of few coefficients costs a percent of precision and little time. 'trust-constr' takes the
+        objective's exact Hessian-vector products.
     x0 : array_like, optional
         Where to start; the objective's own sequence by default.
     infeasible : 'project' or 'refuse'

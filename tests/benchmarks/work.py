@@ -3,11 +3,16 @@
 A train of 96 echoes, a fingerprint of 880 pulses, and a few steady states.
 """
 
+import sys
+from pathlib import Path
+
 import numpy as np
 
 import epgnumba
 from epgnumba import FSE, CRLBObjective, bssfp_sim, fse_sim, jacobian, mrf_sim, simulate
 from epgnumba.sequence import DESS, MRF, SPGR
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 N, ESP, T1, T2 = 96, 5.0, 1000.0, 100.0
 FLIP = np.full(N, 60.0)
@@ -72,6 +77,25 @@ def steady(sequence, nstates=None):
     return lambda: lambda: simulate(sequence, *MRF_MAPS, nstates=nstates)
 
 
+def published_design():
+    """100 flips and 100 TRs to convergence, limits and all."""
+    from test_optimization import lee
+
+    from epgnumba.design import optimize
+
+    objective, within = lee()
+    return lambda: optimize(objective, within, progress=False)
+
+
+def power_limited_design():
+    from test_optimization import tamir
+
+    from epgnumba.design import optimize
+
+    objective, within = tamir()
+    return lambda: optimize(objective, within, progress=False)
+
+
 OURS = {
     "CRLB and gradient, one tissue": objective,
     "CRLB and gradient, 320 tissues": tissues,
@@ -105,6 +129,8 @@ OURS = {
     "fingerprint, CRLB and gradient, 20 states": fingerprint_bound(20),
     "fingerprint, CRLB and gradient, all states": fingerprint_bound(None),
     "fingerprint, one voxel, mrf_sim": lambda: lambda: mrf_sim(MRF_FLIP, MRF_TR, T1, T2),
+    "design of 100 flips and 100 TRs (published: 236 s)": published_design,
+    "design of 32 flips under a power limit": power_limited_design,
     "1000 voxels, DESS steady state": steady(DESS(30, 5, 20)),
     "1000 voxels, DESS steady state, 20 states": steady(DESS(30, 5, 20), 20),
     "1000 voxels, RF-spoiled steady state, 20 states": steady(SPGR(15, 5, 20, "rf"), 20),
