@@ -191,5 +191,7 @@ def plot_phase_graph(
             paths.echoes[:, 0], np.zeros(len(paths.echoes)), area, color=THIRD, zorder=3, label="readout, by signal"
         )
     ax.autoscale_view()
+    if paths.echoes.size:  # what comes after the last readout is of no consequence
+        ax.set_xlim(right=1.03 * paths.echoes[-1, 0])
     ax.legend(frameon=False, fontsize=8, loc="upper left")
     return ax
