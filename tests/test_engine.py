@@ -27,12 +27,12 @@ def everything(problem):
 @pytest.mark.parametrize("case", [{"phases": 0.0}, {"TR": 200.0, "positions": 2}])
 def test_threads_and_chunks_do_not_matter(threads, monkeypatch, case):
     problem = Problem(1, n_echoes=12, tissue=(23, 31), **case)
-    monkeypatch.setattr(engine, "SMALL", 0)
+    monkeypatch.setattr(engine.threads, "SMALL", 0)
     threads(1)
     expected = everything(problem)
     for count, chunk in ((2, 1e9), (3, 1.0), (5, 3e4)):
         threads(count)
-        monkeypatch.setattr(engine, "CHUNK_UPDATES", chunk)
+        monkeypatch.setattr(engine.threads, "CHUNK_UPDATES", chunk)
         for left, right in zip(everything(problem), expected, strict=True):
             np.testing.assert_array_equal(left, right)
 
@@ -68,7 +68,7 @@ def test_calls_from_several_threads():
 
 
 def test_an_error_in_a_worker_arrives(threads, monkeypatch):
-    monkeypatch.setattr(engine, "SMALL", 0)
+    monkeypatch.setattr(engine.threads, "SMALL", 0)
     threads(2)
 
     def work(first, last):

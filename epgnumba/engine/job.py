@@ -1,0 +1,220 @@
+"""Launching kernels: a program bound to the values, tissue and derivatives of a call.
+
+Room is kept per thread and reused, so that a second call of the same kind allocates little.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import Array
+from ..kernels import columns as col
+from ..kernels.columns import GROUP
+from ..program.program import Part, Program, unit_phase
+from . import memory
+from .plan import Plan
+from .sums import GradientSums
+from .threads import is_small, spread
+
+LANES = 16
+FEW_VOXELS = 2  # up to here a voxel at a time, its orders side by side, is quicker than a vector of voxels
+
+_local = threading.local()
+
+
+@cache
+def batch() -> Any:
+    """The kernels' entry points: importing them imports Numba, which takes half a second."""
+    from ..kernels import batch as module
+
+    return module
+
+
+@cache
+def bounds() -> Any:
+    """The entry point for Cramer-Rao bounds."""
+    from ..kernels import crlb as module
+
+    return module
+
+
+def _bind_turns(
+    part: Part, phases: npt.NDArray[np.inexact], advance: npt.NDArray[np.inexact]
+) -> npt.NDArray[np.inexact]:
+    """Cosine and sine of a part's phase steps."""
+    steps = part.turns(phases[: len(part.signs)], advance)
+    phasor = unit_phase(steps.real)
+    # A complex step makes cosine and sine complex: to first order, which is all it asks for.
+    extra = np.deg2rad(1) * (steps - steps.real)
+    return np.stack([phasor.real - phasor.imag * extra, phasor.imag + phasor.real * extra], 1).ravel()
+
+
+class Job:
+    """A program with the values, tissue and derivatives of one call.
+
+    Parameters
+    ----------
+    program : Program
+        What to play.
+    entries : sequence of ndarray
+        Its flips, phases, durations, receiver phases, advance, as `Expressions.evaluate` gives them (degrees, ms).
+    table : ndarray, shape (N_TISSUE, voxels)
+        Rates, ..., M0 (see `Tissue.table`); its type is that of the computation.
+    profile : ndarray
+        Slice profile.
+    codes : tuple of int
+        Derivatives, as rows of `table`.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        entries: Sequence[npt.NDArray[np.inexact]],
+        table: npt.NDArray[np.inexact],
+        profile: npt.NDArray[np.inexact],
+        codes: tuple[int, ...],
+    ) -> None:
+        self.program, self.dtype, self.codes = program, table.dtype, codes
+        self.n_voxels = table.shape[1]
+        self.lanes = 1 if self.n_voxels <= FEW_VOXELS else LANES
+        self.tangents = tuple(code for code in codes if code != col.M0)
+        self._table, self._profile = table, profile
+        self._sums: GradientSums | None = None
+        self.plan = self._plan()
+        self.set_values(entries)
+
+    def _plan(self) -> Plan:
+        """Where everything lies; kept with the program, since it is the same for all calls of a kind."""
+        key = self.lanes, self.codes, len(self._profile)
+        plans = self.program.__dict__.setdefault("plans", {})
+        if key not in plans:
+            plans[key] = Plan(self.program, *key)
+        return cast(Plan, plans[key])
+
+    def set_values(self, entries: Sequence[npt.NDArray[np.inexact]]) -> None:
+        """Give the program other numbers."""
+        self._prepared: tuple[Any, tuple[Any, ...]] | None = None
+        flips, phases, durations, receivers, advance = entries
+        pieces = [durations, self._profile]
+        for part in self.program.parts:
+            pieces.append(part.signs * flips[: len(part.signs)] / 90)
+            if part.reach.planes == 2:
+                pieces.append(_bind_turns(part, phases, advance))
+        values = np.concatenate(pieces).astype(self.dtype, copy=False)
+        factors = self.program.signal.factors(phases.real, receivers.real)
+        self.call = batch().Call(
+            self.program.tables(self.lanes).flat, self.plan.sizes, values, self._table, factors, self.n_voxels
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Room to work in is not copied: a copy makes its own."""
+        return {**self.__dict__, "_sums": None, "_prepared": None}
+
+    @property
+    def n_groups(self) -> int:
+        return int(-(-self.n_voxels // (GROUP * self.lanes)))
+
+    def room(self) -> npt.NDArray[np.inexact]:
+        """This thread's room to play in."""
+        return cast("npt.NDArray[np.inexact]", self._room("play", lambda: self.plan.room(self.dtype)))
+
+    def lane(self) -> Array:
+        """This thread's room for derivatives that belong to a lane."""
+        kind = np.complex128 if self.dtype == np.complex128 else np.float64
+        return cast("Array", self._room("lane", lambda: self.plan.lane(kind)))
+
+    def unit(self) -> tuple[npt.NDArray[Any], ...]:
+        """This thread's room for results of a unit of voxels."""
+        return cast("tuple[npt.NDArray[Any], ...]", self._room("unit", self.plan.unit))
+
+    def _room(self, use: str, make: Callable[[], Any]) -> Any:
+        """This thread's room for a use, made when first asked for; the last few kinds are kept."""
+        known: dict[Any, Any] = _local.__dict__.setdefault("rooms", {})
+        key = use, id(self.plan), self.dtype.char
+        found = known.get(key)
+        if found is None or found[0] is not self.plan:
+            while len(known) >= 8:
+                known.pop(next(iter(known)))
+            found = known[key] = (self.plan, make())
+        return found[1]
+
+    def amplitudes(self) -> npt.NDArray[np.inexact]:
+        """Bare amplitudes (voxel, set, plane, output)."""
+        shape = self.n_voxels, 1 + len(self.tangents), self.program.signal.reach.planes, self.program.n_out
+        amplitudes = np.zeros(shape, self.dtype)
+        run = batch().amplitude_batch
+        spread(
+            lambda first, last: run(self.call, self.room(), amplitudes, first, last),
+            self.n_voxels, self.lanes, self.plan.cost,
+        )  # fmt: skip
+        return amplitudes
+
+    def signals(self, dtype: npt.DTypeLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
+        signal = memory.results.array((self.n_voxels, self.program.n_out), dtype)
+        jacobian = memory.results.array((self.n_voxels, len(self.codes), self.program.n_out), dtype)
+        run = batch().signal_batch
+        spread(
+            lambda first, last: run(self.call, self.room(), signal, jacobian, first, last),
+            self.n_voxels, self.lanes, self.plan.cost,
+        )  # fmt: skip
+        return signal, jacobian
+
+    def gradient(
+        self, signal_bar: npt.NDArray[Any], jacobian_bar: npt.NDArray[Any], timing: bool, turning: bool
+    ) -> GradientSums:
+        """Derivatives with respect to the program's entries, the tissue's rates and the slice profile."""
+        sums = GradientSums(self)
+        run = batch().gradient_batch
+
+        def work(first: int, last: int) -> None:
+            bars = sums.rows, self.lane(), sums.tissue
+            run(self.call, self.room(), signal_bar, jacobian_bar, *bars, first, last, timing, turning)
+
+        spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.plan.cost)
+        return sums
+
+    def pull(self, amplitudes_bar: npt.NDArray[np.inexact], timing: bool, turning: bool) -> GradientSums:
+        """`gradient`, given the derivatives by bare amplitudes; in complex arithmetic for a complex job."""
+        sums = GradientSums(self)
+        run = batch().pull_batch
+
+        def work(first: int, last: int) -> None:
+            bars = sums.rows, self.lane(), sums.tissue
+            run(self.call, self.room(), amplitudes_bar, *bars, first, last, timing, turning)
+
+        spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.plan.cost)
+        return sums
+
+    def bound(self, weights: Array, variance: float, timing: bool, turning: bool) -> tuple[Array, GradientSums]:
+        """Weighted Cramer-Rao bounds, one per voxel, and the derivatives of their sum.
+
+        Both are overwritten by the next call: an objective is called thousands of times, and reads them at once.
+        """
+        sums = self._cleared_sums()
+        run, step = bounds().crlb_batch, GROUP * self.lanes
+
+        def arguments() -> tuple[Any, ...]:
+            bars = sums.rows, self.lane(), sums.tissue
+            return self.call, self.room(), weights, variance, sums.values, self.unit(), *bars
+
+        if self.n_voxels > step and not is_small(self.n_voxels, 4 * self.plan.cost):
+            spread(lambda *span: run(*arguments(), *span, timing, turning), self.n_voxels, step, 4 * self.plan.cost)
+        else:  # the same arguments again, as long as this thread calls and only flips have changed
+            key = threading.get_ident(), id(weights), variance
+            if self._prepared is None or self._prepared[0] != key:
+                self._prepared = key, arguments()
+            run(*self._prepared[1], 0, self.n_voxels, timing, turning)
+        return sums.values, sums
+
+    def _cleared_sums(self) -> GradientSums:
+        """Zeroed tables for sums over voxels; an objective that is called again uses them again."""
+        if self._sums is None:
+            self._sums = GradientSums(self)
+        else:
+            self._sums.clear()
+        return self._sums

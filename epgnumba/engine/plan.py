@@ -1,0 +1,122 @@
+"""Where everything that a call reads and writes lies."""
+
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import Array
+from ..kernels import columns as col
+from ..kernels.columns import HALF, N_SUMS, SCRATCH, VECTOR
+from ..program.program import Program
+from .memory import aligned
+
+
+class Plan:
+    """Where everything that kernels read and write lies, for one kind of call of a program.
+
+    Parameters
+    ----------
+    program : Program
+        What is played.
+    lanes : int
+        Voxels side by side.
+    codes : tuple of int
+        Derivatives wanted, M0 among them.
+    n_positions : int
+        Of the slice profile.
+
+    Attributes
+    ----------
+    sizes : ndarray of int
+        A row for each part (see `kernels.columns`), then codes, state sets and kinds of the derivatives.
+    """
+
+    def __init__(self, program: Program, lanes: int, codes: tuple[int, ...], n_positions: int) -> None:
+        tangents = tuple(code for code in codes if code != col.M0)
+        parts = len(program.parts)
+        # state updates per voxel, all sets and slice positions
+        self.cost = program.tables(lanes).updates * (1 + len(tangents)) * n_positions
+        self._sets, self._codes, self._lanes = len(tangents) + 1, len(codes), lanes
+        self._n_out, self.n_positions = program.n_out, n_positions
+        sizes = program.tables(lanes).sizes.copy()
+        sizes[:, col.TANGENTS], sizes[:, col.N_CODES] = len(tangents), len(codes)
+        sizes[:, col.N_POSITIONS] = self.n_positions
+        self.n_durations = int(sizes[0, col.N_DURATIONS])
+        tail = [*codes, *(0 if code == col.M0 else 1 + tangents.index(code) for code in codes), *tangents]
+        for place, start in ((col.CODES_AT, 0), (col.SETS_AT, len(codes)), (col.KINDS_AT, 2 * len(codes))):
+            sizes[:, place] = parts * col.N_SIZE + start
+        sizes[:, col.PROFILE_AT] = self.n_durations
+        self.flips_at = self._place_values(program, sizes)
+        self._room_size = self._place_room(program, sizes)
+        self.width = self._place_sums(program, sizes)
+        self._scratch = int(sizes[0, col.SCRATCH_AT])
+        self.sizes = np.concatenate([sizes.ravel(), np.array(tail, np.int64)])
+
+    def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> list[int]:
+        """Durations, slice profile, then flips and turns of each part."""
+        filled, flips_at = self.n_durations + self.n_positions, []
+        for row, part in zip(sizes, program.parts, strict=True):
+            row[col.FLIPS_AT] = filled
+            flips_at.append(filled)
+            filled += len(part.signs)
+            row[col.TURNS_AT] = filled
+            filled += 2 * (len(part.signs) + 1) if part.reach.planes == 2 else 0
+        return flips_at
+
+    def _place_room(self, program: Program, sizes: npt.NDArray[np.int64]) -> int:
+        """A thread's room: what parts share, what each has, then the states and, last, adjoints; its length."""
+        lines, sets = 0, self._sets  # of VECTOR numbers
+        edge = int(sizes[0, col.BOUNDARY])
+        shared = {
+            col.RATES_AT: col.N_RATES,
+            col.SEEDS_AT: col.N_RATES * (sets - 1),
+            col.DECAY_AT: col.N_DECAY * self.n_durations,
+            col.SCRATCH_AT: SCRATCH,
+            col.BOUNDARY_AT: max(2 * edge * (edge + 2), 1) * sets,
+        }
+        for place, count in shared.items():
+            sizes[:, place] = lines * VECTOR
+            lines += count
+        for row, part in zip(sizes, program.parts, strict=True):
+            amplitudes = -(-sets * part.reach.planes * int(row[col.N_OUT]) * self._lanes // VECTOR)
+            counts = {col.TRIG_AT: 2 * len(part.signs), col.AMPLITUDES_AT: amplitudes}
+            for place, count in {**counts, col.AMPLITUDES_BAR_AT: amplitudes}.items():
+                row[place] = lines * VECTOR
+                lines += count
+        sets_size = sets * int(sizes[0, col.ARENA])
+        sizes[:, col.SPACE_AT], sizes[:, col.ADJOINT_AT] = lines * VECTOR, lines * VECTOR + sets_size
+        return int(lines * VECTOR + sets_size + sets * sizes[0, col.PAIR_ARENA])
+
+    def _place_sums(self, program: Program, sizes: npt.NDArray[np.int64]) -> int:
+        """A row of gathered derivatives; its length."""
+        n_steps = max(len(part.signs) for part in program.parts)
+        filled = 0
+        for place, count in (
+            (col.FLIP_SUMS_AT, n_steps),
+            (col.TURN_SUMS_AT, n_steps + 1),
+            (col.DURATION_SUMS_AT, self.n_durations),
+            (col.FACTOR_SUMS_AT, self._n_out),
+            (col.PROFILE_SUMS_AT, self.n_positions),
+        ):
+            sizes[:, place] = filled
+            filled += count
+        sizes[:, col.SUMS_WIDTH] = filled
+        return filled
+
+    def room(self, dtype: npt.DTypeLike) -> npt.NDArray[np.inexact]:
+        """Room for one thread to play in. What only a reverse sweep needs takes no memory until there is one."""
+        room = aligned(self._room_size, dtype)
+        room[self._scratch + HALF] = 0.5
+        return room
+
+    def lane(self, kind: npt.DTypeLike) -> npt.NDArray[np.inexact]:
+        """Room of one thread for derivatives that belong to a lane (see `kernels.batch.select_bars`)."""
+        rows = N_SUMS + col.N_RATES * self._sets + 3 * self._sets
+        return cast("Array", aligned(rows * VECTOR, kind))
+
+    def unit(self) -> tuple[npt.NDArray[Any], ...]:
+        """Room of one thread for a unit of voxels: results, derivatives with respect to them, Fisher matrices."""
+        signal, jacobian = (self._lanes, self._n_out), (self._lanes, self._codes, self._n_out)
+        results = (np.zeros(shape, np.complex128) for shape in (signal, jacobian, signal, jacobian))
+        return (*results, np.zeros((self._codes, self._codes)), np.zeros((self._codes, self._codes)))

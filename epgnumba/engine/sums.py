@@ -1,0 +1,127 @@
+"""Derivatives gathered by the kernels, and what they are derivatives with respect to."""
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import Array
+from ..kernels import columns as col
+from ..program.program import sum_at
+
+if TYPE_CHECKING:
+    from .job import Job
+
+DEGREE = float(np.pi / 180)
+
+
+class GradientSums:
+    """Derivatives summed over groups of voxels: the order of the sum does not depend on threads."""
+
+    def __init__(self, job: "Job") -> None:
+        self._plan, self._program, self._parts = job.plan, job.program, len(job.program.parts)
+        rows = self._parts * job.n_groups * job.plan.width
+        tissue = col.N_TISSUE * job.n_voxels
+        kind = np.complex128 if job.dtype == np.complex128 else np.float64
+        self._all = np.zeros(rows + tissue + job.n_voxels, kind)
+        self.rows = self._all[:rows]
+        self.tissue = self._all[rows : rows + tissue].reshape(col.N_TISSUE, job.n_voxels)
+        self.values = self._all[rows + tissue :]
+
+    def clear(self) -> None:
+        self._all.fill(0)
+
+    def _columns(self, place: int, count: int) -> Array:
+        """Sums over groups, a row a part, of what begins at a place in the groups' rows."""
+        start = int(self._plan.sizes[place])
+        table = self.rows.reshape(self._parts, -1, self._plan.width)[:, :, start : start + count]
+        return cast("Array", table[:, 0] if table.shape[1] == 1 else table.sum(axis=1))
+
+    def flip_entries(self) -> Array:
+        """Sums by flip angle, per degree."""
+        parts = self._program.parts
+        flips = np.zeros(self._program.expressions.lengths[0], self.rows.dtype)
+        table = self._columns(col.FLIP_SUMS_AT, max(len(part.signs) for part in parts))
+        for part, sums in zip(parts, table, strict=True):
+            flips[: len(part.signs)] += part.signs * sums[: len(part.signs)]
+        return np.asarray(flips * DEGREE)
+
+    def flip_sums(self, part: int, where: slice | npt.NDArray[np.int64]) -> Array:
+        """Sums over groups by some flip angles of a part, per radian of the signed flip."""
+        table = self.rows.reshape(self._parts, -1, self._plan.width)[part]
+        return cast("Array", table[0, where] if len(table) == 1 else table[:, where].sum(axis=0))
+
+    def profile(self) -> Array:
+        """Sums by slice position."""
+        return cast("Array", self._columns(col.PROFILE_SUMS_AT, self._plan.n_positions).sum(axis=0))
+
+    def entries(self, timing: bool = True, turning: bool = True) -> list[Array]:
+        """Sums by entry: flips, phases, durations, receiver phases, advance (per degree, per ms).
+
+        Without `timing` those by duration are zero, without `turning` those by phase.
+        """
+        program = self._program
+        lengths = program.expressions.lengths
+        durations = self._columns(col.DURATION_SUMS_AT, lengths[2]).sum(axis=0) if timing else np.zeros(lengths[2])
+        if not turning:
+            return [self.flip_entries(), np.zeros(lengths[1]), durations, np.zeros(lengths[3]), np.zeros(1)]
+        factors = self._columns(col.FACTOR_SUMS_AT, program.n_out).sum(axis=0)
+        phases = sum_at(program.signal.layout(1).factor_step, factors, lengths[1])
+        advance = 0 * factors.sum()
+        table = self._columns(col.TURN_SUMS_AT, max(len(part.signs) for part in program.parts) + 1)
+        for part, turns in zip(program.parts, table, strict=True):
+            if part.reach.planes == 2:
+                n = len(part.signs)
+                phases[:n] -= turns[:n]  # of the step from the phase before to this one, counted backwards
+                phases[: n - 1] += turns[1:n]
+                phases[n - 1] += turns[n]
+                advance -= turns[0]
+        return [self.flip_entries(), phases * DEGREE, durations, factors * -DEGREE, np.array([advance * DEGREE])]
+
+
+class Flips:
+    """Flip angles that are each a factor times a variable: to set, and to differentiate with respect to.
+
+    An optimiser does both thousands of times, and nothing else.
+
+    Parameters
+    ----------
+    job : Job
+        Whose flips they are.
+    entries : ndarray of int
+        Which of the program's flips.
+    factors : ndarray
+        Degrees per unit of each variable.
+    """
+
+    def __init__(self, job: "Job", entries: npt.NDArray[np.int64], factors: Array) -> None:
+        self._size = len(entries)
+        self._places = []
+        for part, start in zip(job.program.parts, job.plan.flips_at, strict=True):
+            played = np.flatnonzero(entries < len(part.signs))
+            chosen, scale = entries[played], part.signs[entries[played]] * factors[played]
+            self._places.append(
+                (_stretch(played), _stretch(start + chosen), _stretch(chosen), scale / 90, scale * DEGREE)
+            )
+
+    def set(self, job: "Job", x: Array) -> None:
+        """Give them their values."""
+        for played, where, _, scale, _ in self._places:
+            job.call.values[where] = scale * x[played]
+
+    def gradient(self, sums: GradientSums) -> Array:
+        """Derivatives with respect to the variables."""
+        if len(self._places) == 1 and len(self._places[0][-1]) == self._size:
+            _, _, chosen, _, scale = self._places[0]
+            return scale * sums.flip_sums(0, chosen)
+        gradient = np.zeros(self._size)
+        for part, (played, _, chosen, _, scale) in enumerate(self._places):
+            gradient[played] += scale * sums.flip_sums(part, chosen)
+        return gradient
+
+
+def _stretch(index: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
+    """An index as a slice, if it is one: a view takes no time."""
+    if len(index) and (np.diff(index) == 1).all():
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return index

@@ -1,0 +1,90 @@
+"""How many threads there are, and work spread over them."""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import parent_process
+from typing import Any
+
+from ..checks import count as checked_count
+
+SMALL = 2e5  # state updates that are done before another thread has woken up
+CHUNK_UPDATES = 2e8  # state updates (times sets) between looks at the keyboard: a fraction of a second
+
+_threads: int | None = None
+_pool: tuple[int, int, ThreadPoolExecutor] | None = None
+
+
+def set_num_threads(count: int | None) -> None:
+    """Number of threads that batches use; None for the default.
+
+    The default is the number of processors this process may use, or 1 in a worker process of `multiprocessing`, so
+    that many workers do not fight over them. The environment variable EPGNUMBA_NUM_THREADS overrides it.
+
+    Examples
+    --------
+    >>> set_num_threads(1)
+    >>> get_num_threads()
+    1
+    >>> set_num_threads(None)
+    """
+    global _threads
+    _threads = None if count is None else checked_count("count", count)
+
+
+def get_num_threads() -> int:
+    """Number of threads that batches use (see `set_num_threads`)."""
+    if _threads is not None:
+        return _threads
+    stated = os.environ.get("EPGNUMBA_NUM_THREADS", "")
+    if stated.isdigit() and int(stated) > 0:
+        return int(stated)
+    if parent_process() is not None:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _executor(threads: int) -> ThreadPoolExecutor:
+    """The pool of this process (a forked child must not use its parent's)."""
+    global _pool
+    if _pool is None or _pool[:2] != (os.getpid(), threads):
+        _pool = (os.getpid(), threads, ThreadPoolExecutor(threads, thread_name_prefix="epgnumba"))
+    return _pool[2]
+
+
+def is_small(total: int, cost: float) -> bool:
+    """Whether work is not worth a second thread."""
+    return cost * total < SMALL
+
+
+def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) -> None:
+    """Call ``work(first, last)`` over [0, total) in multiples of `step`, on all threads where it is worth it.
+
+    `cost` is the number of state updates per unit of `total`. Interrupting stops after the chunks in flight.
+    """
+    if total <= step or is_small(total, cost):
+        work(0, total)
+        return
+    threads = get_num_threads()
+    chunk = max(step, min(total / (4 * threads), CHUNK_UPDATES / cost))
+    chunk = int(-(-chunk // step) * step)
+    starts = iter(range(0, total, chunk))
+    lock, stopped = threading.Lock(), threading.Event()
+
+    def worker() -> None:
+        while not stopped.is_set():
+            with lock:
+                first = next(starts, None)
+            if first is None:
+                return
+            work(first, min(first + chunk, total))
+
+    futures = [_executor(threads).submit(worker) for _ in range(threads)]
+    try:
+        for future in futures:
+            future.result()
+    finally:
+        stopped.set()
+        for future in futures:
+            future.exception()  # wait: they write into arrays that the caller is about to let go
