@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from .engine import get_num_threads, set_num_threads, warm_up
     from .functional import bssfp_sim, fse_sim, mp2rage_sim, mpnrage_sim, mprage_sim, mrf_sim, spgr_sim
     from .sequence import FSE, EventSequence, Sequence
-    from .verbs import find_nstates, jacobian, simulate, vjp
+    from .truncation import find_nstates
+    from .verbs import jacobian, simulate, vjp
 
 __version__ = "0.1.0"
 
@@ -23,7 +24,7 @@ _HOMES = {
     "Sequence": ".sequence",
     "bssfp_sim": ".functional",
     "crlb": ".design",
-    "find_nstates": ".verbs",
+    "find_nstates": ".truncation",
     "fse_sim": ".functional",
     "get_num_threads": ".engine",
     "jacobian": ".verbs",

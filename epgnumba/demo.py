@@ -13,8 +13,9 @@ from scipy.optimize import minimize
 
 from .checks import Array
 from .design import CRLBObjective, crlb
+from .problem import ComplexArray
 from .sequence import FSE
-from .verbs import ComplexArray, jacobian, simulate
+from .verbs import jacobian, simulate
 
 
 def timed(function: Callable[[], Any], repeats: int = 5) -> tuple[Any, float]:

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import real_array, shown
+from .problem import Diff
 from .sequence import BSSFP, FSE, MP2RAGE, MPRAGE, MRF, SPGR, MPnRAGE, Sequence
-from .verbs import Diff, jacobian, simulate
+from .verbs import jacobian, simulate
 
 Numeric = Any  # a number, an array or a tensor
 

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from .. import engine
 from ..checks import Array, check_range, real_array, scalar, shown
 from ..kernels.columns import M0 as M0_CODE
+from ..problem import read_problem
 from ..program.program import unflatten
 from ..sequence.sequence import NAMES, Sequence
-from ..verbs import STEP, pull_back, read_problem
+from ..verbs import STEP, pull_back
 from .bound import crlb
 from .criteria import Criterion, worst_case
 from .variables import Spec, Variables

@@ -27,10 +27,11 @@ from .columns import (
     VECTOR,
 )
 from .forward import HALF_PI, Player, play
+from .gather import Bars
 from .jit import at, decay_factor, entry, kernel, pasted
 from .passes import fill_zero
 from .physics import sin_cos_turns
-from .reverse import Bars, rewind
+from .reverse import rewind
 from .steady import play_to_start, rewind_to_start, set_start
 
 __all__ = ["Call", "amplitude_batch", "gradient_batch", "pull_batch", "signal_batch"]

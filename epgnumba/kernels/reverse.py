@@ -5,16 +5,12 @@ Adjoints mirror the states: one set for the states, one for each tangent, in two
 A pulse is undone in the order: padding, readouts, flip seeds, recovery, the pulse itself, phases, decay seeds.
 """
 
-from collections import namedtuple
-
 from . import columns as col
 from .columns import (
-    ANGLE_SUM,
     B1,
     EQUILIBRIUM,
     FLIP_SUM,
     INVERSION,
-    LOG_SUM,
     N_RATES,
     OMEGA,
     R1,
@@ -39,9 +35,9 @@ from .forward import (
     row,
     seed_row,
 )
+from .gather import dot, gather_angle, gather_decay, gather_pulse, turn_dot
 from .jit import at, kernel, paste_in
 from .passes import (
-    decay_dot_pass,
     fill_zero,
     fill_zero_vectors,
     flip_pull_pass,
@@ -50,29 +46,12 @@ from .passes import (
     pull_relaxed_pass,
     pull_turned_pass,
     relax_pull_pass,
-    turn_dot_pass,
     turn_pull_pass,
     unfold_rows,
     unread_pass,
     unread_tangent_pass,
 )
 from .physics import turn
-
-# Derivatives gathered: pointers to the row of a group of voxels, and to a thread's room for those of a lane.
-Bars = namedtuple(
-    "Bars",
-    [
-        "flips",  # per pulse, radians of the signed flip; per inversion, its efficiency over pi/2
-        "turns",  # per pulse, radians of the phase step before it; then of the last phase
-        "durations",  # per duration, ms
-        "factors",  # per output, radians of its phase
-        "profile",  # per slice position
-        "rates",  # VECTOR each of a lane's rates
-        "seeds",  # for each tangent VECTOR each of its seeds
-        "start",  # where the train starts, as `Player.boundary` says
-        "sums",  # scratch, see `columns`
-    ],
-)
 
 
 @kernel
@@ -94,25 +73,6 @@ def unfinish_block(player, n):
                 c = (step[col.SWAP] - 1) * size
                 negate(at(adjoint, p + c), rows)
                 negate(at(space, i * sizes[col.ARENA] + step[col.DST_TAPE] + c), rows)
-
-
-@kernel
-def gather_decay(player, bars, i, rate, duration, log_bar, j):
-    """Derivative with respect to log e1 or log e2 (`rate`: R1 or R2) in lane j, or to what tangent `i` > 0 adds."""
-    time = player.durations[duration]
-    if i == 0:
-        bars.rates[rate * VECTOR + j] -= time * log_bar
-        bars.durations[duration] -= player.rates[rate * VECTOR + j] * log_bar
-    else:
-        k = (N_RATES * (i - 1) + rate) * VECTOR + j
-        bars.seeds[k] -= time * log_bar
-        bars.durations[duration] -= player.seeds[k] * log_bar
-
-
-@kernel
-def gather_angle(player, bars, i, duration, angle_bar, j):
-    """The same for the angle that precession adds over a duration."""
-    gather_decay(player, bars, i, OMEGA, duration, -angle_bar, j)
 
 
 @kernel
@@ -341,46 +301,6 @@ def pull_pulse(player, n, i, relaxing, bars):
 
 
 @kernel
-def decay_dot(player, n, x_set, bar_set, bars):
-    """Derivatives with respect to decay, from pairing states (or a tangent) with adjoints before pulse `n`."""
-    step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
-    sums = bars.sums
-    x, b = x_set * sizes[col.ARENA], bar_set * sizes[col.PAIR_ARENA]
-    fill_zero(at(sums, LOG_SUM), 2 * VECTOR)
-    for plane in range(sizes[col.PLANES]):
-        p, m, w = arrivals(player, n, plane, step[col.SRC_TAPE])
-        bp, bm, bw = arrivals(player, n, plane, step[col.SRC_PAIR])
-        xp, xm, xw = at(space, x + p), at(space, x + m), at(space, x + w)
-        ap, am, aw = at(adjoint, b + bp), at(adjoint, b + bm), at(adjoint, b + bw)
-        decay_dot_pass(xp, xm, xw, ap, am, aw, at(sums, LOG_SUM), step[col.VECTORS])
-    i = 0 if x_set == bar_set else bar_set  # a tangent's adjoint on the states is about its seeds
-    for rate in range(2):
-        for j in range(VECTOR):
-            log_bar = sums[LOG_SUM + rate * VECTOR + j]
-            gather_decay(player, bars, i, rate, step[col.DURATION], log_bar, j)
-
-
-@kernel
-def turn_dot(player, n, x_set, bar_set, bars):
-    """Derivatives with respect to the turn before pulse `n`, from pairing states (or a tangent) with adjoints."""
-    step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
-    size, angle_sum = step[col.SRC_SIZE], at(bars.sums, ANGLE_SUM)
-    fill_zero(angle_sum, VECTOR)
-    for c in range(2):
-        shift = c * size + step[col.SHIFT_P + c]
-        x = x_set * sizes[col.ARENA] + step[col.SRC_TAPE] + shift
-        b = bar_set * sizes[col.PAIR_ARENA] + step[col.SRC_PAIR] + shift
-        re, im = c * 3 * size, (1 - c) * 3 * size  # P turns one way, M the other
-        xre, xim, bre, bim = at(space, x + re), at(space, x + im), at(adjoint, b + re), at(adjoint, b + im)
-        turn_dot_pass(xre, xim, bre, bim, angle_sum, step[col.VECTORS])
-    for j in range(VECTOR):
-        if x_set == bar_set:
-            bars.turns[n] += angle_sum[j]
-        if sizes[col.PRECESSES]:
-            gather_angle(player, bars, 0 if x_set == bar_set else bar_set, step[col.DURATION], angle_sum[j], j)
-
-
-@kernel
 def unflip(player, n, i, bars):
     """Adjoint of the flip seeds of tangent `i` at pulse `n`."""
     paste_in()
@@ -423,32 +343,6 @@ def relax_pull(player, n, i):
         p, m, w = departures(player, n, plane)
         tp, tm, tw = at(adjoint, t + p), at(adjoint, t + m), at(adjoint, t + w)
         relax_pull_pass(tp, tm, tw, at(adjoint, p), at(adjoint, m), at(adjoint, w), g, vectors)
-
-
-@kernel
-def dot(a, b):
-    """Inner product of two vectors, in four sums that do not wait for each other."""
-    s0, s1, s2, s3 = a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]
-    for j in range(4, VECTOR, 4):
-        s0 += a[j] * b[j]
-        s1 += a[j + 1] * b[j + 1]
-        s2 += a[j + 2] * b[j + 2]
-        s3 += a[j + 3] * b[j + 3]
-    return (s0 + s1) + (s2 + s3)
-
-
-@kernel
-def gather_pulse(player, n, bars, turning):
-    """Derivatives with respect to decay, precession and phase step before pulse `n`, once its adjoint is done."""
-    step, sizes = row(player.steps, n, col.N_STEP), player.sizes
-    tangents = sizes[col.TANGENTS]
-    turned = (turning or sizes[col.PRECESSES] == 1) and sizes[col.PLANES] == 2 and step[col.NO_F] == 0
-    for i in range(2 * tangents + 1):  # each set with its own adjoint; then the states with each tangent's
-        paired = i if i <= tangents else i - tangents
-        if i <= tangents or is_relaxing(player, paired):
-            decay_dot(player, n, i if i <= tangents else 0, paired, bars)
-        if turned and (i <= tangents or is_kind(player, paired, OMEGA)):
-            turn_dot(player, n, i if i <= tangents else 0, paired, bars)
 
 
 @kernel

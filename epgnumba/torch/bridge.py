@@ -18,8 +18,8 @@ import torch
 from .. import verbs
 from ..checks import real_array, shown
 from ..functional import Call, join
+from ..problem import Diff, Problem, read_problem
 from ..sequence import Sequence
-from ..verbs import Diff, Problem, read_problem
 
 Tensor = torch.Tensor
 Numeric = npt.ArrayLike | Tensor

@@ -131,7 +131,7 @@ def efficiency():
 def kernels():
     """One tissue, no Python: CRLB value and gradient, and signal and Jacobian."""
     from epgnumba import engine
-    from epgnumba.verbs import read_problem
+    from epgnumba.problem import read_problem
 
     job = read_problem(epgnumba.FSE(work.FLIP, work.ESP), work.T1, work.T2, diff="T2").job()
     sums = engine.GradientSums(job)

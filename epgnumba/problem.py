@@ -1,0 +1,162 @@
+"""What a call states, checked: sequence, tissue, derivatives, precision."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import checks, engine
+from .checks import Array, checked, shown
+from .kernels.columns import OMEGA
+from .program.program import Program, compile_program
+from .sequence.sequence import NAMES, Sequence
+from .tissue import Tissue
+
+ComplexArray = npt.NDArray[np.complexfloating]
+Diff = str | tuple[str, ...] | list[str] | None
+
+
+def read_diff(diff: Diff) -> tuple[int, ...]:
+    """Codes of the tissue parameters to differentiate with respect to.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a name is unknown or duplicate, or there is none.
+    """
+    if diff is None:
+        return ()
+    names = (diff,) if isinstance(diff, str) else diff
+    if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"diff={shown(diff)} is not allowed: it must be a name or a tuple of names out of {NAMES}")
+    if not names:
+        raise ValueError(f"diff is empty; it must be None or hold names out of {NAMES}")
+    for name in names:
+        if name not in NAMES:
+            raise ValueError(f"diff={shown(diff)}: {name!r} is unknown; allowed are {NAMES}")
+    if len(set(names)) != len(names):
+        raise ValueError(f"diff={shown(diff)} names a parameter twice")
+    return tuple(NAMES.index(name) for name in names)
+
+
+def read_dtype(dtype: npt.DTypeLike) -> type[np.floating]:
+    """float64 or float32.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = np.dtype(object)
+    if kind == np.float64:
+        return np.float64
+    if kind == np.float32:
+        return np.float32
+    raise ValueError(f"dtype={shown(dtype)} is not allowed: it must be float64 or float32")
+
+
+@dataclass
+class Problem:
+    """Everything a call of a verb states, checked.
+
+    Parameters
+    ----------
+    sequence : Sequence
+        What is played.
+    tissue : Tissue
+        What it is played on.
+    codes : tuple of int
+        Derivatives wanted.
+    single : bool
+        Whether the Jacobian has no axis for them.
+    profile : ndarray
+        Slice profile.
+    nstates : int or None
+        Orders kept.
+    profile_shape : tuple of int
+        The shape it was given in.
+    dtype : type
+        Precision.
+    check_nstates : bool
+        Whether to compare with all orders kept.
+    """
+
+    sequence: Sequence
+    tissue: Tissue
+    codes: tuple[int, ...]
+    single: bool
+    profile: Array
+    profile_shape: tuple[int, ...]
+    nstates: int | None
+    dtype: type[np.floating]
+    check_nstates: bool = False
+    _jobs: dict[tuple[bool, bool], engine.Job] = field(default_factory=dict)
+
+    @property
+    def complex_dtype(self) -> type[np.complexfloating]:
+        return np.complex128 if self.dtype == np.float64 else np.complex64
+
+    def job(self, free_phases: bool = False, precesses: bool = False) -> engine.Job:
+        """The problem bound to its program; made once, since a gradient asks again for what a signal asked for."""
+        precesses = precesses or self.codes.count(OMEGA) > 0 or bool(self.tissue.maps["B0"].any())
+        key = free_phases, precesses
+        if key not in self._jobs:
+            program, entries = self.compile(self.sequence, *key)
+            table, profile = self.tissue.table(self.dtype), self.profile.astype(self.dtype, copy=False)
+            self._jobs[key] = engine.Job(program, entries, table, profile, self.codes)
+        return self._jobs[key]
+
+    def compile(self, sequence: Sequence, free_phases: bool, precesses: bool) -> tuple[Program, list[Array]]:
+        """The program of this or a like sequence, for this tissue."""
+        longest = float(self.tissue.maps["T1"].max()) if sequence.steady else 1.0
+        return compile_program(sequence, self.nstates, free_phases, precesses, longest)
+
+    def shape_signal(self, signal: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return signal.reshape(*self.tissue.shape, signal.shape[-1])
+
+    def shape_jacobian(self, jacobian: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        shaped = jacobian.reshape(*self.tissue.shape, *jacobian.shape[-2:])
+        return shaped[..., 0, :] if self.single else shaped
+
+
+def read_problem(
+    sequence: Sequence,
+    T1: npt.ArrayLike,
+    T2: npt.ArrayLike,
+    B1: npt.ArrayLike = 1.0,
+    M0: npt.ArrayLike = 1.0,
+    *,
+    B0: npt.ArrayLike = 0.0,
+    inv_efficiency: npt.ArrayLike = 1.0,
+    diff: Diff = None,
+    slice_prof: npt.ArrayLike = 1.0,
+    nstates: int | None = None,
+    dtype: npt.DTypeLike = np.float64,
+    check_nstates: bool = False,
+) -> Problem:
+    """Check the arguments of a verb.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+    """
+    if not isinstance(sequence, Sequence):
+        raise TypeError(f"sequence={shown(sequence)} is not a Sequence")
+    codes = read_diff(diff)
+    profile = checked("slice_prof", slice_prof, minimum=0.0)
+    if profile.ndim > 1 or profile.size == 0:
+        raise ValueError(
+            f"slice_prof has shape {profile.shape}; a number or a non-empty one-dimensional array is needed"
+        )
+    kept = None if nstates is None else checks.count("nstates", nstates)
+    precision = read_dtype(dtype)
+    tissue = Tissue(T1, T2, B1, M0, B0, inv_efficiency)
+    return Problem(
+        sequence, tissue, codes, isinstance(diff, str), np.atleast_1d(profile), profile.shape, kept, precision,
+        bool(check_nstates),
+    )  # fmt: skip
