@@ -4,12 +4,13 @@ import time
 
 import numpy as np
 import pytest
+import scipy.sparse
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, minimize
 
 import epgnumba
-from epgnumba import CRLBObjective
-from epgnumba.design import BSpline, Design, Free, limits, optimize
-from epgnumba.sequence import MRF
+from epgnumba import CRLBObjective, EventSequence
+from epgnumba.design import BSpline, Design, Free, Shared, limits, optimize
+from epgnumba.sequence import MRF, Inversion, Pulse, Readout, Spoil, Wait
 
 # Published cases
 
@@ -81,10 +82,10 @@ def test_published_echo_spacings(unknowns, known):
 # Limits
 
 
-def small(**options):
+def small(M0=1.0, **options):
     train = MRF(np.linspace(20, 60, 8), np.linspace(9, 14, 8), TI=15.0, TE=2.0)
     choice = {"unknowns": ("M0", "T2"), "weights": [0, 1], "variables": ("flip", "TR", "TI"), **options}
-    return CRLBObjective(train, [800.0, 1200.0], [60.0, 90.0], **choice)
+    return CRLBObjective(train, [800.0, 1200.0], [60.0, 90.0], M0=M0, **choice)
 
 
 def numeric(function, x):
@@ -302,11 +303,120 @@ def test_bad_arguments(arguments, error, message):
 def test_unknowns_that_cannot_be_seen_are_named():
     train = epgnumba.FSE([180.0] * 5, 8.0)
     blind = CRLBObjective(train, 900.0, 70.0, unknowns=("T2", "inv_efficiency"))
-    with pytest.raises(ValueError, match=r"cannot see the unknowns \['inv_efficiency'\]"):
+    with pytest.raises(ValueError, match="cannot see the unknown inv_efficiency: no readout"):
         optimize(blind, progress=False)
     alike = CRLBObjective(epgnumba.FSE([180.0], 8.0), 900.0, 70.0, unknowns=("M0", "T2"))
     with pytest.raises(ValueError, match=r"cannot tell the unknowns \['M0', 'T2'\] apart"):
         optimize(alike, progress=False)
+
+
+def recovery(**options):
+    """Inversion recovery with room for nonsense: TI may exceed TR."""
+
+    def build(p):
+        for TI in p.TI:
+            yield [Inversion(), Wait(TI), Pulse(p.alpha), Readout(), Spoil(), Wait(p.TR - TI)]
+
+    sequence = EventSequence(build, TI=[100.0, 500.0, 1000.0], TR=3000.0, alpha=90.0, steady=True)
+    objective = CRLBObjective(
+        sequence,
+        [700.0, 1000.0],
+        100.0,
+        unknowns=("M0", "T1"),
+        weights=[0, 1],
+        variables=("TI", "TR", "alpha"),
+        **options,
+    )
+    return objective, limits.bounds(objective, TI=(10, 5000), TR=(100, 5000), alpha=(10, 120))
+
+
+def test_steps_that_are_no_protocol_are_taken_back():
+    """Bounds alone let TI exceed TR; a line search that goes there must return, and not call it converged."""
+    objective, box = recovery(per_time=True)
+    found = optimize(objective, [box], progress=False)
+    assert found.fun < 0.87 * found.value_before
+    several = optimize(objective, [box], progress=False, starts=4)
+    assert several.fun <= found.fun
+    assert np.isnan(several.starts).any()  # among random ones, some are no protocol
+
+
+def test_a_start_that_is_no_protocol_leaves_no_before():
+    objective, box = recovery()
+    gaps = LinearConstraint([[-1, 0, 0, 1, 0], [0, -1, 0, 1, 0], [0, 0, -1, 1, 0]], 5, np.inf)
+    found = optimize(objective, [gaps, box], x0=[100.0, 500.0, 3500.0, 3000.0, 90.0], progress=False)
+    assert np.isnan(found.value_before)
+    assert np.isnan(found.bounds_before).all()
+    assert np.isfinite(found.bounds_after).all()
+
+
+def test_time_may_run_out_anywhere():
+    objective = small()
+    for allowed in (1e-9, 5e-3, 2e-2):
+        found = optimize(objective, within(objective), starts=50, time_limit=allowed, progress=False)
+        assert found.message == "the time limit was reached"
+        assert not found.success
+
+
+def test_tissues_without_weight_are_not_asked():
+    options = {"M0": [1.0, 0.0], "tissue_weights": [1.0, 0.0], "unknowns": ("M0", "T2"), "weights": [0, 1]}
+    train = MRF(np.linspace(20, 60, 8), 10.0, TI=15.0)
+    plain = CRLBObjective(train, [800.0, 1200.0], [60.0, 90.0], **options)
+    for criterion in "DE":
+        other = CRLBObjective(train, [800.0, 1200.0], [60.0, 90.0], criterion=criterion, **options)
+        assert other(other.x0)[0] == pytest.approx(plain(plain.x0)[0], rel=1e-10)  # one unknown counts
+        assert other.worst(other.x0) == pytest.approx(plain(plain.x0)[0], rel=1e-10)
+    assert optimize(plain, progress=False, max_iterations=2).fun < np.inf
+    with pytest.raises(ValueError, match="all of them are zero"):
+        CRLBObjective(train, 800.0, 60.0, weights=0.0)
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "SLSQP", "trust-constr"])
+def test_fixed_variables_stay_as_they_are(method):
+    objective = small(variables=("flip",))
+    flip = objective.x0
+    everything = optimize(objective, [Bounds(flip, flip)], method=method, progress=False)
+    np.testing.assert_array_equal(everything.x, flip)
+    high = np.where(np.arange(8) < 3, flip, 90.0)
+    some = optimize(objective, [Bounds(np.minimum(flip, high), high)], method=method, progress=False, max_iterations=30)
+    np.testing.assert_array_equal(some.x[:3], flip[:3])
+
+
+def test_small_limits_are_limits():
+    objective = small(M0=1e-6, variables=("flip",))
+    at_least = limits.signal_limits(objective, [7], minimum=1.2 * abs(objective.signal(objective.x0)[:, 7]).max())
+    found = optimize(objective, [limits.bounds(objective, flip=(5, 90)), at_least], progress=False)
+    assert (at_least.fun(found.x) >= at_least.lb * (1 - 1e-5)).all()
+
+
+def test_sparse_limits_and_numerical_jacobians():
+    objective = small(variables=("flip",))
+    plain = LinearConstraint(np.eye(8), 10.0, 45.0)
+    sparse = LinearConstraint(scipy.sparse.csr_array(np.eye(8)), 10.0, 45.0)
+    values = [optimize(objective, [limit], progress=False).fun for limit in (plain, sparse)]
+    assert values[0] == values[1]
+    jacobian = NonlinearConstraint(lambda x: x**2, 100, 2025, jac=lambda x: scipy.sparse.diags_array(2 * x))
+    assert optimize(objective, [jacobian], progress=False).fun == pytest.approx(values[0], rel=1e-4)
+    with pytest.raises(ValueError, match="LinearConstraint is not about the objective's 8 variables"):
+        optimize(objective, [LinearConstraint(np.eye(7), 10.0, 45.0)], progress=False)
+    with pytest.raises(ValueError, match="the limits cannot all be met"), np.errstate(invalid="ignore"):
+        optimize(objective, [NonlinearConstraint(lambda x: np.sqrt(x[0] - 1000), 0, 1)], progress=False)
+
+
+def test_a_design_is_not_loaded_onto_another_sequence(tmp_path):
+    train = epgnumba.FSE([60.0] * 6, 8.0)
+    optimize(CRLBObjective(train, 1000.0, 80.0), progress=False).save(tmp_path / "design.json")
+    again = Design.load(tmp_path / "design.json", epgnumba.FSE([90.0] * 6, 8.0, TR=700.0))
+    assert again.sequence.parameters["TR"] == np.inf
+    assert not again.sequence.steady
+
+
+def test_many_variables_are_no_burden():
+    """Two thousand entries behind one shared number: made at once."""
+    train = MRF(np.full(2000, 30.0), np.full(2000, 12.0))
+    begun = time.perf_counter()
+    objective = CRLBObjective(train, 900.0, 70.0, variables={"flip": Free(), "TR": Shared()}, nstates=4)
+    assert time.perf_counter() - begun < 10  # half a minute, were it solved for densely
+    np.testing.assert_allclose(objective.x0, [*np.full(2000, 30.0), 12.0])
 
 
 def test_progress_goes_to_standard_error(capsys):

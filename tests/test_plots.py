@@ -58,3 +58,13 @@ def test_what_plots_show():
     _, slopes = epgnumba.jacobian(train, 1000.0, [60.0, 80.0], diff=("M0", "T2"))
     expected = 100 * np.sqrt(epgnumba.crlb(slopes, noise=0.02)[:, 1]) / [60, 80]
     np.testing.assert_allclose(ax.lines[0].get_ydata(), expected)
+    one = plot_bounds({str(n): train for n in range(8)}, "T2", [60.0, 80.0], "T2", noise=0.02, T1=1000.0)
+    _, slope = epgnumba.jacobian(train, 1000.0, [60.0, 80.0], diff=("T2",))
+    assert len(one.lines) == 8
+    np.testing.assert_allclose(
+        one.lines[7].get_ydata(), 100 * np.sqrt(epgnumba.crlb(slope, noise=0.02)[:, 0]) / [60, 80]
+    )
+    field = plot_bounds({"a": train}, "B0", [-5.0, 5.0], ("M0", "B1"), T1=1000.0, T2=60.0, show="M0")
+    assert (field.lines[0].get_ydata() > 0).all()
+    with pytest.raises(ValueError, match="show='T1' is not allowed"):
+        plot_bounds({"a": train}, "T2", [60.0, 80.0], "T2", T1=1000.0, show="T1")

@@ -48,7 +48,7 @@ def bounds(objective: CRLBObjective, **limits: tuple[npt.ArrayLike, npt.ArrayLik
         scale = getattr(objective.map.spec[name], "scale", 1.0)
         try:
             ends = [real_array(name, end) / scale for end in pair]
-            low[place], high[place] = sorted(ends, key=np.sum) if scale < 0 else ends
+            low[place], high[place] = ends
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name}={shown(pair)} is not allowed: a pair (low, high) is needed") from error
         if not (low[place] <= high[place]).all():
@@ -124,7 +124,9 @@ def flip_power(
     if weight.shape not in ((), (len(fixed),)):
         raise ValueError(f"factors has shape {weight.shape}; a number or one per pulse, ({len(fixed)},), is needed")
     weight = np.broadcast_to(weight, fixed.shape) / (1 if total else len(fixed))
-    curvature = 2 * rows.T @ (weight[:, None] * rows)
+
+    def curvature(x: npt.ArrayLike, v: npt.ArrayLike) -> Array:
+        return np.asarray(2 * np.asarray(v)[0] * rows.T @ (weight[:, None] * rows))
 
     def power(x: npt.ArrayLike) -> Any:
         return weight @ (rows @ np.asarray(x) + fixed) ** 2
@@ -135,7 +137,7 @@ def flip_power(
     label = f"total flip power at most {most:g} deg^2" if total else f"rms flip angle at most {most:g} deg"
     bound = most if total else most**2
     constraint = _labelled(NonlinearConstraint(power, -np.inf, bound, jac=slope), label)
-    constraint.exact_hess = lambda x, v: v[0] * curvature  # not `hess`: SLSQP would warn that it has no use for it
+    constraint.exact_hess = curvature  # not `hess`: SLSQP would warn that it has no use for it
     return constraint
 
 
@@ -201,9 +203,9 @@ def signal_limits(
         rows = []
         for where in np.ndindex(signal.shape[:-1]):
             for readout in chosen:
-                bar = np.zeros_like(signal)
-                bar[(*where, readout)] = unit[(*where, readout)]
-                rows.append(objective.pull_signal(x, bar))
+                bar = np.zeros_like(signal[where])
+                bar[readout] = unit[(*where, readout)]
+                rows.append(objective.pull_signal(x, where, bar))
         return np.stack(rows)
 
     label = f"signal between {low:g} and {high:g} at readouts {shown(chosen.tolist())}"

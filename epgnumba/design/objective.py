@@ -14,6 +14,7 @@ from ..kernels.columns import M0 as M0_CODE
 from ..problem import read_problem
 from ..program.program import unflatten
 from ..sequence.sequence import NAMES, Sequence
+from ..tissue import Tissue
 from ..verbs import STEP, pull_back
 from .bound import crlb
 from .criteria import Criterion, worst_case
@@ -121,11 +122,14 @@ class CRLBObjective:
         self._over, self._sharpness = over, scalar("sharpness", sharpness, minimum=1.0)
         self._variance = scalar("noise", noise, positive=True) ** 2
         each, self._tissue_weights = self._read_weights(weights, tissue_weights, relative)
+        each = each * (self._tissue_weights > 0)[:, None]  # so that nothing is asked of what does not count
         table = problem.tissue.table()
         self._criterion = Criterion(criterion, data == "magnitude", each, self._variance, problem.codes, table[M0_CODE])
         # One kernel does all of the plain case; the others go through planar amplitudes.
         self._plain = (criterion, over, data, self._per_time) == ("A", "mean", "complex", False)
         self._weights = np.ascontiguousarray(each * self._tissue_weights[:, None])
+        if not self._weights.any():
+            raise ValueError("weights and tissue_weights are not allowed: all of them are zero together")
         names = problem.job().program.expressions
         self._turning = not names.phase_names.isdisjoint(self.map.names)
         self._timing = self._per_time or not names.time_names.isdisjoint(self.map.names)
@@ -180,10 +184,11 @@ class CRLBObjective:
             signal = self._at(self.read(x)).signals(np.complex128)[0]
         return signal.reshape(*self._problem.tissue.shape, signal.shape[-1])
 
-    def pull_signal(self, x: npt.ArrayLike, signal_bar: npt.NDArray[np.complex128]) -> Array:
-        """Derivatives by the design variables, from those by the signal (in its shape; see `vjp`)."""
-        sequence = self.sequence(x)
-        problem = replace(self._problem, sequence=sequence, codes=(), _jobs={})
+    def pull_signal(self, x: npt.ArrayLike, where: tuple[int, ...], signal_bar: npt.NDArray[np.complex128]) -> Array:
+        """Derivatives by the design variables, from those by the signal of the tissue at `where` (see `vjp`)."""
+        sequence, tissue = self.sequence(x), self._problem.tissue
+        maps = {name: np.broadcast_to(value, tissue.shape)[where] for name, value in tissue.maps.items()}
+        problem = replace(self._problem, sequence=sequence, tissue=Tissue(**maps), codes=(), _jobs={})
         bars = pull_back(problem, signal_bar, None, self.map.names)
         full = {name: bars.get(name, np.zeros(value.shape)) for name, value in sequence.parameters.items()}
         return np.asarray(self.map.pull_back(np.concatenate([value.ravel() for value in full.values()])))
@@ -201,18 +206,23 @@ class CRLBObjective:
         """Bound of each unknown in each tissue, unweighted; shape (*tissue, unknowns)."""
         with self._lock:
             signal, jacobian = self._at(self.read(x)).signals(np.complex128)
-        slopes = jacobian
-        if self._criterion.magnitude:
-            size = abs(signal)[:, None]
-            slopes = (jacobian * signal[:, None].conj()).real / np.where(size == 0, 1, size)
-        bound: Array = crlb(slopes, noise=np.sqrt(self._variance), singular=self._singular)
+        bound: Array = crlb(self._seen(signal, jacobian), noise=np.sqrt(self._variance), singular=self._singular)
         return bound.reshape(*self._problem.tissue.shape, len(self.unknowns))
 
-    def slopes(self, x: npt.ArrayLike) -> npt.NDArray[np.complex128]:
-        """Derivatives of the signal by the unknowns; shape (*tissue, unknowns, readouts)."""
+    def alone(self, x: npt.ArrayLike) -> Array:
+        """Bound of each unknown if all others were known; zero in tissues without weight; shape as `bounds`."""
         with self._lock:
-            jacobian = self._at(self.read(x)).signals(np.complex128)[1]
-        return jacobian.reshape(*self._problem.tissue.shape, *jacobian.shape[-2:])
+            signal, jacobian = self._at(self.read(x)).signals(np.complex128)
+        bound = crlb(self._seen(signal, jacobian)[:, :, None], noise=np.sqrt(self._variance))[..., 0]
+        counted = (self._tissue_weights > 0)[:, None]
+        return np.where(counted, bound, 0.0).reshape(*self._problem.tissue.shape, len(self.unknowns))
+
+    def _seen(self, signal: npt.NDArray[Any], jacobian: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Derivatives of what is measured."""
+        if not self._criterion.magnitude:
+            return jacobian
+        size = abs(signal)[:, None]
+        return np.asarray((jacobian * signal[:, None].conj()).real / np.where(size == 0, 1, size))
 
     def values(self, x: npt.ArrayLike) -> Array:
         """The criterion in each tissue, with its weight; shape (*tissue,)."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, OptimizeResult, minimize
 from tqdm import tqdm
 
@@ -17,6 +18,7 @@ from .objective import CRLBObjective
 METHODS = ("SLSQP", "L-BFGS-B", "trust-constr")
 SLACK = 1e-6  # of a limit's size: what still counts as met
 CAUTION = 0.1  # see `_sizes`
+STOPPED = "interrupted", "the time limit was reached"
 
 
 class Design(OptimizeResult):  # type: ignore[misc]
@@ -83,9 +85,12 @@ class Design(OptimizeResult):  # type: ignore[misc]
             parameters = {name: np.array(value, np.float64) for name, value in record["parameters"].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} does not hold a design") from error
-        finite = {name: value for name, value in parameters.items() if np.isfinite(value).all()}
-        played = sequence.replace(**finite) if sequence is not None else None
-        lists = {"unknowns": tuple(record["unknowns"]), "parameters": parameters, "sequence": played}
+        played = sequence.replace(**parameters) if sequence is not None else None
+        found = record["multipliers"]
+        lists = {
+            "unknowns": tuple(record["unknowns"]), "parameters": parameters, "sequence": played,
+            "multipliers": None if found is None else np.array(found, np.float64),
+        }  # fmt: skip
         return cls({**record, **arrays, **lists})
 
 
@@ -113,29 +118,42 @@ class _Watch:
         self._objective, self._limits, self._deadline = objective, limits, deadline
         self.scale, self.value_scale = scale, value_scale
         self.calls, self.seconds = 0, 0.0
+        self._sound: tuple[Array, float] | None = None  # the last point with a finite value
         self.last: tuple[Array, float] | None = None
         self.best: tuple[float, Array] | None = None
         self.history: list[float] = []
 
     def __call__(self, z: Array) -> tuple[float, Array]:
         start = time.perf_counter()
-        if start > self._deadline:
+        if start > self._deadline and self.calls:
             raise _Stop
-        x = z * self.scale
+        x = self._tidied(z * self.scale)
         self.calls += 1
         try:
             value, gradient = self._objective(x)
         except ValueError:
-            if self.last is None:
+            if self._sound is None:
                 raise
-            value, gradient = np.inf, np.zeros_like(x)  # no protocol at all: the line search must come back
+            value, gradient = np.inf, np.zeros_like(x)  # no protocol at all
         self.seconds += time.perf_counter() - start
         self.last = (x.copy(), value)
         if (self.best is None or value < self.best[0]) and violation(x, self._limits) <= SLACK:
             self.best = (value, x.copy())
-        if not np.isfinite(value):  # a protocol that sees nothing: far worse than any that does
+        if np.isfinite(value):
+            self._sound = (z.copy(), value / self.value_scale)
+            return value / self.value_scale, gradient * self.scale / self.value_scale
+        if self._sound is None:
             return 1e30, np.zeros_like(z)
-        return value / self.value_scale, gradient * self.scale / self.value_scale
+        away, height = z - self._sound[0], abs(self._sound[1]) + 1  # a wall that sends a line search back
+        return float(self._sound[1] + height * (1 + away @ away)), 2 * height * away
+
+    def _tidied(self, x: Array) -> Array:
+        """`x` on a bound that it misses by rounding."""
+        for limit in self._limits:
+            if isinstance(limit, Bounds):
+                inside = np.clip(x, limit.lb, limit.ub)
+                x = np.where(abs(x - inside) <= SLACK * np.maximum(1.0, abs(inside)), inside, x)
+        return x
 
     def hessp(self, z: Array, p: Array) -> Array:
         start = time.perf_counter()
@@ -151,6 +169,8 @@ def violation(x: Array, limits: Sequence[Any]) -> float:
     worst = 0.0
     for limit in limits:
         values, low, high = _ends(limit, x)
+        if np.isnan(values).any():
+            return np.inf
         size = _size(low, high)
         worst = max(worst, float((np.maximum(low - values, values - high) / size).max(initial=0.0)))
     return worst
@@ -158,8 +178,12 @@ def violation(x: Array, limits: Sequence[Any]) -> float:
 
 def _size(low: Array, high: Array) -> Array:
     """What a violation is measured against."""
-    ends = [np.where(np.isfinite(end), abs(end), 0.0) for end in (low, high)]
-    return np.maximum(1.0, np.maximum(*ends))
+    largest = np.maximum(*(np.where(np.isfinite(end), abs(end), 0.0) for end in (low, high)))
+    return np.where(largest > 0, largest, 1.0)
+
+
+def _dense(matrix: Any) -> Array:
+    return np.asarray(matrix.toarray() if scipy.sparse.issparse(matrix) else matrix, np.float64)
 
 
 def _ends(limit: Any, x: Array) -> tuple[Array, Array, Array]:
@@ -167,7 +191,7 @@ def _ends(limit: Any, x: Array) -> tuple[Array, Array, Array]:
     if isinstance(limit, Bounds):
         values = x
     elif isinstance(limit, LinearConstraint):
-        values = np.atleast_1d(np.asarray(limit.A @ x))
+        values = np.atleast_1d(np.asarray(_dense(limit.A) @ x))
     else:
         values = np.atleast_1d(np.asarray(limit.fun(x), np.float64))
     return values, np.broadcast_to(limit.lb, values.shape), np.broadcast_to(limit.ub, values.shape)
@@ -178,12 +202,12 @@ def _scaled(limit: Any, scale: Array, curved: bool = False) -> Any:
     if isinstance(limit, Bounds):
         return Bounds(limit.lb / scale, limit.ub / scale)
     if isinstance(limit, LinearConstraint):
-        return LinearConstraint(np.asarray(limit.A) * scale, limit.lb, limit.ub)
+        return LinearConstraint(_dense(limit.A) * scale, limit.lb, limit.ub)
 
     def jacobian(z: Array) -> Array:
-        return np.asarray(np.atleast_2d(limit.jac(z * scale)) * scale)
+        return np.asarray(np.atleast_2d(_dense(limit.jac(z * scale))) * scale)
 
-    options: dict[str, Any] = {"jac": jacobian if callable(limit.jac) else "2-point"}
+    options: dict[str, Any] = {"jac": jacobian if callable(limit.jac) else limit.jac}
     hess = getattr(limit, "exact_hess", limit.hess)
     if curved and callable(hess):
         options["hess"] = lambda z, v: np.asarray(hess(z * scale, v)) * scale * scale[:, None]
@@ -196,6 +220,10 @@ def _check_limits(limits: Sequence[Any], size: int) -> list[Any]:
             raise TypeError(f"limits: {shown(limit)} is not Bounds, LinearConstraint or NonlinearConstraint")
         if isinstance(limit, Bounds) and not {np.size(limit.lb), np.size(limit.ub)} <= {1, size}:
             raise ValueError(f"limits: bounds of {np.size(limit.lb)} variables do not fit the objective's {size}")
+        if isinstance(limit, LinearConstraint) and np.atleast_2d(_dense(limit.A)).shape[1] != size:
+            raise ValueError(f"limits: {_label(limit)} is not about the objective's {size} variables")
+        if np.isnan(np.asarray(limit.lb, float)).any() or np.isnan(np.asarray(limit.ub, float)).any():
+            raise ValueError(f"limits: {_label(limit)} has an end that is nan")
         if np.any(np.asarray(limit.lb) > np.asarray(limit.ub)):
             raise ValueError(f"limits: {_label(limit)} has a lower end above its upper end")
     return list(limits)
@@ -210,7 +238,7 @@ def _label(limit: Any) -> str:
 
 
 def project(x: Array, limits: Sequence[Any]) -> Array:
-    """The point closest to `x` that keeps all limits.
+    """The point closest to `x`, by the size of each variable, that keeps all limits.
 
     Raises
     ------
@@ -245,14 +273,14 @@ def project(x: Array, limits: Sequence[Any]) -> Array:
 
 def _check_sight(objective: CRLBObjective, x: Array) -> None:
     """Refuse unknowns that the protocol cannot see, by name."""
-    value = objective(x)[0]
-    if np.isfinite(value):
-        return
-    jacobian = objective.slopes(x)
-    unseen = [name for k, name in enumerate(objective.unknowns) if not np.abs(jacobian[..., k, :]).any(axis=-1).all()]
-    if unseen:
-        raise ValueError(f"the protocol cannot see the unknowns {unseen}: no readout depends on them")
-    raise ValueError(f"the protocol cannot tell the unknowns {list(objective.unknowns)} apart in some tissue")
+    bounds = objective.alone(x)
+    for k, name in enumerate(objective.unknowns):
+        blind = np.argwhere(np.isinf(bounds[..., k]))
+        if len(blind):
+            where = "" if len(blind) == bounds[..., k].size else f" in tissue {tuple(map(int, blind[0]))}"
+            raise ValueError(f"the protocol cannot see the unknown {name}{where}: no readout depends on it")
+    if not np.isfinite(objective(x)[0]):
+        raise ValueError(f"the protocol cannot tell the unknowns {list(objective.unknowns)} apart in some tissue")
 
 
 def optimize(
@@ -344,13 +372,17 @@ def optimize(
         for n in range(wanted):
             watch = _Watch(objective, scale, value_scale, box, begun + allowed)
             watches.append(watch)
-            start = origin if n == 0 else _random_start(origin, box, np.random.default_rng([seed, n]))
-            if start is None:
-                outcomes.append(None)
-                continue
-            outcome, going = _run(watch, start, chosen, box, most, accuracy, bar, callback)
-            outcomes.append(outcome)
-            if not going:
+            outcomes.append(OptimizeResult(message="nothing feasible was found", success=False, nit=0))
+            try:
+                start = origin if n == 0 else _random_start(origin, box, np.random.default_rng([seed, n]))
+                if start is not None:
+                    outcomes[n] = _run(watch, start, chosen, box, most, accuracy, bar, callback)
+            except ValueError:
+                if n == 0:
+                    raise
+            except (KeyboardInterrupt, _Stop) as stop:
+                message = STOPPED[isinstance(stop, _Stop)]
+                outcomes[n] = OptimizeResult(message=message, success=False, nit=max(len(watch.history) - 1, 0))
                 break
     return _report(objective, first, watches, outcomes, box, begun)
 
@@ -415,8 +447,8 @@ def _run(
     accuracy: float,
     bar: Any,
     callback: Callable[[Array, float], None] | None,
-) -> tuple[OptimizeResult | None, bool]:
-    """One start; and whether to go on with the next."""
+) -> OptimizeResult:
+    """One start."""
     scale = watch.scale
     value = watch(start / scale)[0] * watch.value_scale
     watch.history.append(float(value))
@@ -442,15 +474,7 @@ def _run(
         options["ftol"] = accuracy * abs(value) / watch.value_scale if method == "SLSQP" else accuracy
     if method == "L-BFGS-B":
         options["maxfun"] = 10 * most
-    try:
-        found = minimize(
-            watch, start / scale, jac=True, bounds=box, method=method, callback=after, options=options, **extra
-        )
-    except KeyboardInterrupt:
-        return OptimizeResult(message="interrupted", success=False, nit=len(watch.history) - 1), False
-    except _Stop:
-        return OptimizeResult(message="the time limit was reached", success=False, nit=len(watch.history) - 1), False
-    return found, True
+    return minimize(watch, start / scale, jac=True, bounds=box, method=method, callback=after, options=options, **extra)
 
 
 def _report(
@@ -463,19 +487,24 @@ def _report(
     watch, outcome = watches[best], outcomes[best]
     assert watch.best is not None
     value, x = watch.best
+    stopped = outcomes[-1] if outcomes[-1].message in STOPPED else outcome
     sequence = objective.sequence(x)
+    try:
+        value_before, bounds_before = objective(first)[0], objective.bounds(first)
+    except ValueError:  # a start that was no protocol
+        value_before, bounds_before = np.nan, np.full_like(objective.bounds(x), np.nan)
     return Design(
         x=x,
         fun=value,
-        success=bool(outcome.success),
-        message=str(outcome.message),
-        nit=int(outcome.nit),
+        success=bool(outcome.success) and stopped is outcome,
+        message=str(stopped.message),
+        nit=int(outcome.get("nit", 0)),
         nfev=sum(each.calls for each in watches),
         sequence=sequence,
         parameters={name: np.array(values) for name, values in sequence.parameters.items()},
         unknowns=objective.unknowns,
-        value_before=objective(first)[0],
-        bounds_before=objective.bounds(first),
+        value_before=value_before,
+        bounds_before=bounds_before,
         bounds_after=objective.bounds(x),
         active=_active(objective, x, limits),
         multipliers=_multipliers(outcome),

@@ -12,9 +12,13 @@ import numpy.typing as npt
 import scipy.interpolate
 import scipy.sparse
 
-from ..checks import Array, count, shown
+from ..checks import Array, count, scalar, shown
 
 Matrix: TypeAlias = Any  # scipy.sparse.csr_array, which has no types of its own
+
+
+def _scale(value: float) -> float:
+    return scalar("scale", value, positive=True)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Free:
             raise ValueError(f"entries={shown(self.entries)} is not allowed: different whole numbers are needed")
         if chosen.min() < 0 or chosen.max() >= size:
             raise ValueError(f"entries={shown(self.entries)} is not allowed: they must lie in [0, {size})")
-        values = np.full(len(chosen), self.scale)
+        values = np.full(len(chosen), _scale(self.scale))
         return scipy.sparse.csr_array((values, (chosen, np.arange(len(chosen)))), shape=(size, len(chosen)))
 
 
@@ -77,7 +81,7 @@ class Shared:
         groups = np.zeros(size, np.int64) if self.groups is None else np.asarray(self.groups)
         if groups.shape != (size,) or groups.dtype.kind not in "iu" or set(groups) != set(range(groups.max() + 1)):
             raise ValueError(f"groups={shown(self.groups)} is not allowed: {size} numbers out of 0, 1, ... are needed")
-        return scipy.sparse.csr_array((np.full(size, self.scale), (np.arange(size), groups)))
+        return scipy.sparse.csr_array((np.full(size, _scale(self.scale)), (np.arange(size), groups)))
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ class BSpline:
         inner = np.linspace(0, size - 1, wanted - degree + 1)
         knots = np.concatenate([np.zeros(degree), inner, np.full(degree, size - 1.0)])
         basis = scipy.interpolate.BSpline.design_matrix(np.arange(size, dtype=float), knots, degree)
-        return scipy.sparse.csr_array(self.scale * basis)
+        return scipy.sparse.csr_array(_scale(self.scale) * basis)
 
 
 def PiecewiseLinear(knots: int, scale: float = 1.0) -> BSpline:
@@ -179,12 +183,16 @@ class Variables:
         self.x0 = self._project(base)
 
     def _project(self, base: Array) -> Array:
-        """Variables that come closest to given parameters."""
-        if self.gather:
-            index, scale = self.gather
-            return np.asarray(base[index] / scale)
-        varied = np.flatnonzero(np.diff(self.matrix.indptr))
-        return np.asarray(np.linalg.lstsq(self.matrix[varied].toarray(), base[varied], rcond=None)[0])
+        """Variables that come closest to given parameters, each parameter by itself."""
+        x = np.zeros(self.count)
+        for place in self.places.values():
+            block = self.matrix[:, place]
+            varied = np.flatnonzero(np.diff(block.indptr))
+            if len(varied) == block.shape[1] == block.nnz:  # a variable each
+                x[place] = block[varied].T @ base[varied] / block.data[np.argsort(block.indices)] ** 2
+            else:
+                x[place] = np.linalg.lstsq(block[varied].toarray(), base[varied], rcond=None)[0]
+        return x
 
     def expand(self, x: npt.NDArray[np.inexact]) -> npt.NDArray[np.inexact]:
         """All parameters, flattened, followed by a one."""

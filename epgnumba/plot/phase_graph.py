@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 
+from ..checks import scalar
 from ..kernels.physics import coefficients, pulse
 from ..sequence import Inversion, Pulse, Readout, Sequence, Shift, Spoil, Wait
 from ..sequence.timeline import number
@@ -166,7 +167,7 @@ def plot_phase_graph(
     """
     ax = new_axes(ax, (8.0, 5.0))
     many = sum(isinstance(event, Pulse) for event in sequence.events()) > 40
-    least = smallest or (1e-2 if many else 1e-3)
+    least = (1e-2 if many else 1e-3) if smallest is None else scalar("smallest", smallest, positive=True)
     paths = find_pathways(sequence, T1, T2, B1, least)
     panel(ax, "Phase graph", "Time (ms)", "Order k (cycles)")
     ax.grid(visible=False)

@@ -1,6 +1,7 @@
 """A protocol and what it sees; bounds over tissues; how a design went."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def plot_protocol(
     sequence: PulseSequence,
     T1: float,
     T2: float,
-    diff: tuple[str, ...] = ("T1", "T2"),
+    diff: str | tuple[str, ...] = ("T1", "T2"),
     axes: Sequence[Axes] | None = None,
     **tissue: float,
 ) -> npt.NDArray[Any]:
@@ -54,6 +55,7 @@ def plot_protocol(
     >>> axes[0].get_ylabel()
     'Angle (degrees)'
     """
+    wanted = (diff,) if isinstance(diff, str) else tuple(diff)
     if axes is None:
         axes = Figure(figsize=(7.2, 8.0), layout="constrained").subplots(3)
     drawn = np.asarray(axes).ravel()
@@ -78,10 +80,10 @@ def plot_protocol(
 
     panel(signals, f"Signal, T1 = {T1:g} ms, T2 = {T2:g} ms", "Readout time (ms)", "Magnitude")
     values = {"T1": T1, "T2": T2, **tissue}
-    signal, slopes = jacobian(sequence, **values, diff=diff)  # type: ignore[arg-type]
+    signal, slopes = jacobian(sequence, **values, diff=wanted)  # type: ignore[arg-type]
     marker = ".-" if when.readouts.size < 200 else "-"
     signals.plot(when.readouts, abs(signal), marker, color="black", lw=1, label="|S|")
-    for name, slope, color in zip(diff, slopes, COLORS, strict=False):
+    for name, slope, color in zip(wanted, slopes, cycle(COLORS), strict=False):
         value = values.get(name, 1.0) or 1.0
         signals.plot(when.readouts, abs(slope * value), marker, color=color, lw=1, label=f"|dS/d{name}| {name}")
     signals.set_ylim(bottom=0)
@@ -93,10 +95,10 @@ def plot_bounds(
     protocols: Mapping[str, PulseSequence],
     over: str,
     values: npt.ArrayLike,
-    unknowns: tuple[str, ...],
+    unknowns: str | tuple[str, ...],
     ax: Axes | None = None,
     noise: float = 0.01,
-    show: tuple[str, ...] | None = None,
+    show: str | tuple[str, ...] | None = None,
     **tissue: npt.ArrayLike,
 ) -> Axes:
     """Relative standard deviation of estimates over a range of a tissue parameter, for several protocols.
@@ -109,8 +111,8 @@ def plot_bounds(
         The tissue parameter on the horizontal axis.
     values : array_like
         Its values.
-    unknowns : tuple of str
-        What is estimated together.
+    unknowns : str or tuple of str
+        What is estimated together. B0 is drawn in Hz, the others relative to their values.
     ax : Axes, optional
         Where to draw; a new figure by default.
     noise : float
@@ -127,7 +129,7 @@ def plot_bounds(
     Raises
     ------
     TypeError, ValueError
-        As `jacobian`.
+        As `jacobian`; if `show` is not among the unknowns.
 
     Examples
     --------
@@ -140,17 +142,25 @@ def plot_bounds(
     ax = new_axes(ax)
     at = np.asarray(values, np.float64)
     units = {"T1": " (ms)", "T2": " (ms)", "B0": " (Hz)"}
-    panel(ax, f"Bounds, noise {noise:g}", f"{over}{units.get(over, '')}", "Standard deviation (%)")
     given = {**tissue, over: at}
-    shown = show or unknowns
-    for color, (label, protocol) in zip(COLORS, protocols.items(), strict=False):
-        _, slopes = jacobian(protocol, **given, diff=unknowns)  # type: ignore[arg-type]
+    together = (unknowns,) if isinstance(unknowns, str) else tuple(unknowns)
+    drawn = together if show is None else (show,) if isinstance(show, str) else tuple(show)
+    if not set(drawn) <= set(together):
+        raise ValueError(f"show={show!r} is not allowed: it must be among the unknowns {together}")
+    absolute = "B0" in drawn
+    panel(
+        ax, f"Bounds, noise {noise:g}", f"{over}{units.get(over, '')}",
+        f"Standard deviation (%{'; B0: Hz' if absolute else ''})",
+    )  # fmt: skip
+    for color, (label, protocol) in zip(cycle(COLORS), protocols.items(), strict=False):
+        _, slopes = jacobian(protocol, **given, diff=together)  # type: ignore[arg-type]
         deviation = np.sqrt(crlb(slopes, noise=noise))
-        for k, name in enumerate(unknowns):
-            if name in shown:
+        for k, name in enumerate(together):
+            if name in drawn:
                 value = np.broadcast_to(np.asarray(given.get(name, 1.0), np.float64), at.shape)
-                style = ("-", "--", ":", "-.")[shown.index(name) % 4]
-                ax.plot(at, 100 * deviation[..., k] / value, style, color=color, label=f"{name}, {label}")
+                relative = np.ones(at.shape) if name == "B0" else 100 / value
+                style = ("-", "--", ":", "-.")[drawn.index(name) % 4]
+                ax.plot(at, deviation[..., k] * relative, style, color=color, label=f"{name}, {label}")
     ax.set_ylim(bottom=0)
     legend(ax)
     return ax
