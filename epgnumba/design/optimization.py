@@ -2,6 +2,7 @@
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -474,7 +475,11 @@ def _run(
         options["ftol"] = accuracy * abs(value) / watch.value_scale if method == "SLSQP" else accuracy
     if method == "L-BFGS-B":
         options["maxfun"] = 10 * most
-    return minimize(watch, start / scale, jac=True, bounds=box, method=method, callback=after, options=options, **extra)
+    with warnings.catch_warnings():  # what older versions of SLSQP say of their own rounding
+        warnings.filterwarnings("ignore", "Values in x were outside bounds")
+        return minimize(
+            watch, start / scale, jac=True, bounds=box, method=method, callback=after, options=options, **extra
+        )
 
 
 def _report(
