@@ -102,7 +102,7 @@ class Problem:
 
     def job(self, free_phases: bool = False, precesses: bool = False) -> engine.Job:
         """The problem bound to its program; made once, since a gradient asks again for what a signal asked for."""
-        precesses = precesses or self.codes.count(OMEGA) > 0 or bool(self.tissue.maps["B0"].any())
+        precesses = precesses or OMEGA in self.codes or bool(self.tissue.maps["B0"].any())
         key = free_phases, precesses
         if key not in self._jobs:
             program, entries = self.compile(self.sequence, *key)

@@ -84,6 +84,9 @@ def test_number_of_threads(threads, monkeypatch):
     threads(None)
     monkeypatch.setenv("EPGNUMBA_NUM_THREADS", "5")
     assert epgnumba.get_num_threads() == 5
+    monkeypatch.setenv("EPGNUMBA_NUM_THREADS", "many")
+    with pytest.raises(ValueError, match="EPGNUMBA_NUM_THREADS='many' is not allowed"):
+        epgnumba.get_num_threads()
     for wrong, error in ((0, ValueError), (1.5, TypeError), (True, TypeError)):
         with pytest.raises(error, match="count"):
             threads(wrong)

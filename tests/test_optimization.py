@@ -1,7 +1,5 @@
 """Limits with exact Jacobians; published designs reproduced; what goes wrong before, and in the middle."""
 
-import time
-
 import numpy as np
 import pytest
 import scipy.sparse
@@ -35,9 +33,11 @@ def test_published_fingerprint_design():
     assert found.success
     assert found.fun < 1172.8819
     flip, TR = found.sequence.parameters["flip"], found.sequence.parameters["TR"]
-    assert flip.min() >= 30 - 1e-6 and flip.max() <= 60 + 1e-6  # noqa: PT018
+    assert flip.min() >= 30 - 1e-6
+    assert flip.max() <= 60 + 1e-6
     assert abs(np.diff(flip)).max() <= 1 + 1e-6
-    assert TR.min() >= 11 - 1e-6 and TR.max() <= 16 + 1e-6  # noqa: PT018
+    assert TR.min() >= 11 - 1e-6
+    assert TR.max() <= 16 + 1e-6
     assert objective(found.x)[0] == found.fun
 
 
@@ -77,6 +77,22 @@ def test_published_echo_spacings(unknowns, known):
         objective = CRLBObjective(train, np.inf, 100.0, unknowns=unknowns, weights=weights, variables=("ESP",))
         found = optimize(objective, [limits.bounds(objective, ESP=(1, 500))], progress=False, tolerance=1e-14)
         assert found.x[0] / 100 == pytest.approx(best, abs=5e-5)
+
+
+@pytest.mark.parametrize("method", ["SLSQP", "trust-constr"])
+def test_multipliers_are_what_a_limit_costs(method):
+    """The published train with a little more power: the bound falls by the multiplier times that."""
+    objective, (box, power) = tamir()
+    found = optimize(objective, [box, power], method=method, progress=False, tolerance=1e-12)
+    if found.multipliers is None:
+        pytest.skip("this scipy's SLSQP gives no multipliers")
+    ends = [
+        optimize(objective, [box, limits.flip_power(objective, np.sqrt(3600 + step))], progress=False, tolerance=1e-12)
+        for step in (-20.0, 20.0)
+    ]
+    cost = (ends[1].fun - ends[0].fun) / 40
+    assert cost < 0
+    np.testing.assert_allclose(abs(found.multipliers), [abs(cost)], rtol=0.01)
 
 
 # Limits
@@ -204,7 +220,8 @@ def test_result_holds_the_evidence(tmp_path):
     assert len(found.history) == found.nit + 1 == len(seen) + 1
     assert 0 < found.objective_seconds <= found.seconds
     assert any("bound of" in text for text in found.active)
-    assert "objective" in str(found) and "std of T2" in str(found)  # noqa: PT018
+    assert "objective" in str(found)
+    assert "std of T2" in str(found)
     found.save(tmp_path / "design.json")
     again = Design.load(tmp_path / "design.json", objective.start)
     for name in ("x", "bounds_before", "bounds_after", "history", "starts"):
@@ -232,7 +249,7 @@ def test_starts_are_reproducible_and_the_best_is_kept():
 
 
 class Interrupted(CRLBObjective):
-    """Somebody presses Ctrl-C at the sixth evaluation."""
+    """Somebody presses Ctrl-C at the tenth call."""
 
     calls = 0
 
@@ -256,9 +273,7 @@ def test_interruption_leaves_the_best_so_far():
 
 def test_time_limit():
     objective, keep = lee()
-    begun = time.perf_counter()
     found = optimize(objective, keep, progress=False, time_limit=0.02)
-    assert time.perf_counter() - begun < 5  # a slow day's worth of margin
     assert found.message == "the time limit was reached"
     assert found.fun < found.value_before
 
@@ -292,6 +307,8 @@ BAD = [
     ({"x0": np.zeros(3)}, ValueError, r"x has shape \(3,\)"),
     ({"infeasible": "ignore"}, ValueError, "infeasible='ignore'"),
     ({"starts": 0}, ValueError, "starts=0"),
+    ({"seed": -1}, ValueError, "seed"),
+    ({"seed": 0.5}, TypeError, "seed"),
     ({"time_limit": 0.0}, ValueError, "time_limit=0"),
     ({"tolerance": -1.0}, ValueError, "tolerance=-1"),
     (
@@ -417,12 +434,15 @@ def test_a_design_is_not_loaded_onto_another_sequence(tmp_path):
     assert not again.sequence.steady
 
 
-def test_many_variables_are_no_burden():
-    """Two thousand entries behind one shared number: made at once."""
+def test_many_variables_are_no_burden(monkeypatch):
+    """Two thousand entries beside one shared number: no dense system of their size is solved."""
     train = MRF(np.full(2000, 30.0), np.full(2000, 12.0))
-    begun = time.perf_counter()
+    solve, widths = np.linalg.lstsq, []
+    monkeypatch.setattr(
+        np.linalg, "lstsq", lambda a, *rest, **more: (widths.append(a.shape[1]), solve(a, *rest, **more))[1]
+    )
     objective = CRLBObjective(train, 900.0, 70.0, variables={"flip": Free(), "TR": Shared()}, nstates=4)
-    assert time.perf_counter() - begun < 10  # half a minute, were it solved for densely
+    assert widths == [1]
     np.testing.assert_allclose(objective.x0, [*np.full(2000, 30.0), 12.0])
 
 

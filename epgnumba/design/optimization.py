@@ -41,7 +41,8 @@ class Design(OptimizeResult):  # type: ignore[misc]
     active : list of str
         Limits that the result touches.
     multipliers : ndarray or None
-        Lagrange multipliers of the constraints, where the method gives them (scaled as it scaled them).
+        Lagrange multipliers of the limits other than bounds, in the method's order and sign, where it gives them: how
+        much the objective changes per unit of a limit.
     history : ndarray, shape (iterations,)
         Values of the best start, by iteration.
     starts : ndarray
@@ -106,7 +107,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-class _Stop(Exception):  # noqa: N818
+class _TimeLimitError(Exception):
     """Time is up."""
 
 
@@ -127,7 +128,7 @@ class _Watch:
     def __call__(self, z: Array) -> tuple[float, Array]:
         start = time.perf_counter()
         if start > self._deadline and self.calls:
-            raise _Stop
+            raise _TimeLimitError
         x = self._tidied(z * self.scale)
         self.calls += 1
         try:
@@ -159,7 +160,7 @@ class _Watch:
     def hessp(self, z: Array, p: Array) -> Array:
         start = time.perf_counter()
         if start > self._deadline:
-            raise _Stop
+            raise _TimeLimitError
         product = self._objective.hessp(z * self.scale, p * self.scale) * self.scale / self.value_scale
         self.seconds += time.perf_counter() - start
         return product
@@ -301,8 +302,8 @@ def optimize(
 ) -> Design:
     """Optimise a protocol within limits.
 
-    Variables are scaled by their ranges or sizes, the objective by its start. Interrupting (Ctrl-C), or running out of
-    time, returns the best feasible point so far.
+    Parameters and objective are scaled by their curvature at the start. Interrupting (Ctrl-C), or running out of time,
+    returns the best feasible point so far.
 
     Parameters
     ----------
@@ -358,6 +359,7 @@ def optimize(
     if infeasible not in ("project", "refuse"):
         raise ValueError(f"infeasible={shown(infeasible)} is not allowed: it must be 'project' or 'refuse'")
     wanted, most = count("starts", starts), count("max_iterations", max_iterations)
+    root = count("seed + 1", seed + 1 if isinstance(seed, int) else seed) - 1
     accuracy = scalar("tolerance", tolerance, positive=True)
     allowed = scalar("time_limit", time_limit, positive=True, infinite=True, unit="seconds")
     begun = time.perf_counter()
@@ -375,14 +377,14 @@ def optimize(
             watches.append(watch)
             outcomes.append(OptimizeResult(message="nothing feasible was found", success=False, nit=0))
             try:
-                start = origin if n == 0 else _random_start(origin, box, np.random.default_rng([seed, n]))
+                start = origin if n == 0 else _random_start(origin, box, np.random.default_rng([root, n]))
                 if start is not None:
                     outcomes[n] = _run(watch, start, chosen, box, most, accuracy, bar, callback)
             except ValueError:
                 if n == 0:
                     raise
-            except (KeyboardInterrupt, _Stop) as stop:
-                message = STOPPED[isinstance(stop, _Stop)]
+            except (KeyboardInterrupt, _TimeLimitError) as stop:
+                message = STOPPED[isinstance(stop, _TimeLimitError)]
                 outcomes[n] = OptimizeResult(message=message, success=False, nit=max(len(watch.history) - 1, 0))
                 break
     return _report(objective, first, watches, outcomes, box, begun)
@@ -412,7 +414,7 @@ def _sizes(objective: CRLBObjective, x: Array, box: Bounds | None) -> tuple[Arra
     if box is not None:
         span = np.broadcast_to(box.ub - box.lb, x.shape)
         scale = np.where(np.isfinite(span) & (span > 0), span / 4, scale)
-    total = 0.0
+    curved = False
     for place in objective.map.places.values():
         along = np.zeros_like(x)
         along[place] = gradient[place]
@@ -420,8 +422,8 @@ def _sizes(objective: CRLBObjective, x: Array, box: Bounds | None) -> tuple[Arra
         curvature = along @ objective.hessp(x, along) / size if size > 0 else 0.0
         if curvature > 0 and np.isfinite(curvature):
             scale[place] = np.sqrt(value / curvature)
-            total += 1.0
-    return scale, value * CAUTION if total else value
+            curved = True
+    return scale, value * CAUTION if curved else value
 
 
 def _random_start(x: Array, limits: list[Any], rng: np.random.Generator) -> Array | None:
@@ -512,7 +514,7 @@ def _report(
         bounds_before=bounds_before,
         bounds_after=objective.bounds(x),
         active=_active(objective, x, limits),
-        multipliers=_multipliers(outcome),
+        multipliers=_multipliers(outcome, watch.value_scale, sum(not isinstance(each, Bounds) for each in limits)),
         history=np.array(watch.history),
         starts=np.array(values),
         seconds=time.perf_counter() - begun,
@@ -520,12 +522,13 @@ def _report(
     )
 
 
-def _multipliers(outcome: Any) -> Any:
+def _multipliers(outcome: Any, value_scale: float, count: int) -> Any:
+    """Multipliers of the unscaled objective: SLSQP gives one array, trust-constr one per limit, then the bounds'."""
     found = outcome.get("multipliers", outcome.get("v"))
     if found is None:
         return None
-    parts = found if isinstance(found, list) else [found]
-    return np.concatenate([np.ravel(part) for part in parts] or [np.zeros(0)])
+    parts = found[:count] if isinstance(found, list) else [found]
+    return value_scale * np.concatenate([np.ravel(part) for part in parts] or [np.zeros(0)])
 
 
 def _active(objective: CRLBObjective, x: Array, limits: list[Any]) -> list[str]:

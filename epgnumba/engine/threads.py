@@ -34,11 +34,19 @@ def set_num_threads(count: int | None) -> None:
 
 
 def get_num_threads() -> int:
-    """Number of threads that batches use (see `set_num_threads`)."""
+    """Number of threads that batches use (see `set_num_threads`).
+
+    Raises
+    ------
+    ValueError
+        If the environment variable EPGNUMBA_NUM_THREADS is no whole number above zero.
+    """
     if _threads is not None:
         return _threads
     stated = os.environ.get("EPGNUMBA_NUM_THREADS", "")
-    if stated.isdigit() and int(stated) > 0:
+    if stated:
+        if not stated.isdigit() or int(stated) < 1:
+            raise ValueError(f"EPGNUMBA_NUM_THREADS={stated!r} is not allowed: a whole number of at least 1 is needed")
         return int(stated)
     if parent_process() is not None:
         return 1

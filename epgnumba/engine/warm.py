@@ -19,3 +19,4 @@ def warm_up() -> None:
     vjp(train, 1000.0, 100.0, signal_bar=[1.0])
     objective = CRLBObjective(train, 1000.0, 100.0)
     objective(objective.x0)
+    objective.hessp(objective.x0, objective.x0)

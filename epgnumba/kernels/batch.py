@@ -12,6 +12,7 @@ import numpy as np
 from . import columns as col
 from .columns import (
     B1,
+    END,
     EQUILIBRIUM,
     GROUP,
     HALF,
@@ -105,6 +106,23 @@ def select_bars(player, sums, lane, part, group, n_groups):
         at(lane, seeds),
         at(lane, seeds + N_RATES * VECTOR * tangents),
         at(lane, 0),
+    )
+
+
+@kernel
+def last_part(call):
+    """END, where the sequence repeats and there is one; else SIGNAL again."""
+    return END if call.sizes[col.BOUNDARY] > 0 else SIGNAL
+
+
+@kernel
+def group_bars(call, player, sums, lane, voxel):
+    """Pointers to the derivatives of the group that a voxel lies in, for both parts."""
+    unit = GROUP * player.sizes[col.LANES]
+    group, n_groups = voxel // unit, -(-call.n_voxels // unit)
+    return (
+        select_bars(player, sums, lane, SIGNAL, group, n_groups),
+        select_bars(player, sums, lane, last_part(call), group, n_groups),
     )
 
 
@@ -317,18 +335,20 @@ def gather_tissue(player, given, position, voxel, count, bars, tissue_bar):
 
 
 @pasted
-def pull_block(signal, end, bars, end_bars, timing, turning):
-    """Derivatives of one block, after `play_block` with `keep` and `load_bars`."""
+def pull_block(signal, end, given, position, voxel, count, bars, end_bars, tissue_bar, timing, turning):
+    """Derivatives of one block, after `play_block` with `keep` and those with respect to its amplitudes."""
     rewind(signal, bars, timing, turning)
     if signal.sizes[col.BOUNDARY]:
         rewind_to_start(signal, end, bars, end_bars, timing, turning)
+    gather_tissue(signal, given, position, voxel, count, bars, tissue_bar)
+    clean_up(signal)
 
 
 @entry
 def signal_batch(call, room, signal, jacobian, first, last):
     """Signal and Jacobian of voxels `first` to `last` (whole units)."""
     given = select_call(call)
-    own, end = select(call, room, SIGNAL), select(call, room, int(call.sizes[col.BOUNDARY] > 0))
+    own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     lanes = own.sizes[col.LANES]
     for position in range(own.sizes[col.N_POSITIONS]):
         for voxel in range(first, last, lanes):
@@ -341,7 +361,7 @@ def signal_batch(call, room, signal, jacobian, first, last):
 def amplitude_batch(call, room, amplitudes, first, last):
     """Bare amplitudes (voxel, set, plane, output), averaged over the slice: before M0 and the outputs' factors."""
     given = select_call(call)
-    own, end = select(call, room, SIGNAL), select(call, room, int(call.sizes[col.BOUNDARY] > 0))
+    own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     lanes, planes, n_out = own.sizes[col.LANES], own.sizes[col.PLANES], own.sizes[col.N_OUT]
     weight = 1 / own.sizes[col.N_POSITIONS]
     for position in range(own.sizes[col.N_POSITIONS]):
@@ -363,21 +383,15 @@ def gradient_batch(call, room, signal_bar, jacobian_bar, sums, lane, tissue_bar,
     that belong to a lane. `tissue_bar` takes those with respect to rates (and B1, ..., M0).
     """
     given = select_call(call)
-    part = int(call.sizes[col.BOUNDARY] > 0)
-    own, end = select(call, room, SIGNAL), select(call, room, part)
+    own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     lanes = own.sizes[col.LANES]
-    n_groups = -(-call.n_voxels // (GROUP * lanes))
     for voxel in range(first, last, lanes):
-        group = voxel // (GROUP * lanes)
-        bars = select_bars(own, sums, lane, SIGNAL, group, n_groups)
-        end_bars = select_bars(own, sums, lane, part, group, n_groups)
+        bars, end_bars = group_bars(call, own, sums, lane, voxel)
         count = min(lanes, call.n_voxels - voxel)
         for position in range(own.sizes[col.N_POSITIONS]):
             play_block(own, end, given, position, voxel, True, True)
             load_bars(own, given, voxel, voxel, count, signal_bar, jacobian_bar, tissue_bar, bars)
-            pull_block(own, end, bars, end_bars, timing, turning)
-            gather_tissue(own, given, position, voxel, count, bars, tissue_bar)
-            clean_up(own)
+            pull_block(own, end, given, position, voxel, count, bars, end_bars, tissue_bar, timing, turning)
 
 
 @kernel
@@ -400,18 +414,12 @@ def pull_batch(call, room, bar, sums, lane, tissue_bar, first, last, timing, tur
     All in planar reals, so that complex arithmetic with an imaginary step gives second derivatives.
     """
     given = select_call(call)
-    part = int(call.sizes[col.BOUNDARY] > 0)
-    own, end = select(call, room, SIGNAL), select(call, room, part)
+    own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     lanes = own.sizes[col.LANES]
-    n_groups = -(-call.n_voxels // (GROUP * lanes))
     for voxel in range(first, last, lanes):
-        group = voxel // (GROUP * lanes)
-        bars = select_bars(own, sums, lane, SIGNAL, group, n_groups)
-        end_bars = select_bars(own, sums, lane, part, group, n_groups)
+        bars, end_bars = group_bars(call, own, sums, lane, voxel)
         count = min(lanes, call.n_voxels - voxel)
         for position in range(own.sizes[col.N_POSITIONS]):
             play_block(own, end, given, position, voxel, True, True)
             load_amplitude_bars(own, voxel, count, bar)
-            pull_block(own, end, bars, end_bars, timing, turning)
-            gather_tissue(own, given, position, voxel, count, bars, tissue_bar)
-            clean_up(own)
+            pull_block(own, end, given, position, voxel, count, bars, end_bars, tissue_bar, timing, turning)

@@ -3,18 +3,8 @@
 import numpy as np
 
 from . import columns as col
-from .batch import (
-    clean_up,
-    gather_tissue,
-    load_bars,
-    play_block,
-    pull_block,
-    select,
-    select_bars,
-    select_call,
-    write_block,
-)
-from .columns import GROUP, SIGNAL
+from .batch import group_bars, last_part, load_bars, play_block, pull_block, select, select_call, write_block
+from .columns import SIGNAL
 from .jit import entry, kernel
 
 
@@ -111,15 +101,11 @@ def crlb_batch(call, room, weights, variance, values, unit, sums, lane, tissue_b
     fisher, inverse) for one unit of voxels. See `batch.gradient_batch` for the rest.
     """
     given = select_call(call)
-    part = int(call.sizes[col.BOUNDARY] > 0)
-    own, end = select(call, room, SIGNAL), select(call, room, part)
+    own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     signal, jacobian, signal_bar, jacobian_bar, fisher, inverse = unit
     lanes, positions = own.sizes[col.LANES], own.sizes[col.N_POSITIONS]
-    n_groups = -(-call.n_voxels // (GROUP * lanes))
     for voxel in range(first, last, lanes):
-        group = voxel // (GROUP * lanes)
-        bars = select_bars(own, sums, lane, SIGNAL, group, n_groups)
-        end_bars = select_bars(own, sums, lane, part, group, n_groups)
+        bars, end_bars = group_bars(call, own, sums, lane, voxel)
         count = min(lanes, call.n_voxels - voxel)
         for position in range(positions):
             play_block(own, end, given, position, voxel, positions > 1 or voxel == first, True)
@@ -130,6 +116,4 @@ def crlb_batch(call, room, weights, variance, values, unit, sums, lane, tissue_b
             if positions > 1:
                 play_block(own, end, given, position, voxel, True, True)
             load_bars(own, given, voxel, 0, count, signal_bar, jacobian_bar, tissue_bar, bars)
-            pull_block(own, end, bars, end_bars, timing, turning)
-            gather_tissue(own, given, position, voxel, count, bars, tissue_bar)
-            clean_up(own)
+            pull_block(own, end, given, position, voxel, count, bars, end_bars, tissue_bar, timing, turning)

@@ -157,13 +157,16 @@ def entry(function):
     return compiled
 
 
+def decay_factor(x):
+    """exp(x) for x <= 0: in kernels as arithmetic that vectorises, but for a complex step the library's."""
+    return np.exp(x)
+
+
 if config.DISABLE_JIT:
 
     def at(array, offset):
         """View of `array` from `offset` on: stands in for the pointer when kernels run as plain Python."""
         return array[offset:]
-
-    decay_factor = np.exp
 
     def keep_out_of_line():
         """Nothing to do in plain Python."""
@@ -213,10 +216,6 @@ else:
             return builder.bitcast(builder.add(builder.bitcast(arguments[0], bits), exponent), ir.DoubleType())
 
         return types.float64(types.float64, types.float64), generate
-
-    def decay_factor(x):
-        """exp(x) for x <= 0, as arithmetic that vectorises; for a complex step, the library's."""
-        raise NotImplementedError("for kernels")
 
     @overload(decay_factor, inline="always")
     def _decay_factor(x):

@@ -79,8 +79,8 @@ def plot_protocol(
     intervals.set_ylim(bottom=0)
 
     panel(signals, f"Signal, T1 = {T1:g} ms, T2 = {T2:g} ms", "Readout time (ms)", "Magnitude")
-    values = {"T1": T1, "T2": T2, **tissue}
-    signal, slopes = jacobian(sequence, **values, diff=wanted)  # type: ignore[arg-type]
+    values: dict[str, Any] = {"T1": T1, "T2": T2, **tissue}
+    signal, slopes = jacobian(sequence, **values, diff=wanted)
     marker = ".-" if when.readouts.size < 200 else "-"
     signals.plot(when.readouts, abs(signal), marker, color="black", lw=1, label="|S|")
     for name, slope, color in zip(wanted, slopes, cycle(COLORS), strict=False):
@@ -142,7 +142,7 @@ def plot_bounds(
     ax = new_axes(ax)
     at = np.asarray(values, np.float64)
     units = {"T1": " (ms)", "T2": " (ms)", "B0": " (Hz)"}
-    given = {**tissue, over: at}
+    given: dict[str, Any] = {**tissue, over: at}
     together = (unknowns,) if isinstance(unknowns, str) else tuple(unknowns)
     drawn = together if show is None else (show,) if isinstance(show, str) else tuple(show)
     if not set(drawn) <= set(together):
@@ -153,7 +153,7 @@ def plot_bounds(
         f"Standard deviation (%{'; B0: Hz' if absolute else ''})",
     )  # fmt: skip
     for color, (label, protocol) in zip(cycle(COLORS), protocols.items(), strict=False):
-        _, slopes = jacobian(protocol, **given, diff=together)  # type: ignore[arg-type]
+        _, slopes = jacobian(protocol, **given, diff=together)
         deviation = np.sqrt(crlb(slopes, noise=noise))
         for k, name in enumerate(together):
             if name in drawn:

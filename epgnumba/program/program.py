@@ -193,7 +193,7 @@ class Program:
     signal : Part
         What the readouts depend on.
     end : Part or None
-        What Z_0 at the end depends on, if the sequence repeats.
+        What the end of a repetition depends on, if the steady state is solved for.
     expressions : Expressions
         From the sequence's parameters to flips, phases, durations, receiver phases, advance.
     precesses : bool
