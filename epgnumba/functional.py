@@ -1,150 +1,13 @@
-"""One-call forms, with torchsim's names, arguments and units.
+"""One-call forms, with torchsim's names, arguments and units. Each says which sequence and tissue it stands for."""
 
-Each says which sequence and tissue it stands for (a `Call`); what is done with that, on arrays or tensors, is the same
-for all.
-"""
-
-import functools
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .checks import real_array, shown
+from .calls import Call, Numeric, acquisitions, map_names, one_call, same, total_field
 from .problem import Diff
 from .sequence import BSSFP, FSE, MP2RAGE, MPRAGE, MRF, SPGR, MPnRAGE, Sequence
-from .verbs import jacobian, simulate
-
-Numeric = Any  # a number, an array or a tensor
-
-
-def has_tensor(values: tuple[Any, ...]) -> bool:
-    """Whether any of `values` is a torch tensor; if torch was never imported, none is."""
-    torch = sys.modules.get("torch")
-    return torch is not None and any(isinstance(value, torch.Tensor) for value in values)
-
-
-@dataclass
-class Call:
-    """What a one-call form stands for.
-
-    Attributes
-    ----------
-    family : type
-        The sequence.
-    parameters : dict
-        Its numeric arguments, which may be tensors.
-    shape : dict
-        Its other arguments.
-    tissue : dict
-        Maps by name.
-    diff : str or tuple of str, optional
-        Derivatives wanted, in the names of `tissue`.
-    options : dict
-        Other arguments of `simulate`.
-    """
-
-    family: type[Sequence]
-    parameters: dict[str, Any]
-    tissue: dict[str, Any]
-    diff: Diff
-    options: dict[str, Any]
-    shape: dict[str, Any] = field(default_factory=dict)
-
-    def sequence(self, parameters: Mapping[str, Any]) -> Sequence:
-        """The sequence, with these values for its parameters."""
-        return self.family(**parameters, **self.shape)
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """Everything that may be a tensor."""
-        return {**self.parameters, **self.tissue, "slice_prof": self.options["slice_prof"]}
-
-    def run(self) -> Any:
-        """Signal, or signal and Jacobian, on arrays."""
-        sequence = self.sequence(self.parameters)
-        if self.diff is None:
-            return simulate(sequence, **self.tissue, **self.options)
-        return jacobian(sequence, **self.tissue, diff=self.diff, **self.options)
-
-
-def one_call(describe: Callable[..., Call | list[Call]]) -> Callable[..., Any]:
-    """Make a function that does what it describes: several calls are joined along the readouts.
-
-    If any argument is a torch tensor, tensors come back.
-    """
-
-    @functools.wraps(describe)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        described = describe(*args, **kwargs)
-        calls = [described] if isinstance(described, Call) else described
-        if any(has_tensor(tuple(call.values.values())) for call in calls):
-            from .torch.bridge import run_calls
-
-            return run_calls(calls)
-        return join([call.run() for call in calls], np.concatenate)
-
-    return run
-
-
-def join(results: list[Any], concatenate: Callable[..., Any]) -> Any:
-    """Results of several calls, along the readouts."""
-    if len(results) == 1:
-        return results[0]
-    if isinstance(results[0], tuple):
-        return tuple(concatenate(parts, -1) for parts in zip(*results, strict=True))
-    return concatenate(results, -1)
-
-
-def _named(diff: Diff, names: Mapping[str, str]) -> Diff:
-    """Derivatives in the names of the tissue's maps, from those that a one-call form gives them.
-
-    Raises
-    ------
-    ValueError
-        If a name is none of them.
-    """
-    if diff is None:
-        return None
-    given = (diff,) if isinstance(diff, str) else diff
-    if not isinstance(given, (tuple, list)):
-        raise TypeError(
-            f"diff={shown(diff)} is not allowed: it must be a name or a tuple of names out of {tuple(names)}"
-        )
-    for name in given:
-        if not isinstance(name, str):
-            raise TypeError(f"diff={shown(diff)} is not allowed: it must be a name or a tuple out of {tuple(names)}")
-        if name not in names:
-            raise ValueError(f"diff={shown(diff)}: {name!r} is unknown; allowed are {tuple(names)}")
-    renamed = tuple(names[name] for name in given)
-    return renamed[0] if isinstance(diff, str) else renamed
-
-
-def _same(*names: str) -> dict[str, str]:
-    return {name: name for name in names}
-
-
-def _acquisitions(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One dict of numbers for each entry of the values that are vectors.
-
-    Raises
-    ------
-    ValueError
-        If the vectors differ in length.
-    """
-    for name, value in values.items():
-        if isinstance(value, (list, tuple)) and has_tensor(tuple(value)):
-            raise TypeError(f"{name} is a {type(value).__name__} of tensors; stack them, so that gradients are kept")
-    lengths = {name: len(value) for name, value in values.items() if np.ndim(value) == 1}
-    if 0 in lengths.values():
-        raise ValueError(f"an acquisition at least is needed; the lengths are {lengths}")
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"vectors of one length are needed, for one acquisition each; they have {lengths}")
-    count = next(iter(lengths.values()), 1)
-    return [{name: value[n] if name in lengths else value for name, value in values.items()} for n in range(count)]
 
 
 @one_call
@@ -232,7 +95,7 @@ def fse_sim(
         FSE,
         {"flip": flip, "ESP": ESP, "phases": phases, "TR": TR, "exc_flip": exc_flip, "exc_phase": exc_phase},
         {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0},
-        _named(diff, _same("T1", "T2", "B1", "B0", "M0")),
+        map_names(diff, same("T1", "T2", "B1", "B0", "M0")),
         {"slice_prof": slice_prof, "nstates": nstates, "dtype": dtype, "check_nstates": check_nstates},
     )
 
@@ -377,10 +240,10 @@ def bssfp_sim(
     array([0.1559, 0.1332])
     """
     values = {"flip": flip, "TE": TE, "TR": TR, "phase_inc": phase_inc}
-    tissue = {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": _sum(B0, chemshift)}
+    tissue = {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": total_field(B0, chemshift)}
     options = {"slice_prof": slice_prof, "dtype": dtype}
-    named = _named(diff, _same("T1", "T2", "B1", "B0", "M0"))
-    trains = [values] if transient else _acquisitions(values)
+    named = map_names(diff, same("T1", "T2", "B1", "B0", "M0"))
+    trains = [values] if transient else acquisitions(values)
     return [Call(BSSFP, train, tissue, named, options, {"steady": not transient}) for train in trains]
 
 
@@ -441,13 +304,13 @@ def spgr_sim(
     >>> spgr_sim([5, 15], TE=5, TR=20, T1=1000, T2star=50).imag.round(4)
     array([-0.0664, -0.0872])
     """
-    tissue = {"T1": T1, "T2": T2star, "B1": B1, "M0": M0, "B0": _sum(B0, chemshift)}
+    tissue = {"T1": T1, "T2": T2star, "B1": B1, "M0": M0, "B0": total_field(B0, chemshift)}
     options = {"slice_prof": slice_prof, "nstates": nstates, "dtype": dtype, "check_nstates": check_nstates}
-    named = _named(diff, {**_same("T1", "B1", "B0", "M0"), "T2star": "T2"})
+    named = map_names(diff, {**same("T1", "B1", "B0", "M0"), "T2star": "T2"})
     rf = {"increment": increment} if spoiling != "ideal" else {}
     return [
         Call(SPGR, {**one, "TE": TE, **rf}, tissue, named, options, {"spoiling": spoiling})
-        for one in _acquisitions({"flip": flip, "TR": TR})
+        for one in acquisitions({"flip": flip, "TR": TR})
     ]
 
 
@@ -461,7 +324,7 @@ def _inversion_call(
     dtype: npt.DTypeLike,
 ) -> Call:
     """A call of a sequence whose shots are spoiled at once, so that no T2 is asked for."""
-    named = _named(diff, _same("T1", "B1", "inv_efficiency", "M0"))
+    named = map_names(diff, same("T1", "B1", "inv_efficiency", "M0"))
     return Call(family, parameters, {**tissue, "T2": 1e-3}, named, {"slice_prof": slice_prof, "dtype": dtype}, shape)
 
 
@@ -655,13 +518,3 @@ def mpnrage_sim(
         slice_prof,
         dtype,
     )
-
-
-def _sum(B0: Numeric, chemshift: Numeric) -> Numeric:
-    """Off-resonance of field and chemical shift, whatever they are held in."""
-    if isinstance(chemshift, (int, float)) and chemshift == 0:
-        return B0
-    if has_tensor((B0, chemshift)):
-        torch: Any = sys.modules["torch"]
-        return torch.as_tensor(B0) + torch.as_tensor(chemshift)
-    return real_array("B0", B0) + real_array("chemshift", chemshift)

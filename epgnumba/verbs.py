@@ -10,7 +10,7 @@ from . import engine
 from .checks import Array, shown, warn_caller
 from .kernels.columns import M0 as M0_CODE
 from .problem import ComplexArray, Diff, Problem, read_problem
-from .program.program import flatten, unflatten
+from .program.expressions import flatten, unflatten
 from .sequence.sequence import NAMES, Sequence
 from .truncation import WORTH_A_WARNING, truncation_error
 

@@ -3,7 +3,8 @@
 from . import limits
 from .bound import crlb
 from .objective import CRLBObjective
-from .optimization import Design, optimize
+from .optimization import optimize
+from .result import Design
 from .variables import BSpline, Free, PiecewiseLinear, Shared
 
 __all__ = [

@@ -5,8 +5,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..calls import has_tensor
 from ..checks import Array, check_range, real_array, shown
-from ..functional import has_tensor
 
 
 def check_bound(jac: tuple[int, ...], weights: tuple[int, ...] | None, singular: str) -> None:

@@ -12,7 +12,7 @@ from .. import engine
 from ..checks import Array, check_range, real_array, scalar, shown
 from ..kernels.columns import M0 as M0_CODE
 from ..problem import read_problem
-from ..program.program import unflatten
+from ..program.expressions import unflatten
 from ..sequence.sequence import NAMES, Sequence
 from ..tissue import Tissue
 from ..verbs import STEP, pull_back

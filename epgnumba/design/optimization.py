@@ -1,110 +1,23 @@
 """From a question to a protocol: optimisation with scipy, and the evidence."""
 
-import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, OptimizeResult, minimize
 from tqdm import tqdm
 
 from ..checks import Array, count, scalar, shown
+from .feasibility import SLACK, active_limits, broken, check_limits, project, scaled, violation
 from .objective import CRLBObjective
+from .result import Design
 
 METHODS = ("SLSQP", "L-BFGS-B", "trust-constr")
-SLACK = 1e-6  # of a limit's size: what still counts as met
 CAUTION = 0.1  # see `_sizes`
 STOPPED = "interrupted", "the time limit was reached"
-
-
-class Design(OptimizeResult):  # type: ignore[misc]
-    """What `optimize` returns: a scipy `OptimizeResult` with the protocol and its evidence.
-
-    Attributes
-    ----------
-    x, fun, success, message, nit, nfev
-        As in scipy; `fun` is the objective's value.
-    sequence : Sequence
-        The protocol (None after `load` without a sequence).
-    parameters : dict of str to ndarray
-        Its parameters.
-    unknowns : tuple of str
-    bounds_before, bounds_after : ndarray, shape (*tissue, unknowns)
-        Cramer-Rao bounds of the start and of the result.
-    value_before : float
-        The objective at the start.
-    active : list of str
-        Limits that the result touches.
-    multipliers : ndarray or None
-        Lagrange multipliers of the limits other than bounds, in the method's order and sign, where it gives them: how
-        much the objective changes per unit of a limit.
-    history : ndarray, shape (iterations,)
-        Values of the best start, by iteration.
-    starts : ndarray
-        Final value of each start, nan where it found nothing feasible.
-    seconds, objective_seconds : float
-        Time taken, and what of it went into objective calls.
-    """
-
-    def __str__(self) -> str:
-        lines = [
-            f"{self.message} ({self.nit} iterations, {self.nfev} evaluations, {self.seconds:.2f} s, "
-            f"of which {self.objective_seconds:.2f} s in the objective)",
-            f"objective {self.value_before:.6g} -> {self.fun:.6g}",
-        ]
-        before = np.asarray(self.bounds_before).reshape(-1, len(self.unknowns))
-        after = np.asarray(self.bounds_after).reshape(-1, len(self.unknowns))
-        for k, name in enumerate(self.unknowns):
-            change = 100 * (np.sqrt(after[:, k] / before[:, k]) - 1)
-            rest = f" and {len(change) - 8} more" if len(change) > 8 else ""
-            lines.append(f"std of {name}: {', '.join(f'{value:+.1f} %' for value in change[:8])}{rest}")
-        lines.append(f"active limits: {'; '.join(self.active) or 'none'}")
-        return "\n".join(lines)
-
-    def save(self, path: str | Path) -> None:
-        """Write everything but the sequence object to a JSON file."""
-        record = {name: _plain(value) for name, value in self.items() if name != "sequence"}
-        Path(path).write_text(json.dumps(record, indent=1))
-
-    @classmethod
-    def load(cls, path: str | Path, sequence: Any = None) -> "Design":
-        """Read what `save` wrote; given a sequence like the one it was designed from, with the protocol.
-
-        Raises
-        ------
-        ValueError
-            If the file is not of this kind.
-        """
-        try:
-            record = json.loads(Path(path).read_text())
-            names = "x", "history", "starts", "bounds_before", "bounds_after"
-            arrays = {name: np.array(record[name], np.float64) for name in names}
-            parameters = {name: np.array(value, np.float64) for name, value in record["parameters"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{path} does not hold a design") from error
-        played = sequence.replace(**parameters) if sequence is not None else None
-        found = record["multipliers"]
-        lists = {
-            "unknowns": tuple(record["unknowns"]), "parameters": parameters, "sequence": played,
-            "multipliers": None if found is None else np.array(found, np.float64),
-        }  # fmt: skip
-        return cls({**record, **arrays, **lists})
-
-
-def _plain(value: Any) -> Any:
-    """`value` as JSON can hold it."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    return list(value) if isinstance(value, tuple) else value
 
 
 class _TimeLimitError(Exception):
@@ -164,113 +77,6 @@ class _Watch:
         product = self._objective.hessp(z * self.scale, p * self.scale) * self.scale / self.value_scale
         self.seconds += time.perf_counter() - start
         return product
-
-
-def violation(x: Array, limits: Sequence[Any]) -> float:
-    """By how much `x` breaks limits, relative to their size; zero if it keeps them."""
-    worst = 0.0
-    for limit in limits:
-        values, low, high = _ends(limit, x)
-        if np.isnan(values).any():
-            return np.inf
-        size = _size(low, high)
-        worst = max(worst, float((np.maximum(low - values, values - high) / size).max(initial=0.0)))
-    return worst
-
-
-def _size(low: Array, high: Array) -> Array:
-    """What a violation is measured against."""
-    largest = np.maximum(*(np.where(np.isfinite(end), abs(end), 0.0) for end in (low, high)))
-    return np.where(largest > 0, largest, 1.0)
-
-
-def _dense(matrix: Any) -> Array:
-    return np.asarray(matrix.toarray() if scipy.sparse.issparse(matrix) else matrix, np.float64)
-
-
-def _ends(limit: Any, x: Array) -> tuple[Array, Array, Array]:
-    """Values that a limit is about, and their smallest and largest."""
-    if isinstance(limit, Bounds):
-        values = x
-    elif isinstance(limit, LinearConstraint):
-        values = np.atleast_1d(np.asarray(_dense(limit.A) @ x))
-    else:
-        values = np.atleast_1d(np.asarray(limit.fun(x), np.float64))
-    return values, np.broadcast_to(limit.lb, values.shape), np.broadcast_to(limit.ub, values.shape)
-
-
-def _scaled(limit: Any, scale: Array, curved: bool = False) -> Any:
-    """A limit on z = x / scale; `curved`: with its Hessian, if it has one."""
-    if isinstance(limit, Bounds):
-        return Bounds(limit.lb / scale, limit.ub / scale)
-    if isinstance(limit, LinearConstraint):
-        return LinearConstraint(_dense(limit.A) * scale, limit.lb, limit.ub)
-
-    def jacobian(z: Array) -> Array:
-        return np.asarray(np.atleast_2d(_dense(limit.jac(z * scale))) * scale)
-
-    options: dict[str, Any] = {"jac": jacobian if callable(limit.jac) else limit.jac}
-    hess = getattr(limit, "exact_hess", limit.hess)
-    if curved and callable(hess):
-        options["hess"] = lambda z, v: np.asarray(hess(z * scale, v)) * scale * scale[:, None]
-    return NonlinearConstraint(lambda z: limit.fun(z * scale), limit.lb, limit.ub, **options)
-
-
-def _check_limits(limits: Sequence[Any], size: int) -> list[Any]:
-    for limit in limits:
-        if not isinstance(limit, (Bounds, LinearConstraint, NonlinearConstraint)):
-            raise TypeError(f"limits: {shown(limit)} is not Bounds, LinearConstraint or NonlinearConstraint")
-        if isinstance(limit, Bounds) and not {np.size(limit.lb), np.size(limit.ub)} <= {1, size}:
-            raise ValueError(f"limits: bounds of {np.size(limit.lb)} variables do not fit the objective's {size}")
-        if isinstance(limit, LinearConstraint) and np.atleast_2d(_dense(limit.A)).shape[1] != size:
-            raise ValueError(f"limits: {_label(limit)} is not about the objective's {size} variables")
-        if np.isnan(np.asarray(limit.lb, float)).any() or np.isnan(np.asarray(limit.ub, float)).any():
-            raise ValueError(f"limits: {_label(limit)} has an end that is nan")
-        if np.any(np.asarray(limit.lb) > np.asarray(limit.ub)):
-            raise ValueError(f"limits: {_label(limit)} has a lower end above its upper end")
-    return list(limits)
-
-
-def _broken(x: Array, limits: Sequence[Any]) -> str:
-    return "; ".join(_label(limit) for limit in limits if violation(x, [limit]) > SLACK)
-
-
-def _label(limit: Any) -> str:
-    return str(getattr(limit, "label", type(limit).__name__))
-
-
-def project(x: Array, limits: Sequence[Any]) -> Array:
-    """The point closest to `x`, by the size of each variable, that keeps all limits.
-
-    Raises
-    ------
-    ValueError
-        If there is none, naming the limits that stay broken.
-    """
-    if violation(x, limits) <= SLACK:
-        return x
-    boxes = [limit for limit in limits if isinstance(limit, Bounds)]
-    inside = x
-    for box in boxes:
-        inside = np.clip(inside, box.lb, box.ub)
-    if violation(inside, limits) <= SLACK:
-        return inside
-    scale = np.maximum(abs(inside), 1e-3 * abs(inside).max(initial=1.0))
-    found = minimize(
-        lambda z: (((z - x / scale) ** 2).sum(), 2 * (z - x / scale)),
-        inside / scale,
-        jac=True,
-        method="SLSQP",
-        bounds=_scaled(boxes[0], scale) if boxes else None,
-        constraints=[_scaled(limit, scale) for limit in limits if not isinstance(limit, Bounds)],
-        options={"maxiter": 300, "ftol": 1e-14},
-    )
-    nearest = np.asarray(found.x * scale)
-    for box in boxes:
-        nearest = np.clip(nearest, box.lb, box.ub)
-    if violation(nearest, limits) > 1e-5:
-        raise ValueError(f"the limits cannot all be met: {_broken(nearest, limits)}")
-    return nearest
 
 
 def _check_sight(objective: CRLBObjective, x: Array) -> None:
@@ -354,7 +160,7 @@ def optimize(
     >>> found.fun < 0.5 * found.value_before
     True
     """
-    box = _check_limits(limits, objective.map.count)
+    box = check_limits(limits, objective.map.count)
     chosen = _choose_method(method, box)
     if infeasible not in ("project", "refuse"):
         raise ValueError(f"infeasible={shown(infeasible)} is not allowed: it must be 'project' or 'refuse'")
@@ -365,7 +171,7 @@ def optimize(
     begun = time.perf_counter()
     first = objective.read(objective.x0 if x0 is None else x0)
     if infeasible == "refuse" and violation(first, box) > SLACK:
-        raise ValueError(f"the start breaks limits: {_broken(first, box)}")
+        raise ValueError(f"the start breaks limits: {broken(first, box)}")
     origin = project(first, box)
     _check_sight(objective, origin)
     scale, value_scale = _sizes(objective, origin, next((each for each in box if isinstance(each, Bounds)), None))
@@ -465,9 +271,9 @@ def _run(
             if callback is not None:
                 callback(x, current)
 
-    scaled = [_scaled(limit, scale, method == "trust-constr") for limit in limits]
-    box = next((limit for limit in scaled if isinstance(limit, Bounds)), None)
-    rest = [limit for limit in scaled if not isinstance(limit, Bounds)]
+    within = [scaled(limit, scale, method == "trust-constr") for limit in limits]
+    box = next((limit for limit in within if isinstance(limit, Bounds)), None)
+    rest = [limit for limit in within if not isinstance(limit, Bounds)]
     options: dict[str, Any] = {"maxiter": most}
     extra: dict[str, Any] = {"constraints": rest} if rest else {}
     if method == "trust-constr":
@@ -513,7 +319,7 @@ def _report(
         value_before=value_before,
         bounds_before=bounds_before,
         bounds_after=objective.bounds(x),
-        active=_active(objective, x, limits),
+        active=active_limits(objective.map.places, x, limits),
         multipliers=_multipliers(outcome, watch.value_scale, sum(not isinstance(each, Bounds) for each in limits)),
         history=np.array(watch.history),
         starts=np.array(values),
@@ -529,23 +335,3 @@ def _multipliers(outcome: Any, value_scale: float, count: int) -> Any:
         return None
     parts = found[:count] if isinstance(found, list) else [found]
     return value_scale * np.concatenate([np.ravel(part) for part in parts] or [np.zeros(0)])
-
-
-def _active(objective: CRLBObjective, x: Array, limits: list[Any]) -> list[str]:
-    """Limits that `x` touches, in words."""
-    active = []
-    for limit in limits:
-        values, low, high = _ends(limit, x)
-        near = 1e-5 * _size(low, high)
-        at_low, at_high = abs(values - low) <= near, abs(values - high) <= near
-        if isinstance(limit, Bounds):
-            for name, place in objective.map.places.items():
-                for side, at in (("lower", at_low), ("upper", at_high)):
-                    where = np.flatnonzero(at[place])
-                    if where.size:
-                        active.append(f"{side} bound of {name} at {shown(where.tolist())}")
-        elif (at_low | at_high).any():
-            n = int((at_low | at_high).sum())
-            label = _label(limit)
-            active.append(label if values.size == 1 else f"{label} ({n} of {values.size})")
-    return active

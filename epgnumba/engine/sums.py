@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels import columns as col
-from ..program.program import sum_at
+from ..program.expressions import sum_at
 
 if TYPE_CHECKING:
     from .job import Job

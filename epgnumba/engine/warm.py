@@ -2,7 +2,7 @@
 
 
 def warm_up() -> None:
-    """Compile the kernels, or load them from disk, before they are needed: half a minute if it has never been done.
+    """Compile the kernels, or load them from disk, before they are needed: a minute if it has never been done.
 
     A call compiles what it needs by itself; before a batch of processes starts, one call of this saves each the wait.
 

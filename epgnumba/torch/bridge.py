@@ -16,8 +16,8 @@ import numpy.typing as npt
 import torch
 
 from .. import verbs
+from ..calls import Call, join
 from ..checks import real_array, shown
-from ..functional import Call, join
 from ..problem import Diff, Problem, read_problem
 from ..sequence import Sequence
 

@@ -1,0 +1,152 @@
+"""What a one-call form stands for, and what is done with it: on arrays or tensors, the same for all."""
+
+import functools
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .checks import real_array, shown
+from .problem import Diff
+from .sequence import Sequence
+from .verbs import jacobian, simulate
+
+Numeric = Any  # a number, an array or a tensor
+
+
+def has_tensor(values: tuple[Any, ...]) -> bool:
+    """Whether any of `values` is a torch tensor; if torch was never imported, none is."""
+    torch = sys.modules.get("torch")
+    return torch is not None and any(isinstance(value, torch.Tensor) for value in values)
+
+
+@dataclass
+class Call:
+    """What a one-call form stands for.
+
+    Attributes
+    ----------
+    family : type
+        The sequence.
+    parameters : dict
+        Its numeric arguments, which may be tensors.
+    shape : dict
+        Its other arguments.
+    tissue : dict
+        Maps by name.
+    diff : str or tuple of str, optional
+        Derivatives wanted, in the names of `tissue`.
+    options : dict
+        Other arguments of `simulate`.
+    """
+
+    family: type[Sequence]
+    parameters: dict[str, Any]
+    tissue: dict[str, Any]
+    diff: Diff
+    options: dict[str, Any]
+    shape: dict[str, Any] = field(default_factory=dict)
+
+    def sequence(self, parameters: Mapping[str, Any]) -> Sequence:
+        """The sequence, with these values for its parameters."""
+        return self.family(**parameters, **self.shape)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Everything that may be a tensor."""
+        return {**self.parameters, **self.tissue, "slice_prof": self.options["slice_prof"]}
+
+    def run(self) -> Any:
+        """Signal, or signal and Jacobian, on arrays."""
+        sequence = self.sequence(self.parameters)
+        if self.diff is None:
+            return simulate(sequence, **self.tissue, **self.options)
+        return jacobian(sequence, **self.tissue, diff=self.diff, **self.options)
+
+
+def one_call(describe: Callable[..., Call | list[Call]]) -> Callable[..., Any]:
+    """Make a function that does what it describes: several calls are joined along the readouts.
+
+    If any argument is a torch tensor, tensors come back.
+    """
+
+    @functools.wraps(describe)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        described = describe(*args, **kwargs)
+        calls = [described] if isinstance(described, Call) else described
+        if any(has_tensor(tuple(call.values.values())) for call in calls):
+            from .torch.bridge import run_calls
+
+            return run_calls(calls)
+        return join([call.run() for call in calls], np.concatenate)
+
+    return run
+
+
+def join(results: list[Any], concatenate: Callable[..., Any]) -> Any:
+    """Results of several calls, along the readouts."""
+    if len(results) == 1:
+        return results[0]
+    if isinstance(results[0], tuple):
+        return tuple(concatenate(parts, -1) for parts in zip(*results, strict=True))
+    return concatenate(results, -1)
+
+
+def map_names(diff: Diff, names: Mapping[str, str]) -> Diff:
+    """Derivatives in the names of the tissue's maps, from those that a one-call form gives them.
+
+    Raises
+    ------
+    ValueError
+        If a name is none of them.
+    """
+    if diff is None:
+        return None
+    given = (diff,) if isinstance(diff, str) else diff
+    if not isinstance(given, (tuple, list)):
+        raise TypeError(
+            f"diff={shown(diff)} is not allowed: it must be a name or a tuple of names out of {tuple(names)}"
+        )
+    for name in given:
+        if not isinstance(name, str):
+            raise TypeError(f"diff={shown(diff)} is not allowed: it must be a name or a tuple out of {tuple(names)}")
+        if name not in names:
+            raise ValueError(f"diff={shown(diff)}: {name!r} is unknown; allowed are {tuple(names)}")
+    renamed = tuple(names[name] for name in given)
+    return renamed[0] if isinstance(diff, str) else renamed
+
+
+def same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+def acquisitions(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One dict of numbers for each entry of the values that are vectors.
+
+    Raises
+    ------
+    ValueError
+        If the vectors differ in length.
+    """
+    for name, value in values.items():
+        if isinstance(value, (list, tuple)) and has_tensor(tuple(value)):
+            raise TypeError(f"{name} is a {type(value).__name__} of tensors; stack them, so that gradients are kept")
+    lengths = {name: len(value) for name, value in values.items() if np.ndim(value) == 1}
+    if 0 in lengths.values():
+        raise ValueError(f"an acquisition at least is needed; the lengths are {lengths}")
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"vectors of one length are needed, for one acquisition each; they have {lengths}")
+    count = next(iter(lengths.values()), 1)
+    return [{name: value[n] if name in lengths else value for name, value in values.items()} for n in range(count)]
+
+
+def total_field(B0: Numeric, chemshift: Numeric) -> Numeric:
+    """Off-resonance of field and chemical shift, whatever they are held in."""
+    if isinstance(chemshift, (int, float)) and chemshift == 0:
+        return B0
+    if has_tensor((B0, chemshift)):
+        torch: Any = sys.modules["torch"]
+        return torch.as_tensor(B0) + torch.as_tensor(chemshift)
+    return real_array("B0", B0) + real_array("chemshift", chemshift)

@@ -1,0 +1,93 @@
+"""What a design comes with: the protocol and its evidence."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+
+class Design(OptimizeResult):  # type: ignore[misc]
+    """What `optimize` returns: a scipy `OptimizeResult` with the protocol and its evidence.
+
+    Attributes
+    ----------
+    x, fun, success, message, nit, nfev
+        As in scipy; `fun` is the objective's value.
+    sequence : Sequence
+        The protocol (None after `load` without a sequence).
+    parameters : dict of str to ndarray
+        Its parameters.
+    unknowns : tuple of str
+    bounds_before, bounds_after : ndarray, shape (*tissue, unknowns)
+        Cramer-Rao bounds of the start and of the result.
+    value_before : float
+        The objective at the start.
+    active : list of str
+        Limits that the result touches.
+    multipliers : ndarray or None
+        Lagrange multipliers of the limits other than bounds, in the method's order and sign, where it gives them: how
+        much the objective changes per unit of a limit.
+    history : ndarray, shape (iterations,)
+        Values of the best start, by iteration.
+    starts : ndarray
+        Final value of each start, nan where it found nothing feasible.
+    seconds, objective_seconds : float
+        Time taken, and what of it went into objective calls.
+    """
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.message} ({self.nit} iterations, {self.nfev} evaluations, {self.seconds:.2f} s, "
+            f"of which {self.objective_seconds:.2f} s in the objective)",
+            f"objective {self.value_before:.6g} -> {self.fun:.6g}",
+        ]
+        before = np.asarray(self.bounds_before).reshape(-1, len(self.unknowns))
+        after = np.asarray(self.bounds_after).reshape(-1, len(self.unknowns))
+        for k, name in enumerate(self.unknowns):
+            change = 100 * (np.sqrt(after[:, k] / before[:, k]) - 1)
+            rest = f" and {len(change) - 8} more" if len(change) > 8 else ""
+            lines.append(f"std of {name}: {', '.join(f'{value:+.1f} %' for value in change[:8])}{rest}")
+        lines.append(f"active limits: {'; '.join(self.active) or 'none'}")
+        return "\n".join(lines)
+
+    def save(self, path: str | Path) -> None:
+        """Write everything but the sequence object to a JSON file."""
+        record = {name: _plain(value) for name, value in self.items() if name != "sequence"}
+        Path(path).write_text(json.dumps(record, indent=1))
+
+    @classmethod
+    def load(cls, path: str | Path, sequence: Any = None) -> "Design":
+        """Read what `save` wrote; given a sequence like the one it was designed from, with the protocol.
+
+        Raises
+        ------
+        ValueError
+            If the file is not of this kind.
+        """
+        try:
+            record = json.loads(Path(path).read_text())
+            names = "x", "history", "starts", "bounds_before", "bounds_after"
+            arrays = {name: np.array(record[name], np.float64) for name in names}
+            parameters = {name: np.array(value, np.float64) for name, value in record["parameters"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path} does not hold a design") from error
+        played = sequence.replace(**parameters) if sequence is not None else None
+        found = record["multipliers"]
+        lists = {
+            "unknowns": tuple(record["unknowns"]), "parameters": parameters, "sequence": played,
+            "multipliers": None if found is None else np.array(found, np.float64),
+        }  # fmt: skip
+        return cls({**record, **arrays, **lists})
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON can hold it."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return list(value) if isinstance(value, tuple) else value

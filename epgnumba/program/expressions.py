@@ -1,0 +1,105 @@
+"""From a sequence's parameters to the numbers that its events refer to, and back."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import Array
+from ..sequence.events import Linear
+
+_ONE = np.ones(1)
+
+
+def flatten(parameters: Mapping[str, npt.NDArray[np.inexact]]) -> npt.NDArray[np.inexact]:
+    """Parameters as one vector, followed by a one (for constants)."""
+    return np.concatenate([*(value.ravel() for value in parameters.values()), _ONE])
+
+
+def unflatten(x: Array, parameters: Mapping[str, Array]) -> dict[str, Array]:
+    """Inverse of `flatten`, in the shapes of `parameters`."""
+    result, start = {}, 0
+    for name, value in parameters.items():
+        result[name] = x[start : start + value.size].reshape(value.shape)
+        start += value.size
+    return result
+
+
+def sum_at(index: npt.NDArray[np.int64], values: npt.NDArray[np.inexact], size: int) -> npt.NDArray[np.inexact]:
+    """Sums of the values that share an index, complex ones too."""
+    if values.dtype.kind == "c":
+        return np.bincount(index, values.real, size) + 1j * np.bincount(index, values.imag, size)
+    return np.asarray(np.bincount(index, values, size), np.float64)
+
+
+def _names(expressions: list[Linear]) -> frozenset[str]:
+    return frozenset(name for expression in expressions for name, _, _ in expression.terms)
+
+
+class Expressions:
+    """Every number that events refer to, as one sparse linear map of the flattened parameters.
+
+    The entries are flips, phases, durations, receiver phases and the phase that a repetition adds, in this order. The
+    parameters are extended by a one, to which constants refer.
+
+    Attributes
+    ----------
+    inverts : list of bool
+        Which flips are inversions.
+    phase_names, time_names : frozenset of str
+        Parameters that enter phases (RF, receiver, from one repetition to the next), and durations.
+    """
+
+    def __init__(self, groups: list[list[Linear]], sizes: Mapping[str, int], inverts: list[bool]) -> None:
+        self.lengths = [len(group) for group in groups]
+        self.inverts = inverts
+        starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
+        self.n_parameters = sum(sizes.values())
+        _, phases, durations, receivers, advance = map(_names, groups)
+        self.phase_names, self.time_names = phases | receivers | advance, durations
+        entries, sources, factors = [], [], []
+        for entry, expression in enumerate(e for group in groups for e in group):
+            for name, index, factor in expression.terms:
+                entries.append(entry)
+                sources.append(int(starts[name]) + index)
+                factors.append(factor)
+            if expression.constant or not expression.terms:
+                entries.append(entry)
+                sources.append(self.n_parameters)
+                factors.append(expression.constant)
+        self._entries = np.asarray(entries, np.int64)
+        self._sources = np.asarray(sources, np.int64)
+        self._factors = np.asarray(factors, np.float64)
+        # Where every entry has exactly one term the map is a gather, which is much the quickest.
+        self._plain = entries == list(range(sum(self.lengths)))
+
+    def evaluate(self, x: npt.NDArray[np.inexact]) -> list[npt.NDArray[np.inexact]]:
+        """Entries, by group, for parameters `x` (with the one at the end)."""
+        values = self._factors * x[self._sources]
+        if not self._plain:
+            table = np.zeros(sum(self.lengths), values.dtype)
+            np.add.at(table, self._entries, values)
+            values = table
+        parts: list[npt.NDArray[np.inexact]] = []
+        start = 0
+        for length in self.lengths:
+            parts.append(values[start : start + length])
+            start += length
+        return parts
+
+    def flips_of(self, parameters: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Array] | None:
+        """Flips that are each a factor times one of these parameters, in their order; None if it is not as simple."""
+        if not self._plain:
+            return None
+        entries = [np.flatnonzero(self._sources == parameter) for parameter in parameters]
+        if any(len(found) != 1 or found[0] >= self.lengths[0] or self.inverts[found[0]] for found in entries):
+            return None
+        chosen = np.concatenate(entries)
+        return chosen, self._factors[chosen]
+
+    def pull_back(self, groups: list[Array]) -> Array:
+        """Derivatives with respect to the parameters, from those with respect to the entries."""
+        bars = np.concatenate(groups)
+        summed = sum_at(self._sources, self._factors * bars[self._entries], self.n_parameters + 1)
+        return cast("Array", summed[: self.n_parameters])
