@@ -1,7 +1,7 @@
 """What a call states, checked: sequence, tissue, derivatives, precision."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from .kernels.columns import OMEGA
 from .program.program import Program, compile_program
 from .sequence.sequence import NAMES, Sequence
 from .tissue import Tissue
+
+if TYPE_CHECKING:
+    from .gpu import DeviceTissue
 
 ComplexArray = npt.NDArray[np.complexfloating]
 Diff = str | tuple[str, ...] | list[str] | None
@@ -83,10 +86,12 @@ class Problem:
         Precision.
     check_nstates : bool
         Whether to compare with all orders kept.
+    device : int or None
+        CUDA device that plays maps in host memory; None for the CPU.
     """
 
     sequence: Sequence
-    tissue: Tissue
+    tissue: "Tissue | DeviceTissue"
     codes: tuple[int, ...]
     single: bool
     profile: Array
@@ -94,25 +99,62 @@ class Problem:
     nstates: int | None
     dtype: type[np.floating]
     check_nstates: bool = False
-    _jobs: dict[tuple[bool, bool], engine.Job] = field(default_factory=dict)
+    device: int | None = None
+    _jobs: dict[tuple[bool, bool], engine.AnyJob] = field(default_factory=dict)
 
     @property
     def complex_dtype(self) -> type[np.complexfloating]:
         return np.complex128 if self.dtype == np.float64 else np.complex64
 
-    def job(self, free_phases: bool = False, precesses: bool = False) -> engine.Job:
+    def job(self, free_phases: bool = False, precesses: bool = False) -> engine.AnyJob:
         """The problem bound to its program; made once, since a gradient asks again for what a signal asked for."""
-        precesses = precesses or OMEGA in self.codes or bool(self.tissue.maps["B0"].any())
+        precesses = precesses or OMEGA in self.codes or self.tissue.precesses
         key = free_phases, precesses
         if key not in self._jobs:
-            program, entries = self.compile(self.sequence, *key)
-            table, profile = self.tissue.table(self.dtype), self.profile.astype(self.dtype, copy=False)
-            self._jobs[key] = engine.Job(program, entries, table, profile, self.codes)
+            self._jobs[key] = self._make_job(*self.compile(self.sequence, *key))
         return self._jobs[key]
+
+    def _make_job(self, program: Program, entries: list[Array]) -> engine.AnyJob:
+        """On the device where the maps lie; on the one that was asked for; or on the CPU."""
+        profile = self.profile.astype(self.dtype, copy=False)
+        if not isinstance(self.tissue, Tissue):
+            from .gpu import DeviceJob
+
+            rows, home = self.tissue.rows(), self.tissue.home
+            return DeviceJob(program, entries, rows, profile, self.codes, self.dtype, self.tissue.size, home)
+        table = self.tissue.table(self.dtype)
+        if self.device is None:
+            return engine.Job(program, entries, table, profile, self.codes)
+        from .gpu import HostJob
+
+        return HostJob(program, entries, table, profile, self.codes, self.device)
+
+    @property
+    def host_tissue(self) -> Tissue:
+        """Its maps, for what works in host memory only.
+
+        Raises
+        ------
+        TypeError
+            If they lie on a device.
+        """
+        if not isinstance(self.tissue, Tissue):
+            raise TypeError("maps lie on a CUDA device; arrays in host memory are needed here")
+        return self.tissue
+
+    def cpu_job(self, free_phases: bool = False, precesses: bool = False) -> engine.Job:
+        """`job`, for what only the CPU can do."""
+        job = self.job(free_phases, precesses)
+        assert isinstance(job, engine.Job), "no device was asked for"
+        return job
+
+    def to_host(self, array: Any) -> npt.NDArray[Any]:
+        """A result in host memory."""
+        return array if isinstance(self.tissue, Tissue) else self.tissue.home.to_host(array)
 
     def compile(self, sequence: Sequence, free_phases: bool, precesses: bool) -> tuple[Program, list[Array]]:
         """The program of this or a like sequence, for this tissue."""
-        longest = float(self.tissue.maps["T1"].max()) if sequence.steady else 1.0
+        longest = self.tissue.longest_t1 if sequence.steady else 1.0
         return compile_program(sequence, self.nstates, free_phases, precesses, longest)
 
     def shape_signal(self, signal: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -137,6 +179,7 @@ def read_problem(
     nstates: int | None = None,
     dtype: npt.DTypeLike = np.float64,
     check_nstates: bool = False,
+    device: str | None = None,
 ) -> Problem:
     """Check the arguments of a verb.
 
@@ -155,8 +198,32 @@ def read_problem(
         )
     kept = None if nstates is None else checks.count("nstates", nstates)
     precision = read_dtype(dtype)
-    tissue = Tissue(T1, T2, B1, M0, B0, inv_efficiency)
+    tissue, index = read_tissue(
+        {"T1": T1, "T2": T2, "B1": B1, "B0": B0, "inv_efficiency": inv_efficiency, "M0": M0}, device
+    )
     return Problem(
         sequence, tissue, codes, isinstance(diff, str), np.atleast_1d(profile), profile.shape, kept, precision,
-        bool(check_nstates),
+        bool(check_nstates), index,
     )  # fmt: skip
+
+
+def read_tissue(maps: dict[str, Any], device: str | None) -> "tuple[Tissue | DeviceTissue, int | None]":
+    """Maps, checked where they lie, and the number of the CUDA device that plays those in host memory.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+    RuntimeError
+        If CUDA is needed and not available, saying what is missing.
+    """
+    if device is None and not any(hasattr(type(value), "__cuda_array_interface__") for value in maps.values()):
+        return Tissue(**maps), None
+    from .gpu import DeviceTissue, find_home, read_device
+
+    index, home = read_device(device), find_home(maps)
+    if home is None:
+        return Tissue(**maps), index
+    if device is not None and index != home.index:
+        raise ValueError(f"device={device!r}, but maps lie on cuda:{home.index}")
+    return DeviceTissue(home, maps), index

@@ -20,6 +20,25 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 
 
+def broadcast_maps(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape that maps broadcast to.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or it holds nothing.
+    """
+    distinct = set(shapes.values())
+    try:
+        shape = distinct.pop() if len(distinct) == 1 else np.broadcast_shapes(*distinct)
+    except ValueError:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"tissue maps do not broadcast: {listed}") from None
+    if 0 in shape:
+        raise ValueError(f"tissue maps are empty: they broadcast to {shape}")
+    return shape
+
+
 class Tissue:
     """Maps of tissue parameters, of broadcastable shapes.
 
@@ -50,17 +69,20 @@ class Tissue:
         self.maps: dict[str, Array] = {}
         for name, value in zip(NAMES, given, strict=True):
             self.maps[name] = checked(name, value, **LIMITS[name])
-        distinct = {value.shape for value in self.maps.values()}
-        try:
-            self.shape = distinct.pop() if len(distinct) == 1 else np.broadcast_shapes(*distinct)
-        except ValueError:
-            shapes = ", ".join(f"{name} {value.shape}" for name, value in self.maps.items())
-            raise ValueError(f"tissue maps do not broadcast: {shapes}") from None
-        if 0 in self.shape:
-            raise ValueError(f"tissue maps are empty: they broadcast to {self.shape}")
+        self.shape = broadcast_maps({name: value.shape for name, value in self.maps.items()})
         longer = self.maps["T2"] > self.maps["T1"]
         if longer.any() if longer.ndim else longer:
             warn_caller("T2 is longer than T1 in some voxels")
+
+    @property
+    def longest_t1(self) -> float:
+        """The longest T1, ms."""
+        return float(self.maps["T1"].max())
+
+    @property
+    def precesses(self) -> bool:
+        """Whether there is off-resonance."""
+        return bool(self.maps["B0"].any())
 
     @property
     def size(self) -> int:

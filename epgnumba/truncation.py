@@ -16,7 +16,7 @@ def truncation_error(problem: Problem, result: tuple[ComplexArray, ComplexArray]
     """Largest relative change (norm over readouts, of any voxel's signal or derivative) from keeping all orders."""
     exact = replace(problem, nstates=None, check_nstates=False, _jobs={}).job().signals(problem.complex_dtype)
     worst = 0.0
-    for kept, full in zip(result, exact, strict=True):
+    for kept, full in zip(map(problem.to_host, result), map(problem.to_host, exact), strict=True):
         change, norm = np.linalg.norm(kept - full, axis=-1), np.linalg.norm(full, axis=-1)
         worst = max(worst, float((change[norm > 0] / norm[norm > 0]).max(initial=0.0)))
     return worst

@@ -12,6 +12,7 @@ from .kernels.columns import M0 as M0_CODE
 from .problem import ComplexArray, Diff, Problem, read_problem
 from .program.expressions import flatten, unflatten
 from .sequence.sequence import NAMES, Sequence
+from .tissue import Tissue
 from .truncation import WORTH_A_WARNING, truncation_error
 
 STEP = 1e-30  # of a complex step: its square vanishes beside one, so that the derivative is exact
@@ -40,6 +41,7 @@ def simulate(
     nstates: int | None = None,
     dtype: npt.DTypeLike = np.float64,
     check_nstates: bool = False,
+    device: str | None = None,
 ) -> ComplexArray:
     """Signal of a sequence.
 
@@ -65,6 +67,9 @@ def simulate(
         Precision of the computation.
     check_nstates : bool
         Whether to compare with all orders kept, and warn if a signal or derivative changes by more than 1e-3.
+    device : str, optional
+        "cuda" or "cuda:1" to move arrays to a CUDA device, in chunks that fit, and results back. By default the CPU;
+        but where maps are CuPy arrays or CUDA tensors, their device, on which results stay (docs/cuda.md).
 
     Returns
     -------
@@ -75,6 +80,8 @@ def simulate(
     ------
     TypeError, ValueError
         Naming the argument, its value and what is allowed.
+    RuntimeError, MemoryError
+        If there is no CUDA device, saying what is missing; if it has no room, saying what would fit.
 
     Examples
     --------
@@ -96,6 +103,7 @@ def simulate(
         nstates=nstates,
         dtype=dtype,
         check_nstates=check_nstates,
+        device=device,
     )
     return problem.shape_signal(signals(problem)[0])
 
@@ -114,6 +122,7 @@ def jacobian(
     nstates: int | None = None,
     dtype: npt.DTypeLike = np.float64,
     check_nstates: bool = False,
+    device: str | None = None,
 ) -> tuple[ComplexArray, ComplexArray]:
     """Signal and its exact derivatives with respect to tissue parameters, in one sweep.
 
@@ -158,6 +167,7 @@ def jacobian(
         nstates=nstates,
         dtype=dtype,
         check_nstates=check_nstates,
+        device=device,
     )
     signal, derivatives = signals(problem)
     return problem.shape_signal(signal), problem.shape_jacobian(derivatives)
@@ -178,7 +188,7 @@ def _summed(value: Array, shape: tuple[int, ...]) -> Array:
     """Sum over the axes along which an array of `shape` was broadcast."""
     extra = value.ndim - len(shape)
     stretched = tuple(range(extra)) + tuple(extra + i for i, n in enumerate(shape) if n == 1)
-    return cast("Array", value.sum(axis=stretched).reshape(shape))
+    return cast("Array", (value.sum(axis=stretched) if stretched else value).reshape(shape))
 
 
 def vjp(
@@ -197,6 +207,7 @@ def vjp(
     slice_prof: npt.ArrayLike = 1.0,
     nstates: int | None = None,
     dtype: npt.DTypeLike = np.float64,
+    device: str | None = None,
 ) -> dict[str, Array]:
     """Derivatives of a real scalar with respect to everything, given those with respect to signal and Jacobian.
 
@@ -245,6 +256,7 @@ def vjp(
         slice_prof=slice_prof,
         nstates=nstates,
         dtype=dtype,
+        device=device,
     )
     return pull_back(problem, signal_bar, jacobian_bar, wanted)
 
@@ -271,8 +283,9 @@ def pull_back(
     full = (
         (*problem.tissue.shape, *(() if problem.single else (n_codes,)), n_out) if n_codes else (job.n_voxels, 0, n_out)
     )
-    s_bar = _cotangent("signal_bar", signal_bar, signal_shape, problem.complex_dtype).reshape(-1, n_out)
-    j_bar = _cotangent("jacobian_bar", jacobian_bar, full, problem.complex_dtype)
+    cotangent = _cotangent if isinstance(problem.tissue, Tissue) else problem.tissue.cotangent
+    s_bar = cotangent("signal_bar", signal_bar, signal_shape, problem.complex_dtype).reshape(-1, n_out)
+    j_bar = cotangent("jacobian_bar", jacobian_bar, full, problem.complex_dtype)
     j_bar = j_bar.reshape(job.n_voxels, n_codes, n_out)
     sums = job.gradient(s_bar, j_bar, timing, turning)
     result = unflatten(job.program.expressions.pull_back(sums.entries(timing, turning)), parameters)
@@ -281,7 +294,8 @@ def pull_back(
     for row, (name, value) in enumerate(problem.tissue.maps.items()):
         if name in asked:
             bar = sums.tissue[row].reshape(problem.tissue.shape)
-            result[name] = problem.tissue.slope(name) * _summed(bar, value.shape)
+            slope = problem.tissue.slope(name)
+            result[name] = _summed(bar, tuple(value.shape)) * slope
     return {name: result[name] for name in asked}
 
 
@@ -298,7 +312,7 @@ def push_forward(problem: Problem, tangents: Mapping[str, Array]) -> tuple[Compl
     precesses = problem.job().program.precesses or "B0" in tangents
     program, _ = problem.compile(problem.sequence, True, precesses)
     entries = program.expressions.evaluate(flatten(stepped))
-    table = problem.tissue.table(np.complex128)
+    table = problem.host_tissue.table(np.complex128)
     for row, name in enumerate(NAMES):
         if name in tangents:
             step = np.broadcast_to(problem.tissue.slope(name) * tangents[name], problem.tissue.shape)

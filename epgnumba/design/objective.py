@@ -123,17 +123,17 @@ class CRLBObjective:
         self._variance = scalar("noise", noise, positive=True) ** 2
         each, self._tissue_weights = self._read_weights(weights, tissue_weights, relative)
         each = each * (self._tissue_weights > 0)[:, None]  # so that nothing is asked of what does not count
-        table = problem.tissue.table()
+        table = problem.host_tissue.table()
         self._criterion = Criterion(criterion, data == "magnitude", each, self._variance, problem.codes, table[M0_CODE])
         # One kernel does all of the plain case; the others go through planar amplitudes.
         self._plain = (criterion, over, data, self._per_time) == ("A", "mean", "complex", False)
         self._weights = np.ascontiguousarray(each * self._tissue_weights[:, None])
         if not self._weights.any():
             raise ValueError("weights and tissue_weights are not allowed: all of them are zero together")
-        names = problem.job().program.expressions
+        names = problem.cpu_job().program.expressions
         self._turning = not names.phase_names.isdisjoint(self.map.names)
         self._timing = self._per_time or not names.time_names.isdisjoint(self.map.names)
-        self._job = problem.job(self._turning)
+        self._job = problem.cpu_job(self._turning)
         self._flips: engine.Flips | None = None
         if self.map.gather and not self._timing:
             index, scale = self.map.gather
@@ -271,7 +271,7 @@ class CRLBObjective:
             real = self._at(given)  # the program, for these values
             entries = real.program.expressions.evaluate(self.map.expand(stepped))
             profile = self._problem.profile.astype(np.complex128)
-            table = self._problem.tissue.table(np.complex128)
+            table = self._problem.host_tissue.table(np.complex128)
             _, gradient = self._evaluate(engine.Job(real.program, entries, table, profile, self._problem.codes))
         return np.asarray(gradient.imag / STEP * size)
 
@@ -339,7 +339,7 @@ class CRLBObjective:
         changed = replace(self._problem, sequence=self.sequence(x), _jobs={})
         program, entries = changed.compile(changed.sequence, self._turning, self._job.program.precesses)
         if program is not self._job.program:
-            self._job = changed.job(self._turning)
+            self._job = changed.cpu_job(self._turning)
         self._job.set_values(entries)
         return self._job
 

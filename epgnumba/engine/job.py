@@ -6,7 +6,7 @@ Room is kept per thread and reused, so that a second call of the same kind alloc
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from ..kernels.columns import GROUP
 from ..program.program import Part, Program, unit_phase
 from . import memory
 from .plan import Plan
-from .sums import GradientSums
+from .sums import Gathered, GradientSums
 from .threads import is_small, spread
 
 LANES = 16
@@ -42,7 +42,7 @@ def bounds() -> Any:
     return module
 
 
-def _bind_turns(
+def bind_turns(
     part: Part, phases: npt.NDArray[np.inexact], advance: npt.NDArray[np.inexact]
 ) -> npt.NDArray[np.inexact]:
     """Cosine and sine of a part's phase steps."""
@@ -51,6 +51,19 @@ def _bind_turns(
     # A complex step makes cosine and sine complex: to first order, which is all it asks for.
     extra = np.deg2rad(1) * (steps - steps.real)
     return np.stack([phasor.real - phasor.imag * extra, phasor.imag + phasor.real * extra], 1).ravel()
+
+
+class AnyJob(Protocol):
+    """What verbs ask of a job, wherever it runs."""
+
+    program: Program
+    n_voxels: int
+
+    def signals(self, dtype: npt.DTypeLike) -> tuple[Any, Any]:
+        """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
+
+    def gradient(self, signal_bar: Any, jacobian_bar: Any, timing: bool, turning: bool) -> Gathered:
+        """Derivatives, given those with respect to both; without `timing` or `turning`, not by those."""
 
 
 class Job:
@@ -103,7 +116,7 @@ class Job:
         for part in self.program.parts:
             pieces.append(part.signs * flips[: len(part.signs)] / 90)
             if part.reach.planes == 2:
-                pieces.append(_bind_turns(part, phases, advance))
+                pieces.append(bind_turns(part, phases, advance))
         values = np.concatenate(pieces).astype(self.dtype, copy=False)
         factors = self.program.signal.factors(phases.real, receivers.real)
         self.call = batch().Call(

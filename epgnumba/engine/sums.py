@@ -1,6 +1,7 @@
 """Derivatives gathered by the kernels, and what they are derivatives with respect to."""
 
-from typing import TYPE_CHECKING, cast
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from ..checks import Array
 from ..kernels import columns as col
 from ..program.expressions import sum_at
+from ..program.program import Program
 
 if TYPE_CHECKING:
     from .job import Job
@@ -15,11 +17,75 @@ if TYPE_CHECKING:
 DEGREE = float(np.pi / 180)
 
 
-class GradientSums:
+class Gathered(ABC):
+    """Derivatives summed over voxels by the kernels, and what they are by the numbers of a program.
+
+    Attributes
+    ----------
+    tissue : array, shape (N_TISSUE, voxels)
+        Derivatives by row of the tissue table; not summed.
+    """
+
+    program: Program
+    tissue: Any
+
+    @abstractmethod
+    def flips(self) -> list[Array]:
+        """For each part by flip angle, per radian of the signed flip."""
+
+    @abstractmethod
+    def turns(self) -> list[Array]:
+        """For each part by phase step, and by the last phase, per radian."""
+
+    @abstractmethod
+    def durations(self) -> Array:
+        """By duration."""
+
+    @abstractmethod
+    def factors(self) -> Array:
+        """By the phase of each output, per radian."""
+
+    @abstractmethod
+    def profile(self) -> Array:
+        """By slice position."""
+
+    def flip_entries(self) -> Array:
+        """By flip angle, per degree."""
+        sums = self.flips()
+        flips = np.zeros(self.program.expressions.lengths[0], sums[0].dtype)
+        for part, table in zip(self.program.parts, sums, strict=True):
+            flips[: len(part.signs)] += part.signs * table[: len(part.signs)]
+        return np.asarray(flips * DEGREE)
+
+    def entries(self, timing: bool = True, turning: bool = True) -> list[Array]:
+        """By entry: flips, phases, durations, receiver phases, advance (per degree, per ms).
+
+        Without `timing` those by duration are zero, without `turning` those by phase.
+        """
+        program = self.program
+        lengths = program.expressions.lengths
+        durations = self.durations() if timing else np.zeros(lengths[2])
+        if not turning:
+            return [self.flip_entries(), np.zeros(lengths[1]), durations, np.zeros(lengths[3]), np.zeros(1)]
+        factors = self.factors()
+        phases = sum_at(program.signal.layout(1).factor_step, factors, lengths[1])
+        advance = 0 * factors.sum()
+        for part, turns in zip(program.parts, self.turns(), strict=True):
+            if part.reach.planes == 2:
+                n = len(part.signs)
+                phases[:n] -= turns[:n]  # of the step from the phase before to this one, counted backwards
+                phases[: n - 1] += turns[1:n]
+                phases[n - 1] += turns[n]
+                advance -= turns[0]
+        return [self.flip_entries(), phases * DEGREE, durations, factors * -DEGREE, np.array([advance * DEGREE])]
+
+
+class GradientSums(Gathered):
     """Derivatives summed over groups of voxels: the order of the sum does not depend on threads."""
 
     def __init__(self, job: "Job") -> None:
-        self._plan, self._program, self._parts = job.plan, job.program, len(job.program.parts)
+        self._plan, self.program, self._parts = job.plan, job.program, len(job.program.parts)
+        self._n_steps = max(len(part.signs) for part in job.program.parts)
         rows = self._parts * job.n_groups * job.plan.width
         tissue = col.N_TISSUE * job.n_voxels
         kind = np.complex128 if job.dtype == np.complex128 else np.float64
@@ -37,14 +103,17 @@ class GradientSums:
         table = self.rows.reshape(self._parts, -1, self._plan.width)[:, :, start : start + count]
         return cast("Array", table[:, 0] if table.shape[1] == 1 else table.sum(axis=1))
 
-    def flip_entries(self) -> Array:
-        """Sums by flip angle, per degree."""
-        parts = self._program.parts
-        flips = np.zeros(self._program.expressions.lengths[0], self.rows.dtype)
-        table = self._columns(col.FLIP_SUMS_AT, max(len(part.signs) for part in parts))
-        for part, sums in zip(parts, table, strict=True):
-            flips[: len(part.signs)] += part.signs * sums[: len(part.signs)]
-        return np.asarray(flips * DEGREE)
+    def flips(self) -> list[Array]:
+        return list(self._columns(col.FLIP_SUMS_AT, self._n_steps))
+
+    def turns(self) -> list[Array]:
+        return list(self._columns(col.TURN_SUMS_AT, self._n_steps + 1))
+
+    def durations(self) -> Array:
+        return cast("Array", self._columns(col.DURATION_SUMS_AT, self.program.expressions.lengths[2]).sum(axis=0))
+
+    def factors(self) -> Array:
+        return cast("Array", self._columns(col.FACTOR_SUMS_AT, self.program.n_out).sum(axis=0))
 
     def flip_sums(self, part: int, where: slice | npt.NDArray[np.int64]) -> Array:
         """Sums over groups by some flip angles of a part, per radian of the signed flip."""
@@ -52,31 +121,7 @@ class GradientSums:
         return cast("Array", table[0, where] if len(table) == 1 else table[:, where].sum(axis=0))
 
     def profile(self) -> Array:
-        """Sums by slice position."""
         return cast("Array", self._columns(col.PROFILE_SUMS_AT, self._plan.n_positions).sum(axis=0))
-
-    def entries(self, timing: bool = True, turning: bool = True) -> list[Array]:
-        """Sums by entry: flips, phases, durations, receiver phases, advance (per degree, per ms).
-
-        Without `timing` those by duration are zero, without `turning` those by phase.
-        """
-        program = self._program
-        lengths = program.expressions.lengths
-        durations = self._columns(col.DURATION_SUMS_AT, lengths[2]).sum(axis=0) if timing else np.zeros(lengths[2])
-        if not turning:
-            return [self.flip_entries(), np.zeros(lengths[1]), durations, np.zeros(lengths[3]), np.zeros(1)]
-        factors = self._columns(col.FACTOR_SUMS_AT, program.n_out).sum(axis=0)
-        phases = sum_at(program.signal.layout(1).factor_step, factors, lengths[1])
-        advance = 0 * factors.sum()
-        table = self._columns(col.TURN_SUMS_AT, max(len(part.signs) for part in program.parts) + 1)
-        for part, turns in zip(program.parts, table, strict=True):
-            if part.reach.planes == 2:
-                n = len(part.signs)
-                phases[:n] -= turns[:n]  # of the step from the phase before to this one, counted backwards
-                phases[: n - 1] += turns[1:n]
-                phases[n - 1] += turns[n]
-                advance -= turns[0]
-        return [self.flip_entries(), phases * DEGREE, durations, factors * -DEGREE, np.array([advance * DEGREE])]
 
 
 class Flips:

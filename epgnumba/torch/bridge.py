@@ -20,6 +20,8 @@ from ..calls import Call, join
 from ..checks import real_array, shown
 from ..problem import Diff, Problem, read_problem
 from ..sequence import Sequence
+from ..sequence.sequence import NAMES
+from ..tissue import Tissue
 
 Tensor = torch.Tensor
 Numeric = npt.ArrayLike | Tensor
@@ -34,16 +36,25 @@ class _Spec:
     _last: tuple[tuple[Any, ...], tuple[Tensor, ...], Problem] | None = None
 
     def problem(self, tensors: tuple[Tensor, ...]) -> Problem:
-        """The problem of these tensors; the last one again if they are the same memory, unchanged (as going back)."""
+        """The problem of these tensors; the last one again if they are the same memory, unchanged (as going back).
+
+        Maps on a CUDA device stay there.
+        """
         last = self._last
         tracked = not any(t.is_inference() for t in tensors)
         key = tuple((t.data_ptr(), t._version, t.shape, t.stride(), t.dtype) for t in tensors) if tracked else ()
         if last is not None and tracked and last[0] == key:
             return last[2]
-        problem = self.make({name: _array(tensor) for name, tensor in zip(self.names, tensors, strict=True)})
+        pairs = list(zip(self.names, tensors, strict=True))
+        problem = self.make({name: t.detach() if name in NAMES and stays(t) else _array(t) for name, t in pairs})
         if tracked:
             self._last = key, tensors, problem  # holding the tensors keeps their memory from being used again
         return problem
+
+
+def stays(tensor: Tensor) -> bool:
+    """Whether a map of tissue is left where it is."""
+    return tensor.is_cuda
 
 
 def _array(tensor: Tensor) -> npt.NDArray[Any]:
@@ -59,8 +70,9 @@ def _array(tensor: Tensor) -> npt.NDArray[Any]:
     return array.astype(np.float64) if array.dtype.kind == "f" and array.dtype != np.float64 else array
 
 
-def _tensors(arrays: tuple[npt.NDArray[Any], ...], device: torch.device) -> tuple[Tensor, ...]:
-    tensors = (torch.from_numpy(np.asarray(array, order="C")) for array in arrays)
+def _tensors(arrays: tuple[Any, ...], device: torch.device) -> tuple[Tensor, ...]:
+    """Results as tensors on a device; what is one already lies there."""
+    tensors = (x if isinstance(x, Tensor) else torch.from_numpy(np.asarray(x, order="C")) for x in arrays)
     return tuple(tensors) if device.type == "cpu" else tuple(tensor.to(device) for tensor in tensors)
 
 
@@ -130,7 +142,8 @@ class _Pull(torch.autograd.Function):
         signal_bar, jacobian_bar, *tensors = values
         problem = spec.problem(tuple(tensors))
         wanted = tuple(name for name, need in zip(spec.names, needed, strict=True) if need)
-        bars = verbs.pull_back(problem, _array(signal_bar), _array(jacobian_bar), wanted)
+        read: Callable[[Tensor], Any] = _array if isinstance(problem.tissue, Tissue) else torch.Tensor.detach
+        bars = verbs.pull_back(problem, read(signal_bar), read(jacobian_bar), wanted)
         chosen = [tensor for tensor, need in zip(tensors, needed, strict=True) if need]
         pulled = _tensors(tuple(bars[name] for name in wanted), signal_bar.device)
         return tuple(bar.to(tensor.dtype) for bar, tensor in zip(pulled, chosen, strict=True))
@@ -167,7 +180,7 @@ class _Push(torch.autograd.Function):
     @staticmethod
     def forward(spec: _Spec, *values: Tensor) -> tuple[Tensor, ...]:
         tensors, tangents = values[: len(spec.names)], values[len(spec.names) :]
-        problem = spec.problem(tensors)
+        problem = spec.make({name: _array(tensor) for name, tensor in zip(spec.names, tensors, strict=True)})
         steps = {name: _array(t) for name, t in zip(spec.names, tangents, strict=True) if bool((t != 0).any())}
         return _tensors(verbs.push_forward(problem, steps), tensors[0].device)
 
@@ -234,7 +247,7 @@ def on_tensors(form: Callable[..., Any]) -> Callable[..., Any]:
 
     Every numeric argument may be a tensor, and may require its gradient, which passes through the signal and the
     Jacobian. `torch.autograd` (first order) and grad, vjp, jvp, jacrev, jacfwd and vmap of `torch.func` apply. The
-    computation runs on the CPU in `dtype`; results come back on the tensors' device.
+    computation runs in `dtype`, on the device where the tissue's maps lie; results come back on the tensors' device.
 
     Arguments, shapes and errors are those of `epgnumba.{form.__name__}`; tensors on several devices are refused.
     """
@@ -272,6 +285,7 @@ def simulate(
     nstates: int | None = None,
     dtype: npt.DTypeLike = np.float64,
     check_nstates: bool = False,
+    device: str | None = None,
 ) -> Tensor:
     """Signal of a sequence as a tensor: `epgnumba.simulate`, differentiable.
 
@@ -293,7 +307,7 @@ def simulate(
     tissue = {
         "T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0, "inv_efficiency": inv_efficiency, "slice_prof": slice_prof
     }  # fmt: skip
-    options = {"nstates": nstates, "dtype": dtype, "check_nstates": check_nstates}
+    options = {"nstates": nstates, "dtype": dtype, "check_nstates": check_nstates, "device": device}
     signal: Tensor = _on_sequence(sequence, tissue, parameters, None, options)
     return signal
 
@@ -313,6 +327,7 @@ def jacobian(
     nstates: int | None = None,
     dtype: npt.DTypeLike = np.float64,
     check_nstates: bool = False,
+    device: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Signal and tissue derivatives as tensors: `epgnumba.jacobian`, differentiable.
 
@@ -330,6 +345,6 @@ def jacobian(
     tissue = {
         "T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0, "inv_efficiency": inv_efficiency, "slice_prof": slice_prof
     }  # fmt: skip
-    options = {"nstates": nstates, "dtype": dtype, "check_nstates": check_nstates}
+    options = {"nstates": nstates, "dtype": dtype, "check_nstates": check_nstates, "device": device}
     pair: tuple[Tensor, Tensor] = _on_sequence(sequence, tissue, parameters, diff, options)
     return pair

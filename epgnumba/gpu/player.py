@@ -1,0 +1,438 @@
+"""A program at work on a device: kernels launched in the order that a signal or a gradient takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..engine.job import bind_turns
+from ..kernels import columns as cpu
+from ..program.program import Program
+from .home import Scratch
+from .tables import Division, PartTables, divide, highest_row, lower
+
+Array = npt.NDArray[Any]
+
+
+@cache
+def kernels() -> Any:
+    """The modules of the CUDA kernels; importing them imports `numba.cuda`."""
+    from ..kernels.cuda import jit, play, rewind, runtime, steady, voxels
+
+    class Modules:
+        pass
+
+    for module in (jit, play, rewind, runtime, steady, voxels):
+        setattr(Modules, module.__name__.rsplit(".", 1)[-1], module)
+    return Modules
+
+
+def compiled(name: str, *key: Any) -> Any:
+    """A kernel, or a few, made once for each key."""
+    return _compiled((name, key))
+
+
+@cache
+def _compiled(which: tuple[Any, ...]) -> Any:
+    name, key = which
+    modules = kernels()
+    make = {
+        "play": modules.play.make_play,
+        "rewind": modules.rewind.make_rewind,
+        "steady": modules.steady.make_steady,
+        "voxels": modules.voxels.make_voxels,
+        "maps": modules.voxels.make_maps,
+        "sums": modules.voxels.make_sums,
+    }[name]
+    return make(*key)
+
+
+class Structure:
+    """What a program and a kind of call ask of the device, but for numbers: kept with the program.
+
+    Parameters
+    ----------
+    program : Program
+        What is played.
+    codes : tuple of int
+        Derivatives wanted, M0 among them.
+    real : type
+        Precision.
+    """
+
+    def __init__(self, program: Program, codes: tuple[int, ...], real: type[np.floating]) -> None:
+        self.program, self.codes, self.real = program, codes, real
+        self.kinds = tuple(code for code in codes if code != cpu.M0)
+        self.sets = tuple(0 if code == cpu.M0 else 1 + self.kinds.index(code) for code in codes)
+        self.n_sets = len(self.kinds) + 1
+        self.planes = program.signal.reach.planes
+        itemsize = np.dtype(real).itemsize
+        self.division: Division = divide(highest_row(program), self.planes, self.n_sets, itemsize)
+        unit = 3 * self.planes * self.n_sets * itemsize
+        self.parts: list[PartTables] = [lower(part, self.division, unit) for part in program.parts]
+        self.shape = (real, self.planes, program.precesses, self.kinds, self.division.rows, self.division.lanes)
+        self.state_rows = 3 * self.planes * self.n_sets * self.division.rows
+        self.tape_rows = max(rows for part in self.parts for *_, rows in part.segments) * 3 * self.planes * self.n_sets
+        self.most_segments = max(len(part.segments) for part in self.parts)
+        self._uploads: dict[int, list[tuple[Any, Any]]] = {}
+
+    @property
+    def boundary(self) -> int:
+        return self.program.end.boundary if self.program.end else 0
+
+    def uploaded(self, home: Scratch) -> list[tuple[Any, Any]]:
+        """Steps and readouts of each part on the device."""
+        if home.index not in self._uploads:
+            upload = kernels().runtime.upload
+            self._uploads[home.index] = [
+                (upload(part.steps, home.stream), upload(_never_empty(part.reads), home.stream)) for part in self.parts
+            ]
+            kernels().runtime.finish(home.stream)  # other streams will read them
+        return self._uploads[home.index]
+
+    def signal_bytes(self) -> int:
+        """Scratch of a voxel for a signal."""
+        numbers = cpu.N_TISSUE + self.n_sets * max(self.boundary, 1)
+        if self.boundary:
+            numbers += (self.boundary + 1) * self.n_sets * self.planes * 2 + self.state_rows * self.division.lanes
+        return int(numbers * np.dtype(self.real).itemsize)
+
+    def gradient_bytes(self) -> int:
+        """Scratch of a voxel for a gradient."""
+        lanes, program = self.division.lanes, self.program
+        a_thread = self.tape_rows + (self.most_segments + 1) * self.state_rows + cpu.N_RATES + self.n_sets
+        a_thread += program.expressions.lengths[2] + sum(2 * len(part.signs) + 1 for part in program.parts)
+        a_voxel = 2 * self.n_sets * self.planes * program.n_out + program.n_out + 2 * cpu.N_TISSUE
+        extra = 2 * (self.boundary + 1) * self.n_sets * self.planes * 2 + 4 * self.n_sets * self.boundary
+        return int((a_thread * lanes + a_voxel + extra) * np.dtype(self.real).itemsize)
+
+
+def _never_empty(table: Array) -> Array:
+    return table if table.size else np.zeros((1, *table.shape[1:]), table.dtype)
+
+
+def structure_of(program: Program, codes: tuple[int, ...], real: type[np.floating]) -> Structure:
+    """The structure of a kind of call; kept with the program."""
+    known = program.__dict__.setdefault("structures", {})
+    key = codes, real
+    if key not in known:
+        known[key] = Structure(program, codes, real)
+    return cast(Structure, known[key])
+
+
+class Player:
+    """A program bound to the numbers of a call, on a device.
+
+    Parameters
+    ----------
+    structure : Structure
+        What is played.
+    entries : sequence of ndarray
+        Flips, phases, durations, receiver phases, advance, as `Expressions.evaluate` gives them.
+    profile : ndarray
+        Slice profile.
+    home : Scratch
+        Where scratch is allocated, and the stream.
+    """
+
+    def __init__(self, structure: Structure, entries: Sequence[Array], profile: Array, home: Scratch) -> None:
+        self.structure, self.home, self.real = structure, home, structure.real
+        self.profile = [self.real(value) for value in profile]
+        self._tables = structure.uploaded(home)
+        self._upload(entries)
+        self._runtime = kernels().runtime
+        self._sum, self._fill, self._fill_unit = compiled("sums", self.real)
+        self._placeholders: dict[int, Any] = {}
+        self._pool: dict[tuple[int, ...], list[Any]] = {}
+        self._taken: dict[tuple[int, ...], int] = {}
+        self._count = -1
+        simulated = kernels().jit.SIMULATED
+        self._threads = 2 * structure.division.lanes if simulated else 128
+
+    def _upload(self, entries: Sequence[Array]) -> None:
+        """Durations, flips, turns and factors, in one go."""
+        flips, phases, durations, receivers, advance = entries
+        program = self.structure.program
+        factors = program.signal.factors(phases.real, receivers.real)
+        pieces: list[Array] = [durations, np.stack([factors.real, factors.imag], 1).ravel()]
+        for part in program.parts:
+            pieces.append(part.signs * flips[: len(part.signs)] / 90)
+            turns = bind_turns(part, phases, advance) if self.structure.planes == 2 else np.array([1.0, 0.0])
+            pieces.append(turns)
+        flat = kernels().runtime.upload(np.concatenate(pieces).astype(self.real), self.home.stream)
+        cuts = np.cumsum([0, *(len(piece) for piece in pieces)])
+        slices = [flat[int(a) : int(b)] for a, b in pairwise(cuts)]
+        self._durations, self._factors = slices[0], slices[1].reshape(-1, 2)
+        self._values = [(slices[k], slices[k + 1].reshape(-1, 2)) for k in range(2, len(slices), 2)]
+
+    # Scratch
+
+    def begin(self, count: int) -> None:
+        """Begin another chunk: scratch of the last is free again, and the same if it has as many voxels."""
+        if count != self._count:
+            self.release()
+        self._count, self._taken = count, {}
+
+    def release(self) -> None:
+        """Give scratch back."""
+        self._pool, self._taken, self._count = {}, {}, -1
+
+    def scratch(self, *shape: int) -> Any:
+        """An array on the device, for this stream and chunk."""
+        kept, taken = self._pool.setdefault(shape, []), self._taken.get(shape, 0)
+        if taken == len(kept):
+            kept.append(self.home.empty(shape, self.real))
+        self._taken[shape] = taken + 1
+        return self.home.view(kept[taken])
+
+    def zeros(self, *shape: int) -> Any:
+        array = self.scratch(*shape)
+        self.clear(array)
+        return array
+
+    def clear(self, array: Any) -> None:
+        """Fill with zeros."""
+        flat = array.reshape(-1) if array.ndim > 1 else array
+        self.launch(self._fill, flat.shape[0], flat)
+
+    def launch(self, kernel: Any, count: int, *arguments: Any) -> None:
+        """A kernel on `count` threads."""
+        threads = self._threads
+        kernel[-(-count // threads), threads, self.home.stream](*arguments)
+
+    # Forward
+
+    def _play(
+        self,
+        part: int,
+        table: Any,
+        start: Any,
+        position: int,
+        count: int,
+        *,
+        results: tuple[Any, Any, int] | None = None,
+        amplitudes: Any = None,
+        state: Any = None,
+        saved: Any = None,
+        tape: Any = None,
+        steps: tuple[int, int] | None = None,
+        equilibrium: float = 1.0,
+    ) -> None:
+        """Launch `play` on some steps of a part: into `results` (signal, Jacobian, first voxel) or `amplitudes`."""
+        structure = self.structure
+        codes, sets = ((), ()) if results is None else (structure.codes, structure.sets)
+        kernel = compiled("play", structure.shape, results is None, codes, sets)
+        first, last = steps or (0, len(structure.program.parts[part].signs))
+        signal, jacobian, offset = results or (amplitudes, self.nothing(4), 0)
+        none = self.nothing(2)
+        self.launch(
+            kernel, count * structure.division.lanes, *self._tables[part], self._durations, *self._values[part],
+            self._factors, table, start, none if state is None else state, none if saved is None else saved,
+            none if tape is None else tape, signal, jacobian, first, last, count, offset, self.profile[position],
+            self.real(1 / len(self.profile)), self.real(equilibrium), position > 0, tape is not None,
+        )  # fmt: skip
+
+    def nothing(self, ndim: int) -> Any:
+        """In place of an array that is not used."""
+        if ndim not in self._placeholders:
+            self._placeholders[ndim] = self.home.view(self.home.empty((1,) * ndim, self.real))
+        return self._placeholders[ndim]
+
+    def _set_unit(self, start: Any, number: int, count: int) -> None:
+        """The unit vector `number` for the states, nothing for tangents; nothing at all if there is no such number."""
+        self.launch(self._fill_unit, count, start, number, count)
+
+    def _find_start(self, table: Any, position: int, count: int) -> tuple[Any, Any]:
+        """Where the train starts (number, set, voxel), and how repetitions end (see `kernels.cuda.steady`)."""
+        structure, size = self.structure, self.structure.boundary
+        start = self.scratch(max(size, 1), structure.n_sets, count)
+        if not size:
+            self._set_unit(start, 0, count)
+            return start, None
+        ends = self.zeros(size + 1, structure.n_sets * structure.planes, 2, count)
+        for column in range(size + 1):
+            self._set_unit(start, column, count)
+            self._play(1, table, start, position, count, amplitudes=ends[column], equilibrium=float(column == size))
+        find, _ = compiled("steady", self.real, size, structure.n_sets, structure.planes)
+        self.launch(find, count, ends, self._last_turn(), start, count)
+        return start, ends
+
+    def _last_turn(self) -> Any:
+        """From the last frame of a repetition to phase zero."""
+        turns = self._values[1][1]
+        return turns[turns.shape[0] - 1]
+
+    def signals(self, table: Any, count: int, signal: Any, jacobian: Any, offset: int) -> None:
+        """Signal (output, voxel, re and im) and Jacobian (derivative, output, voxel, re and im) from `offset` on.
+
+        The Jacobian is None where no derivatives are wanted.
+        """
+        results = signal, self.nothing(4) if jacobian is None else jacobian, offset
+        for position in range(len(self.profile)):
+            start, _ = self._find_start(table, position, count)
+            self._play(0, table, start, position, count, results=results)
+
+    # Backward
+
+    def gradient(self, table: Any, count: int, bars: "Bars", offset: int, timing: bool, turning: bool) -> None:
+        """Add the derivatives of `count` voxels, from `offset` on, to those in `bars`."""
+        structure, program = self.structure, self.structure.program
+        threads = count * structure.division.lanes
+        rows = structure.n_sets * structure.planes
+        amplitudes, amplitude_bars = self.zeros(rows, program.n_out, count), self.scratch(rows, program.n_out, count)
+        factor_bars = self.zeros(program.n_out, count)
+        duration_bars = self.zeros(program.expressions.lengths[2], threads)
+        room = _Room(
+            checkpoints=self.scratch(structure.most_segments, structure.state_rows, threads),
+            adjoint=self.scratch(structure.state_rows, threads),
+            tape=self.scratch(structure.tape_rows, threads),
+            voxel_bars=self.scratch(cpu.N_RATES + structure.n_sets, threads),
+            duration_bars=duration_bars,
+            flip_bars=[self.zeros(len(part.signs), threads) for part in program.parts],
+            turn_bars=[self.zeros(len(part.signs) if turning else 1, threads) for part in program.parts],
+        )
+        load, gather = compiled(
+            "voxels", self.real, structure.kinds, structure.planes, structure.division.lanes, structure.codes,
+            structure.sets,
+        )  # fmt: skip
+        start_bar = self.scratch(max(structure.boundary, 1), structure.n_sets, count)
+        weight = self.real(1 / len(self.profile))
+        for position, scale in enumerate(self.profile):
+            self.clear(room.voxel_bars)
+            profile_bars = self.zeros(1, count)
+            start, ends = self._find_start(table, position, count)
+            self._record(0, table, start, position, count, amplitudes, room, 1.0)
+            self.launch(
+                load, count, bars.signal, bars.jacobian, amplitudes, self._factors, table, weight, amplitude_bars,
+                factor_bars, bars.tissue, offset, count, turning,
+            )  # fmt: skip
+            self._rewind(
+                0, table, position, count, amplitudes, amplitude_bars, start_bar, room, 1.0, timing, turning, start
+            )
+            if structure.boundary:
+                self._rewind_ends(table, start, start_bar, ends, position, count, room, bars, timing, turning)
+            self.launch(gather, count, room.voxel_bars, table, scale, profile_bars[0], bars.tissue, offset, count)
+            self._add(profile_bars, bars.profile[position : position + 1], count)
+        self._add(factor_bars, bars.factors, count)
+        if timing:
+            self._add(duration_bars, bars.durations, threads)
+        for part in range(len(program.parts)):
+            self._add(room.flip_bars[part], bars.flips[part], threads)
+            if turning and structure.planes == 2:
+                self._add(room.turn_bars[part], bars.turns[part][: len(program.parts[part].signs)], threads)
+
+    def _add(self, table: Any, sums: Any, count: int) -> None:
+        """Sums over the columns of a table."""
+        threads = kernels().voxels.SUM_THREADS
+        self._sum[table.shape[0], threads, self.home.stream](table, sums, count)
+
+    def _record(
+        self, part: int, table: Any, start: Any, position: int, count: int, amplitudes: Any, room: "_Room",
+        equilibrium: float,
+    ) -> None:  # fmt: skip
+        """Play a part: onto the tape if it fits, otherwise leaving a checkpoint before each segment."""
+        segments = self.structure.parts[part].segments
+        for k, (first, last, _) in enumerate(segments):
+            whole = len(segments) == 1
+            self._play(
+                part, table, start, position, count, amplitudes=amplitudes, state=room.checkpoints[k],
+                saved=None if k + 1 == len(segments) else room.checkpoints[k + 1], tape=room.tape if whole else None,
+                steps=(first, last), equilibrium=equilibrium,
+            )  # fmt: skip
+
+    def _rewind(
+        self, part: int, table: Any, position: int, count: int, amplitudes: Any, amplitude_bars: Any, start_bar: Any,
+        room: "_Room", equilibrium: float, timing: bool, turning: bool, start: Any,
+    ) -> None:  # fmt: skip
+        """Undo a part after `_record`, segment by segment, each played again if there are several."""
+        structure = self.structure
+        segments = structure.parts[part].segments
+        kernel = compiled("rewind", structure.shape, timing, turning)
+        for k in range(len(segments) - 1, -1, -1):
+            first, last, _ = segments[k]
+            if len(segments) > 1:
+                self._play(
+                    part, table, start, position, count, amplitudes=amplitudes, state=room.checkpoints[k],
+                    saved=room.checkpoints[min(k + 1, len(segments) - 1)], tape=room.tape, steps=(first, last),
+                    equilibrium=equilibrium,
+                )  # fmt: skip
+            self.launch(
+                kernel, count * structure.division.lanes, *self._tables[part], self._durations, *self._values[part],
+                table, room.adjoint, room.tape, amplitudes, amplitude_bars, room.flip_bars[part],
+                room.turn_bars[part], room.duration_bars, room.voxel_bars, start_bar, first, last, count,
+                self.profile[position], self.real(equilibrium), k + 1 == len(segments),
+            )  # fmt: skip
+
+    def _rewind_ends(
+        self, table: Any, start: Any, start_bar: Any, ends: Any, position: int, count: int, room: "_Room",
+        bars: "Bars", timing: bool, turning: bool,
+    ) -> None:  # fmt: skip
+        """From the derivative by the start to that by everything a repetition's end depends on."""
+        structure, size = self.structure, self.structure.boundary
+        ends_bar = self.zeros(*ends.shape)
+        phase_bar = self.zeros(1, count)
+        _, unfind = compiled("steady", self.real, size, structure.n_sets, structure.planes)
+        self.launch(unfind, count, ends, self._last_turn(), start, start_bar, ends_bar, phase_bar[0], count)
+        again = self.scratch(*start.shape)
+        for column in range(size + 1):
+            equilibrium = float(column == size)
+            self._set_unit(again, column, count)
+            self._record(1, table, again, position, count, ends[column], room, equilibrium)
+            self._rewind(
+                1, table, position, count, ends[column], ends_bar[column], start_bar, room, equilibrium, timing,
+                turning, again,
+            )  # fmt: skip
+        if turning:
+            n = len(structure.program.parts[1].signs)
+            self._add(phase_bar, bars.turns[1][n : n + 1], count)
+
+
+class Bars:
+    """Derivatives that a gradient starts from, and the sums that it ends with, on the device.
+
+    Parameters
+    ----------
+    player : Player
+        Whose they are.
+    signal, jacobian : array
+        Derivatives by (output, voxel, re and im) and (derivative, output, voxel, re and im), None if there are none.
+    tissue : array, shape (N_TISSUE, voxels)
+        Sums by row of the tissue table; to be zero at first.
+    """
+
+    def __init__(self, player: Player, signal: Any, jacobian: Any, tissue: Any) -> None:
+        program = player.structure.program
+        self.signal, self.jacobian = signal, player.nothing(4) if jacobian is None else jacobian
+        self.tissue = tissue
+        counts = [len(player.profile), program.n_out, program.expressions.lengths[2]]
+        counts += [len(part.signs) for part in program.parts] + [len(part.signs) + 1 for part in program.parts]
+        cuts = np.cumsum([0, *counts])
+        self._owner = player.home.empty((int(cuts[-1]),), player.real)
+        self.sums = player.home.view(self._owner)
+        player.clear(self.sums)
+        self.profile, self.factors, self.durations, *rest = (self.sums[int(a) : int(b)] for a, b in pairwise(cuts))
+        self.flips, self.turns = rest[: len(program.parts)], rest[len(program.parts) :]
+
+    def collect(self, home: Scratch) -> Array:
+        """The sums, on the host."""
+        host = np.empty(self.sums.shape, self.sums.dtype)
+        kernels().runtime.download(self.sums, host, home.stream)
+        kernels().runtime.finish(home.stream)
+        return host
+
+
+@dataclass
+class _Room:
+    """Scratch of a gradient."""
+
+    checkpoints: Any
+    adjoint: Any
+    tape: Any
+    voxel_bars: Any
+    duration_bars: Any
+    flip_bars: list[Any]
+    turn_bars: list[Any]

@@ -1,0 +1,130 @@
+"""What of a program a device plays, and how a voxel's states are divided among its threads."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kernels import columns as cpu
+from ..kernels.cuda import columns as col
+from ..program.program import Part, Program
+
+IntTable = npt.NDArray[np.int32]
+
+REGISTERS = 120  # of 32 bits that a thread's states may fill: what is left of 255 holds everything else
+LANES = 32  # of a warp: no more threads can exchange orders without memory between them
+LOCAL = 256 * 1024  # bytes of states a thread at most; beyond registers they lie in local memory
+TAPE = 256 * 1024  # bytes of tape a thread; a longer train is recorded in segments
+
+
+@dataclass
+class Division:
+    """How many rows a thread holds, and how many neighbouring threads share a voxel."""
+
+    rows: int
+    lanes: int
+
+
+def divide(highest: int, planes: int, sets: int, itemsize: int) -> Division:
+    """The fewest threads a voxel that hold its rows in registers.
+
+    Raises
+    ------
+    ValueError
+        If even local memory cannot hold them.
+    """
+    row = 3 * planes * sets * itemsize
+    lanes = 1
+    while lanes < LANES and -(-highest // lanes) * row > 4 * REGISTERS and highest > lanes:
+        lanes *= 2
+    rows = -(-highest // lanes)
+    if lanes == 1 and rows > col.CHUNK:
+        rows = -(-rows // col.CHUNK) * col.CHUNK
+    if rows * row > LOCAL:
+        most = LOCAL // row * LANES
+        raise ValueError(
+            f"the sequence keeps {highest} orders; with these derivatives a device holds {most}: set nstates"
+        )
+    return Division(rows, lanes)
+
+
+@dataclass
+class PartTables:
+    """Tables of a part; `segments` are stretches of steps whose tape fits, and the rows on it."""
+
+    steps: IntTable
+    reads: IntTable
+    segments: list[tuple[int, int, int]]
+    complete: bool  # whether every output is read
+
+
+def _find_keep(steps: npt.NDArray[np.int64]) -> list[int]:
+    """For each pulse the rows of the one before that may be kept, where it would find others in place of zeros.
+
+    A pulse acts on whole groups of rows, and leaves alone those beyond: what lies above the rows that the program
+    counts is zero only if no state has ever been there.
+    """
+    keep, filled, rows = [], 1, 1  # rows that may hold something
+    for step in steps:
+        p, m = int(step[cpu.SHIFT_P]), int(step[cpu.SHIFT_M])
+        below = max(-min(p, m), 0)
+        reach = max(0 if step[cpu.NO_W] else step[cpu.ROWS], step[cpu.ROWS] + max(p, m, 0), below + 1)
+        cut = filled > rows and reach > rows
+        keep.append(rows if cut else 0)
+        filled = (rows if cut else filled) + below
+        rows = int(step[cpu.ROWS])
+        filled = 1 if step[cpu.INVERT] else max(filled, rows)
+    return keep
+
+
+def _segments(stored: list[int], unit: int) -> list[tuple[int, int, int]]:
+    """First and last step, and rows on the tape, of stretches of about the square root of the whole."""
+    total = sum(stored)
+    target = total if total * unit <= TAPE else max(int(np.sqrt(total * max(stored))), max(stored))
+    cuts: list[tuple[int, int, int]] = []
+    begin, filled = 0, 0
+    for n, rows in enumerate(stored):
+        if filled and filled + rows > target:
+            cuts.append((begin, n, filled))
+            begin, filled = n, 0
+        filled += rows
+    return [*cuts, (begin, len(stored), filled)]
+
+
+def lower(part: Part, division: Division, unit: int) -> PartTables:
+    """Tables of a part, from those that the CPU plays in one lane; `unit`: bytes on the tape per row."""
+    layout = part.layout(1)
+    steps = layout.steps
+    table = np.zeros((len(steps), col.N_STEP), np.int32)
+    for target, source in (
+        (col.ROWS, cpu.ROWS),
+        (col.SHIFT_P, cpu.SHIFT_P),
+        (col.SHIFT_M, cpu.SHIFT_M),
+        (col.NO_F, cpu.NO_F),
+        (col.NO_W, cpu.NO_W),
+        (col.DURATION, cpu.DURATION),
+        (col.RECOVERY, cpu.RECOVERY),
+        (col.READ_BEGIN, cpu.READ_BEGIN),
+        (col.READ_END, cpu.READ_END),
+        (col.INVERT, cpu.INVERT),
+    ):
+        table[:, target] = steps[:, source]
+    table[1:, col.FOLD] = steps[:-1, cpu.FOLD_FROM]
+    table[1:, col.FLIPPED] = steps[:-1, cpu.SWAP]
+    table[:, col.QUADRATURE] = (part.reach.planes == 1) * steps[:, cpu.PLANE]
+    table[:, col.KEEP] = _find_keep(steps)
+    stored = np.minimum(-(-steps[:, cpu.ROWS] // col.CHUNK) * col.CHUNK, division.rows)
+    if division.lanes > 1:
+        stored[:] = division.rows
+    table[:, col.STORED] = stored
+    table[1:, col.TAPE] = np.cumsum(stored)[:-1]
+    reads = layout.reads[:, [cpu.READ_COMPONENT, cpu.READ_OFFSET, cpu.READ_DURATION, cpu.READ_OUT]]
+    n_out = len(layout.factor_step)
+    return PartTables(
+        table.ravel(), np.ascontiguousarray(reads, np.int32), _segments(stored.tolist(), unit), len(reads) == n_out
+    )
+
+
+def highest_row(program: Program) -> int:
+    """The most rows of any pulse."""
+    return max(max(part.reach.counts) for part in program.parts)

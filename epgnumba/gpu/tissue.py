@@ -1,0 +1,134 @@
+"""Tissue whose maps lie on a device: checked there, and left there."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import check_range, checked, shown
+from ..sequence.sequence import NAMES
+from ..tissue import HZ, LIMITS, broadcast_maps
+from . import choose
+from .home import Home
+from .player import compiled, kernels
+
+BLOCKS = 64  # that look at a map
+
+
+class DeviceTissue:
+    """`Tissue` for maps on a device, beside which single numbers may stand.
+
+    Parameters
+    ----------
+    home : Home
+        Where they lie.
+    maps : dict
+        The arguments of `Tissue`, by name.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Tissue`, and if a map lies in host memory.
+    """
+
+    def __init__(self, home: Home, maps: dict[str, Any]) -> None:
+        self.home, self.maps = home, {}
+        ranges: dict[str, tuple[float, float]] = {}
+        self._flat: dict[str, Any] = {}
+        for name in NAMES:
+            value = maps[name]
+            if choose.library(value) is None:
+                value = checked(name, value, **LIMITS[name])
+                if value.ndim:
+                    raise ValueError(
+                        f"{name} has shape {value.shape} and lies in host memory; other maps do not: move it"
+                    )
+                ranges[name] = float(value), float(value)
+            self.maps[name] = value
+        self.shape: tuple[int, ...] = broadcast_maps({name: tuple(value.shape) for name, value in self.maps.items()})
+        with kernels().runtime.on_device(home.index):
+            for name, value in self.maps.items():
+                self._flat[name] = value if name in ranges else self._dense(name, value, tuple(value.shape))
+            found = self._find_ranges([name for name in NAMES if name not in ranges])
+            for name, (low, high, bad) in found.items():
+                allowed = _allowed(low, high, bad, **LIMITS[name])
+                if not allowed:
+                    check_range(name, home.to_host(self.maps[name]).astype(np.float64), **LIMITS[name])
+                ranges[name] = low, high
+        self.longest_t1, self.precesses = ranges["T1"][1], any(ranges["B0"])
+
+    @property
+    def size(self) -> int:
+        """Number of voxels."""
+        return int(np.prod(self.shape))
+
+    def _dense(self, name: str, value: Any, shape: tuple[int, ...]) -> Any:
+        try:
+            return self.home.dense(value, shape)
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}") from None
+
+    def _find_ranges(self, names: list[str]) -> dict[str, tuple[float, float, float]]:
+        """Smallest and largest of maps, and whether there is NaN in them: one copy from the device for all."""
+        runtime, threads = kernels().runtime, kernels().voxels.SUM_THREADS
+        waiting = {}
+        for name in names:
+            array = self.home.view(self._flat[name])
+            real = np.dtype(array.dtype).type
+            blocks = min(BLOCKS, -(-array.shape[0] // threads))
+            ranges = self.home.empty((blocks, 3), real)
+            _, find = compiled("maps", real, real)
+            find[blocks, threads, self.home.stream](array, self.home.view(ranges))
+            waiting[name] = ranges
+        found = {}
+        for name, ranges in waiting.items():
+            view = self.home.view(ranges)
+            host = np.empty(view.shape, view.dtype)
+            runtime.download(view, host, self.home.stream)
+            runtime.finish(self.home.stream)
+            found[name] = float(host[:, 0].min()), float(host[:, 1].max()), float(host[:, 2].max())
+        return found
+
+    def rows(self) -> list[Any]:
+        """For each row of the tissue table a flat array on the device, of one number or one for each voxel."""
+        arrays = []
+        for name, value in self.maps.items():
+            if choose.library(value) is None:
+                arrays.append(kernels().runtime.upload(np.array([float(value)]), self.home.stream))
+            elif tuple(value.shape) == self.shape or value.shape == ():
+                arrays.append(self.home.view(self._flat[name]))
+            else:
+                self._flat[name] = self._dense(name, value, self.shape)
+                arrays.append(self.home.view(self._flat[name]))
+        return arrays
+
+    def slope(self, name: str) -> Any:
+        """Derivative of a row of the table with respect to its map."""
+        value = self.maps[name]
+        if name in ("T1", "T2"):
+            return -1 / float(value) ** 2 if choose.library(value) is None else -1 / value**2
+        return HZ if name == "B0" else 1.0
+
+    def cotangent(self, name: str, value: Any, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
+        """A derivative by results, checked; zeros for None.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it does not lie beside the maps, or is of another shape.
+        """
+        if value is None:
+            return self.home.zeros(shape, dtype)
+        if choose.library(value) is None:
+            raise TypeError(f"{name}={shown(value)} lies in host memory; the maps do not: move it")
+        if tuple(value.shape) != shape:
+            raise ValueError(f"{name} has shape {tuple(value.shape)}; {shape} is needed")
+        return value
+
+
+def _allowed(low: float, high: float, bad: float, *, positive: bool = False, minimum: float | None = None,
+             infinite: bool = False, unit: str = "") -> bool:  # fmt: skip
+    """Whether a map of this range is within limits (see `checks.check_range`)."""
+    if bad or (positive and low <= 0) or (minimum is not None and low < minimum):
+        return False
+    return low > -np.inf and (infinite or high < np.inf)

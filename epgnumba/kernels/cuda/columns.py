@@ -1,0 +1,28 @@
+"""What a CUDA kernel reads of a program: one row of 32-bit integers a pulse, a cache line for two of them.
+
+Everything that happens between two pulses belongs to the later one: states *arrive* at it.
+"""
+
+(
+    ROWS,  # rows (orders) that this pulse acts on
+    SHIFT_P,  # where row 0 of this pulse lies in the rows after the pulse before
+    SHIFT_M,
+    NO_F,  # 1: no transverse state arrives
+    NO_W,  # 1: no longitudinal state that arrives can matter
+    FOLD,  # the first row whose complex conjugate is row -1 of the other component: 0 or 1
+    FLIPPED,  # real programs, phase step of 90 degrees: 1 negates P, 2 negates M before they arrive, 0 neither
+    KEEP,  # rows before the pulse from which on zeros arrive, if others may be left there; 0 where none are
+    QUADRATURE,  # real programs: 1 if the states are in quadrature with the pulse
+    DURATION,  # index of the time since the pulse before
+    RECOVERY,  # 1: Z_0 recovers into this pulse
+    READ_BEGIN,  # the readouts that follow the pulse
+    READ_END,
+    INVERT,  # 1: no pulse but an inversion, which only Z_0 enters and leaves
+    TAPE,  # rows on the tape before those of this pulse
+    STORED,  # rows of this pulse that a thread stores
+) = range(16)
+N_STEP = 16
+
+# Rows are taken in groups of CHUNK, so that a pulse with few of them takes less time; a thread's last groups may be
+# empty.
+CHUNK = 4

@@ -1,0 +1,93 @@
+"""The device from the host's side: everything of `numba.cuda` that is called, not compiled."""
+
+import contextlib
+from importlib.metadata import version
+from importlib.util import find_spec
+
+import numpy as np
+
+from .jit import SIMULATED, cuda
+
+INSTALL = 'pip install "epgnumba[cuda]"'
+
+
+def whats_missing():
+    """Why there is nothing to run on; None if there is."""
+    if SIMULATED:
+        return None
+    if find_spec("numba_cuda") is None:
+        return f"the package numba-cuda is not installed: {INSTALL}"
+    if not cuda.is_available():
+        return f"numba-cuda {version('numba-cuda')} finds no CUDA device, or no driver"
+    return None
+
+
+def device_count():
+    return 1 if SIMULATED else len(cuda.gpus)
+
+
+def on_device(index):
+    """A context in which device `index` is the current one."""
+    return contextlib.nullcontext() if SIMULATED else cuda.gpus[index]
+
+
+def new_stream():
+    return cuda.stream()
+
+
+def outside_stream(pointer):
+    """A stream that another library has made."""
+    return cuda.external_stream(pointer) if pointer else cuda.legacy_default_stream()
+
+
+def empty(shape, dtype, stream):
+    """An array on the device.
+
+    Raises
+    ------
+    MemoryError
+        If there is no room.
+    """
+    try:
+        return cuda.device_array(shape, dtype, stream=stream)
+    except Exception as error:  # the driver's errors have no common base, and are known by their text
+        if "OUT_OF_MEMORY" not in str(error).upper().replace(" ", "_"):
+            raise
+        raise MemoryError(str(error)) from error
+
+
+def upload(array, stream):
+    return cuda.to_device(np.ascontiguousarray(array), stream=stream)
+
+
+def send(array, device, stream):
+    """Copy host memory to an array that is there."""
+    device.copy_to_device(array, stream=stream)
+
+
+def download(array, out, stream):
+    array.copy_to_host(out, stream=stream)
+
+
+def finish(stream):
+    """Wait until all work on a stream is done."""
+    stream.synchronize()
+
+
+def pinned(shape, dtype):
+    """Host memory that copies at full speed while kernels run."""
+    return np.empty(shape, dtype) if SIMULATED else cuda.pinned_array(shape, dtype)
+
+
+def view(array):
+    """Another library's device array: the same memory."""
+    if SIMULATED:
+        from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+
+        return FakeCUDAArray(np.asarray(array))
+    return cuda.as_cuda_array(array)
+
+
+def free_memory():
+    """Bytes that may be used."""
+    return 1 << 30 if SIMULATED else int(cuda.current_context().get_memory_info().free)

@@ -1,0 +1,169 @@
+"""Kernels about voxels one by one, and sums over them."""
+
+from numba import cuda
+
+from ..columns import B1, HZ, M0, N_RATES, OMEGA, R1, R2
+from .jit import SIMULATED
+
+SUM_THREADS = 8 if SIMULATED else 256  # of a block that sums; a power of two
+
+
+def make_voxels(real, kinds, planes, lanes, codes, sets):
+    """Kernels that go from derivatives by results to those by amplitudes, and from those by rates to the tissue's."""
+    zero, two = real(0), real(2)
+    n_codes, n_kinds = len(codes), len(kinds)
+    n_sets = n_kinds + 1
+    kinds, codes, sets = (*kinds, -1), (*codes, -1), (*sets, 0)
+
+    @cuda.jit
+    def load_bars(
+        signal_bar, jacobian_bar, amplitudes, factors, tissue, weight, bars, factor_bars, tissue_bar, first, n_voxels,
+        wanted
+    ):  # fmt: skip
+        """From derivatives by signal and Jacobian (of voxels from `first` on) to those by amplitudes, M0 and phases."""
+        voxel = cuda.grid(1)
+        if voxel >= n_voxels:
+            return
+        m0 = tissue[M0, voxel]
+        m0_bar = zero
+        for out in range(factors.shape[0]):
+            fr, fi = factors[out, 0], factors[out, 1]
+            factor_bar = zero
+            for a in range(n_sets * planes):
+                bars[a, out, voxel] = zero
+            for k in range(-1, n_codes):
+                i = sets[k] if k >= 0 else 0
+                by_m0 = k < 0 or codes[k] != M0
+                scale = weight * m0 if by_m0 else weight
+                if k < 0:
+                    re, im = signal_bar[out, first + voxel, 0], signal_bar[out, first + voxel, 1]
+                else:
+                    re, im = jacobian_bar[k, out, first + voxel, 0], jacobian_bar[k, out, first + voxel, 1]
+                along, across = re * fr + im * fi, im * fr - re * fi
+                for plane in range(planes):
+                    a = i * planes + plane
+                    amplitude = amplitudes[a, out, voxel]
+                    bars[a, out, voxel] += scale * along
+                    factor_bar += scale * across * amplitude
+                    if by_m0:
+                        m0_bar += weight * along * amplitude
+                    along, across = across, -along
+            if wanted:
+                factor_bars[out, voxel] += factor_bar
+        tissue_bar[M0, first + voxel] += m0_bar
+
+    @cuda.jit
+    def gather_tissue(voxel_bars, tissue, profile, profile_bars, tissue_bar, first, n_voxels):
+        """From derivatives by a position's rates and seeds to those by the tissue's, and by the slice profile."""
+        voxel = cuda.grid(1)
+        if voxel >= n_voxels:
+            return
+        profile_bar = zero
+        for lane in range(lanes):
+            thread = voxel * lanes + lane
+            for rate in range(N_RATES):
+                bar = voxel_bars[rate, thread]
+                if rate == B1:
+                    profile_bar += tissue[B1, voxel] * bar
+                    bar *= profile
+                tissue_bar[rate, first + voxel] += bar
+            for i in range(n_kinds):
+                bar = voxel_bars[N_RATES + i, thread]
+                if kinds[i] == R1 or kinds[i] == R2:
+                    tissue_bar[kinds[i], first + voxel] -= two * tissue[kinds[i], voxel] * bar
+                if kinds[i] == B1:
+                    profile_bar += bar
+        profile_bars[voxel] += profile_bar
+
+    return load_bars, gather_tissue
+
+
+def make_maps(real, given):
+    """Kernels on maps of type `given`: a row of the tissue table, and what range a map has."""
+    one, hz = real(1), real(HZ)
+
+    @cuda.jit
+    def fill_row(values, code, table, first, n_voxels):
+        """1/T1, 1/T2 (1/ms), B1, 2 pi B0 (rad/ms), ... of a map from `first` on; it may hold one number for all."""
+        voxel = cuda.grid(1)
+        if voxel >= n_voxels:
+            return
+        value = real(values[first + voxel if values.shape[0] > 1 else 0])
+        if code <= R2:
+            value = one / value
+        if code == OMEGA:
+            value *= hz
+        table[code, voxel] = value
+
+    @cuda.jit
+    def find_range(values, ranges):
+        """Smallest and largest of what each block sees, and whether (1) there is NaN among it."""
+        thread, block = cuda.threadIdx.x, cuda.blockIdx.x
+        low = cuda.shared.array(SUM_THREADS, given)
+        high = cuda.shared.array(SUM_THREADS, given)
+        bad = cuda.shared.array(SUM_THREADS, given)
+        first = values[0]
+        low[thread], high[thread], bad[thread] = first, first, given(0)
+        for k in range(cuda.grid(1), values.shape[0], cuda.gridsize(1)):
+            value = values[k]
+            if value != value:
+                bad[thread] = given(1)
+            low[thread] = min(low[thread], value)
+            high[thread] = max(high[thread], value)
+        cuda.syncthreads()
+        half = SUM_THREADS // 2
+        while half > 0:
+            if thread < half:
+                low[thread] = min(low[thread], low[thread + half])
+                high[thread] = max(high[thread], high[thread + half])
+                bad[thread] = max(bad[thread], bad[thread + half])
+            cuda.syncthreads()
+            half //= 2
+        if thread == 0:
+            ranges[block, 0], ranges[block, 1], ranges[block, 2] = low[0], high[0], bad[0]
+
+    return fill_row, find_range
+
+
+def make_sums(real):
+    """The kernel that sums the rows of a table, a block each, in the same order whatever else happens; and fillings."""
+    zero, one = real(0), real(1)
+
+    @cuda.jit
+    def fill_zero(values):
+        k = cuda.grid(1)
+        if k < values.shape[0]:
+            values[k] = zero
+
+    @cuda.jit
+    def fill_unit(start, number, n_voxels):
+        """One for a number of the states in every voxel (number, set, voxel), zero for all else."""
+        voxel = cuda.grid(1)
+        if voxel < n_voxels:
+            for r in range(start.shape[0]):
+                for i in range(start.shape[1]):
+                    start[r, i, voxel] = one if r == number and i == 0 else zero
+
+    @cuda.jit
+    def sum_rows(table, sums, n):
+        """Add sums over the first `n` columns."""
+        partial = cuda.shared.array(SUM_THREADS, real)
+        thread, row = cuda.threadIdx.x, cuda.blockIdx.x
+        total = zero
+        for k in range(thread, n, SUM_THREADS):
+            total += table[row, k]
+        partial[thread] = total
+        cuda.syncthreads()
+        half = SUM_THREADS // 2
+        while half > 0:
+            if thread < half:
+                partial[thread] += partial[thread + half]
+            cuda.syncthreads()
+            half //= 2
+        if thread == 0:
+            sums[row] += partial[0]
+
+    return sum_rows, fill_zero, fill_unit
+
+
+__all__ = ["SUM_THREADS", "make_maps", "make_sums", "make_voxels"]
