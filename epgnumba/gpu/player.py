@@ -150,8 +150,7 @@ class Player:
         self._pool: dict[tuple[int, ...], list[Any]] = {}
         self._taken: dict[tuple[int, ...], int] = {}
         self._count = -1
-        simulated = kernels().jit.SIMULATED
-        self._threads = 2 * structure.division.lanes if simulated else 128
+        self._threads = kernels().jit.block_threads(structure.division.lanes)
 
     def _upload(self, entries: Sequence[Array]) -> None:
         """Durations, flips, turns and factors, in one go."""
@@ -228,11 +227,11 @@ class Player:
         kernel = compiled("play", structure.shape, results is None, codes, sets)
         first, last = steps or (0, len(structure.program.parts[part].signs))
         signal, jacobian, offset = results or (amplitudes, self.nothing(4), 0)
-        none = self.nothing(2)
+        none = self.nothing(1)
         self.launch(
             kernel, count * structure.division.lanes, *self._tables[part], self._durations, *self._values[part],
             self._factors, table, start, none if state is None else state, none if saved is None else saved,
-            none if tape is None else tape, signal, jacobian, first, last, count, offset, self.profile[position],
+            none if tape is None else tape, signal, jacobian, first, last, count, offset, structure.tape_rows, self.profile[position],
             self.real(1 / len(self.profile)), self.real(equilibrium), position > 0, tape is not None,
         )  # fmt: skip
 
@@ -282,14 +281,15 @@ class Player:
         """Add the derivatives of `count` voxels, from `offset` on, to those in `bars`."""
         structure, program = self.structure, self.structure.program
         threads = count * structure.division.lanes
+        padded = -(-threads // self._threads) * self._threads
         rows = structure.n_sets * structure.planes
         amplitudes, amplitude_bars = self.zeros(rows, program.n_out, count), self.scratch(rows, program.n_out, count)
         factor_bars = self.zeros(program.n_out, count)
         duration_bars = self.zeros(program.expressions.lengths[2], threads)
         room = _Room(
-            checkpoints=self.scratch(structure.most_segments, structure.state_rows, threads),
-            adjoint=self.scratch(structure.state_rows, threads),
-            tape=self.scratch(structure.tape_rows, threads),
+            checkpoints=self.scratch(structure.most_segments, structure.state_rows * padded),
+            adjoint=self.scratch(structure.state_rows * padded),
+            tape=self.scratch(structure.tape_rows * padded),
             voxel_bars=self.scratch(cpu.N_RATES + structure.n_sets, threads),
             duration_bars=duration_bars,
             flip_bars=[self.zeros(len(part.signs), threads) for part in program.parts],
@@ -363,7 +363,7 @@ class Player:
             self.launch(
                 kernel, count * structure.division.lanes, *self._tables[part], self._durations, *self._values[part],
                 table, room.adjoint, room.tape, amplitudes, amplitude_bars, room.flip_bars[part],
-                room.turn_bars[part], room.duration_bars, room.voxel_bars, start_bar, first, last, count,
+                room.turn_bars[part], room.duration_bars, room.voxel_bars, start_bar, first, last, count, structure.tape_rows,
                 self.profile[position], self.real(equilibrium), k + 1 == len(segments),
             )  # fmt: skip
 

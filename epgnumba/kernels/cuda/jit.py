@@ -26,6 +26,14 @@ else:
 
     floor = {np.float32: libdevice.floorf, np.float64: libdevice.floor}
 
+THREADS = 128  # of a block
+
+
+def block_threads(lanes):
+    """Threads of a block whose voxels share `lanes` of them; few in the simulator, where each is one of Python's."""
+    return 2 * lanes if SIMULATED else THREADS
+
+
 # What a kernel is compiled for. `kinds`: of each tangent the row of the rates that it changes; `lanes`: neighbouring
 # threads among which the rows of a voxel are divided, `rows` each.
 Shape = namedtuple("Shape", "real planes precesses kinds rows lanes")

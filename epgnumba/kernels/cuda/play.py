@@ -6,13 +6,14 @@ threads write side by side.
 
 import math
 
+import numpy as np
 from numba import cuda
 
 from ..columns import B1, INVERSION, M0, OMEGA, R1, R2
 from . import columns as col
 from . import jit
-from .jit import coefficients, helper, pulse, sin_cos_turns, turn
-from .rows import arrive, clear, get_row, restore, save
+from .jit import block_threads, coefficients, helper, pulse, sin_cos_turns, turn
+from .rows import arrive, clear, get_row, neighbours, restore, save
 
 HALF_PI = 1.5707963267948966
 
@@ -24,7 +25,8 @@ def make_play(shape, taped, codes, sets):
     the signal and the Jacobian; `codes` are the derivatives wanted and `sets` the state sets that they come from.
     """
     real, planes, precesses, kinds, n_rows, lanes = shape
-    n_sets, last_lane, n_codes = len(kinds) + 1, lanes - 1, len(codes)
+    n_sets, last_lane, n_codes, threads = len(kinds) + 1, lanes - 1, len(codes), block_threads(lanes)
+    state_rows = n_sets * planes * 3 * n_rows
     chunk = min(col.CHUNK, n_rows) if lanes == 1 else n_rows
     kinds, codes, sets = (-1, *kinds), (*codes, -1), (*sets, 0)
     zero, half, one, two, half_pi = real(0), real(0.5), real(1), real(2), real(HALF_PI)
@@ -38,45 +40,70 @@ def make_play(shape, taped, codes, sets):
         return c, s
 
     @helper
-    def seed_row(x, t, i, j, g1, g2, g3):
-        """What decay and precession before a pulse add to tangent i, row j of all that follows."""
-        kind = kinds[i]
-        for plane in range(planes):
-            for c in range(3):
-                t[plane, c] = x[i, plane, c, j]
-        if kind == R1:
+    def fetch(x, t, carry, above, j, moving):
+        """Row j of what arrives; P may come from a row below and M from a row above, where they have not moved yet."""
+        for i in range(n_sets):
             for plane in range(planes):
-                t[plane, 2] += g1 * x[0, plane, 2, j]
-        if kind == R2:
-            for plane in range(planes):
-                t[plane, 0] += g2 * x[0, plane, 0, j]
-                t[plane, 1] += g2 * x[0, plane, 1, j]
-        if planes == 2 and kind == OMEGA:
-            t[0, 0] -= g3 * x[0, 1, 0, j]
-            t[1, 0] += g3 * x[0, 0, 0, j]
-            t[0, 1] += g3 * x[0, 1, 1, j]
-            t[1, 1] -= g3 * x[0, 0, 1, j]
+                t[i, plane, 2] = x[i, plane, 2, j]
+                if moving:
+                    t[i, plane, 0] = carry[i, plane]
+                    carry[i, plane] = x[i, plane, 0, j]
+                    t[i, plane, 1] = x[i, plane, 1, j + 1] if j + 1 < n_rows else above[i, plane]
+                else:
+                    t[i, plane, 0] = x[i, plane, 0, j]
+                    t[i, plane, 1] = x[i, plane, 1, j]
 
     @helper
-    def pulse_row(x, t, i, j, ca, cb, cc, cd, ce, turned, tc, ts):
-        """Row j of set i, after its turn, through the pulse."""
-        if planes == 2 and turned:
-            t[0, 0], t[1, 0] = turn(t[0, 0], t[1, 0], tc, ts)
-            t[0, 1], t[1, 1] = turn(t[0, 1], t[1, 1], tc, -ts)
-        for plane in range(planes):
-            p, m, w = pulse(t[plane, 0], t[plane, 1], t[plane, 2], ca, cb, cc, cd, ce)
-            x[i, plane, 0, j] = p
-            x[i, plane, 1, j] = m
-            x[i, plane, 2, j] = w
+    def add_seeds(t, seeds, time):
+        """What tangents gain in decay and precession before a pulse."""
+        for i in range(1, n_sets):
+            g = time * seeds[i]
+            for plane in range(planes):
+                if kinds[i] == R1:
+                    t[i, plane, 2] -= g * t[0, plane, 2]
+                if kinds[i] == R2:
+                    t[i, plane, 0] -= g * t[0, plane, 0]
+                    t[i, plane, 1] -= g * t[0, plane, 1]
+            if planes == 2 and kinds[i] == OMEGA:
+                t[i, 0, 0] -= g * t[0, planes - 1, 0]
+                t[i, planes - 1, 0] += g * t[0, 0, 0]
+                t[i, 0, 1] += g * t[0, planes - 1, 1]
+                t[i, planes - 1, 1] -= g * t[0, 0, 1]
 
     @helper
-    def add_flip(x, i, j, g):
+    def pulse_row(j, x, t, carry, above, seeds, time, g_flip, ca, cb, cc, cd, ce, tc, ts, turned, moving):
+        """Row j of all sets through what is before a pulse, and the pulse."""
+        fetch(x, t, carry, above, j, moving)
+        add_seeds(t, seeds, time)
+        for i in range(n_sets):
+            if planes == 2 and turned:
+                t[i, 0, 0], t[i, planes - 1, 0] = turn(t[i, 0, 0], t[i, planes - 1, 0], tc, ts)
+                t[i, 0, 1], t[i, planes - 1, 1] = turn(t[i, 0, 1], t[i, planes - 1, 1], tc, -ts)
+            for plane in range(planes):
+                p, m, w = pulse(t[i, plane, 0], t[i, plane, 1], t[i, plane, 2], ca, cb, cc, cd, ce)
+                x[i, plane, 0, j] = p
+                x[i, plane, 1, j] = m
+                x[i, plane, 2, j] = w
+                if kinds[i] == B1:
+                    add_flip(x, i, plane, j, g_flip * seeds[i])
+
+    @helper
+    def add_flip(x, i, plane, j, g):
         """What a change g of the flip angle does to row j of tangent i."""
-        for plane in range(planes):
-            odd = half * x[0, plane, 2, j]
-            x[i, plane, 0, j] += g * odd
-            x[i, plane, 1, j] -= g * odd
-            x[i, plane, 2, j] += g * (x[0, plane, 1, j] - x[0, plane, 0, j])
+        odd = half * x[0, plane, 2, j]
+        x[i, plane, 0, j] += g * odd
+        x[i, plane, 1, j] -= g * odd
+        x[i, plane, 2, j] += g * (x[0, plane, 1, j] - x[0, plane, 0, j])
+
+    @helper
+    def pulse_rows(x, t, carry, above, seeds, rows, time, g_flip, ca, cb, cc, cd, ce, tc, ts, turned, moving):
+        """All rows of a pulse, some at a time as long as there are any."""
+        for k in range(n_rows // chunk):
+            if lanes > 1 or rows > k * chunk:
+                for q in range(chunk):
+                    pulse_row(
+                        k * chunk + q, x, t, carry, above, seeds, time, g_flip, ca, cb, cc, cd, ce, tc, ts, turned, moving
+                    )  # fmt: skip
 
     @helper
     def invert(x, seeds, efficiency, flip, e1, time, scale):
@@ -173,32 +200,33 @@ def make_play(shape, taped, codes, sets):
                 jacobian[k, out, voxel, 1] = total_im
 
     @helper
-    def record(x, tape, steps, step, before, thread):
-        """Put the rows of a pulse on the tape, which begins with row `before` of the whole train's."""
-        stored = steps[step + col.STORED]
-        base = (steps[step + col.TAPE] - before) * (n_sets * planes * 3)
+    def record(x, tape, place, stored):
+        """Put the rows of a pulse on the tape: constant distances, so that addresses take no arithmetic."""
         for k in range(n_rows // chunk):
             if stored > k * chunk:
-                for i in range(n_sets):
-                    for plane in range(planes):
-                        for c in range(3):
-                            for q in range(chunk):
-                                j = k * chunk + q
-                                tape[base + ((i * planes + plane) * 3 + c) * stored + j, thread] = x[i, plane, c, j]
+                for q in range(chunk):
+                    for i in range(n_sets):
+                        for plane in range(planes):
+                            for c in range(3):
+                                row = (((k * chunk + q) * n_sets + i) * planes + plane) * 3 + c
+                                tape[place + np.uint64(row * threads)] = x[i, plane, c, k * chunk + q]
 
     @cuda.jit
     def play(
         steps, reads, durations, flips, turns, factors, tissue, start, state, saved, tape, signal, jacobian, first,
-        last, n_voxels, offset, profile, weight, equilibrium, accumulate, keep
+        last, n_voxels, offset, tape_rows, profile, weight, equilibrium, accumulate, keep
     ):  # fmt: skip
         thread = cuda.grid(1)
         lane = thread % lanes
         voxel = thread // lanes
         present = voxel < n_voxels
         voxel = min(voxel, n_voxels - 1)
-        thread = min(thread, n_voxels * lanes - lanes + lane)
+        state_place = np.uint64(cuda.blockIdx.x) * np.uint64(state_rows * threads) + np.uint64(cuda.threadIdx.x)
+        tape_place = np.uint64(cuda.blockIdx.x) * np.uint64(tape_rows * threads) + np.uint64(cuda.threadIdx.x)
         x = cuda.local.array((n_sets, planes, 3, n_rows), real)
-        t = cuda.local.array((planes, 3), real)
+        t = cuda.local.array((n_sets, planes, 3), real)  # a row as it arrives
+        carry = cuda.local.array((n_sets, planes), real)
+        above = cuda.local.array((n_sets, planes), real)
         seeds = cuda.local.array(n_sets, real)
         amplitude = cuda.local.array((n_sets, planes), real)
         r1, r2, b1 = tissue[R1, voxel], tissue[R2, voxel], tissue[B1, voxel] * profile
@@ -215,7 +243,7 @@ def make_play(shape, taped, codes, sets):
                 seeds[i] = real(0.006283185307179586)
         scale = -two * equilibrium
         if first > 0:
-            restore(x, state, thread)
+            restore(x, state, state_place, threads)
         else:
             clear(x, zero)
             if lane == 0:
@@ -229,7 +257,7 @@ def make_play(shape, taped, codes, sets):
         duration, time, e1, e2 = -1, zero, one, one
         for n in range(first, last):
             step = n * col.N_STEP
-            arrive(x, steps, step, one, zero, lane, last_lane)
+            moving = arrive(x, steps, step, one, zero, lane, last_lane)
             if steps[step + col.DURATION] != duration:
                 duration = steps[step + col.DURATION]
                 time = durations[duration]
@@ -250,18 +278,17 @@ def make_play(shape, taped, codes, sets):
                         oc, os = rotate(time * omega)
                         tc, ts = turn(oc, os, tc, ts)
                     turned = precesses or tc != one or ts != zero
-                g_flip = flips[n] * half_pi
-                rows = steps[step + col.ROWS]
-                for k in range(n_rows // chunk):
-                    if lanes > 1 or rows > k * chunk:
-                        for q in range(chunk):
-                            j = k * chunk + q
-                            for i in range(n_sets - 1, -1, -1):
-                                seed_row(x, t, i, j, -time * seeds[i], -time * seeds[i], time * seeds[i])
-                                pulse_row(x, t, i, j, ca, cb, cc, cd, ce, turned, tc, ts)
-                            for i in range(1, n_sets):
-                                if kinds[i] == B1:
-                                    add_flip(x, i, j, g_flip * seeds[i])
+                g_flip, rows = flips[n] * half_pi, steps[step + col.ROWS]
+                if moving:
+                    fold, sign = steps[step + col.FOLD], -one if steps[step + col.QUADRATURE] else one
+                    for i in range(n_sets):
+                        for plane in range(planes):
+                            carry[i, plane], above[i, plane] = neighbours(
+                                x, i, plane, fold, sign, zero, lane, last_lane
+                            )
+                    pulse_rows(x, t, carry, above, seeds, rows, time, g_flip, ca, cb, cc, cd, ce, tc, ts, turned, True)
+                else:
+                    pulse_rows(x, t, carry, above, seeds, rows, time, g_flip, ca, cb, cc, cd, ce, tc, ts, turned, False)
                 if steps[step + col.RECOVERY] and lane == 0:
                     recover(x, seeds, c, s, e1, time, scale)
                     # the flip seeds of what has been gained
@@ -272,7 +299,9 @@ def make_play(shape, taped, codes, sets):
                             x[i, planes - 1, 1, 0] -= half * c * gain
                             x[i, planes - 1, 2, 0] -= s * gain
             if keep:
-                record(x, tape, steps, step, steps[first * col.N_STEP + col.TAPE], thread)
+                before = np.uint64(steps[step + col.TAPE] - steps[first * col.N_STEP + col.TAPE])
+                place = tape_place + before * np.uint64(n_sets * planes * 3 * threads)
+                record(x, tape, place, steps[step + col.STORED])
             if steps[step + col.INVERT] and lane == 0:
                 forget_arriving(x)
             for r in range(steps[step + col.READ_BEGIN], steps[step + col.READ_END]):
@@ -289,7 +318,7 @@ def make_play(shape, taped, codes, sets):
                                 signal[i * planes + plane, out, voxel] = amplitude[i, plane]
                     else:
                         write(amplitude, out, m0, weight, factors, signal, jacobian, offset + voxel, accumulate)
-        if taped and present and last * col.N_STEP < steps.shape[0]:
-            save(x, saved, thread)
+        if taped and last * col.N_STEP < steps.shape[0]:
+            save(x, saved, state_place, threads)
 
     return play

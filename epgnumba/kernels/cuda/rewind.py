@@ -8,12 +8,13 @@ of the decay, and (with i between) to the angle of the turn: the states before t
 
 import math
 
+import numpy as np
 from numba import cuda
 
 from ..columns import B1, INVERSION, N_RATES, OMEGA, R1, R2
 from . import columns as col
 from . import jit
-from .jit import helper, pulse_adjoint, select, sin_cos_turns, turn, unrolled
+from .jit import block_threads, helper, pulse_adjoint, select, sin_cos_turns, turn, unrolled
 from .play import HALF_PI
 from .rows import add_row, clear, leave, restore, save
 
@@ -27,7 +28,8 @@ def make_rewind(shape, timing, turning):
     """The kernel for a `Shape`. `timing`, `turning`: gather derivatives by rates and durations, or by phases, too."""
     real, planes, precesses, kinds, n_rows, lanes = shape
     n_sets, last_lane = len(kinds) + 1, lanes - 1
-    n_rates, n_sums = N_RATES + 1, N_SUMS
+    n_rates, n_sums, threads = N_RATES + 1, N_SUMS, block_threads(lanes)
+    state_rows = n_sets * planes * 3 * n_rows
     kinds = (-1, *kinds)
     zero, half, one, two, half_pi = real(0), real(0.5), real(1), real(2), real(HALF_PI)
     sin_cos, floor = sin_cos_turns[real], jit.floor[real]
@@ -185,21 +187,13 @@ def make_rewind(shape, timing, turning):
                 b[0, planes - 1, 1, j] += g * b[i, 0, 1, j]
 
     @helper
-    def finish(b, rate_bars, seed_bars, voxel_bars, start_bar, state, first, voxel, thread, lane, present):
-        """Add up what belongs to the voxel; hand on the adjoint, or what it says of the start."""
-        if present:
-            for rate in range(N_RATES):
-                voxel_bars[rate, thread] += rate_bars[rate]
-            for i in range(1, n_sets):
-                voxel_bars[N_RATES + i - 1, thread] += seed_bars[i]
-            if first > 0:
-                save(b, state, thread)
-            elif lane == 0:
-                for i in range(n_sets):
-                    start_bar[0, i, voxel] = -two * b[i, planes - 1, 2, 0]
-                    if planes == 2 and start_bar.shape[0] == 3:
-                        start_bar[1, i, voxel] = b[i, 0, 0, 0] + b[i, 0, 1, 0]
-                        start_bar[2, i, voxel] = b[i, planes - 1, 0, 0] - b[i, planes - 1, 1, 0]
+    def give_start(b, start_bar, voxel):
+        """What the adjoint says of the start of the train."""
+        for i in range(n_sets):
+            start_bar[0, i, voxel] = -two * b[i, planes - 1, 2, 0]
+            if planes == 2 and start_bar.shape[0] == 3:
+                start_bar[1, i, voxel] = b[i, 0, 0, 0] + b[i, 0, 1, 0]
+                start_bar[2, i, voxel] = b[i, planes - 1, 0, 0] - b[i, planes - 1, 1, 0]
 
     @helper
     def undo_flip(j, plane, b, x, seeds, seed_bars, sums, g_flip):
@@ -256,17 +250,16 @@ def make_rewind(shape, timing, turning):
 
     @helper
     def undo_row(
-        j, b, x, seeds, seed_bars, sums, tape, base, stored, thread, lane, rows, c, s, e1, e2, time, tc, ts, g_flip,
+        j, b, x, seeds, seed_bars, sums, tape, place, lane, rows, c, s, e1, e2, time, tc, ts, g_flip,
         gained
     ):  # fmt: skip
         """Row j of the adjoints back through a pulse, and what is before it; rows beyond the pulse's are left alone."""
-        if lane * n_rows + j < rows:
+        if lanes > 1 or j < rows:
             for i in range(n_sets):
                 for plane in range(planes):
                     for component in range(3):
-                        x[i, plane, component] = tape[
-                            base + ((i * planes + plane) * 3 + component) * stored + j, thread
-                        ]
+                        row = ((j * n_sets + i) * planes + plane) * 3 + component
+                        x[i, plane, component] = tape[place + np.uint64(row * threads)]
             for plane in range(planes):
                 undo_flip(j, plane, b, x, seeds, seed_bars, sums, g_flip)
                 undo_rotation(j, plane, b, x, c, s)
@@ -288,7 +281,7 @@ def make_rewind(shape, timing, turning):
     @cuda.jit
     def rewind(
         steps, reads, durations, flips, turns, tissue, state, tape, amplitudes, bars, flip_bars, turn_bars,
-        duration_bars, voxel_bars, start_bar, first, last, n_voxels, profile, equilibrium, fresh
+        duration_bars, voxel_bars, start_bar, first, last, n_voxels, tape_rows, profile, equilibrium, fresh
     ):  # fmt: skip
         thread = cuda.grid(1)
         lane = thread % lanes
@@ -296,6 +289,8 @@ def make_rewind(shape, timing, turning):
         present = voxel < n_voxels
         voxel = min(voxel, n_voxels - 1)
         thread = min(thread, n_voxels * lanes - lanes + lane)
+        state_place = np.uint64(cuda.blockIdx.x) * np.uint64(state_rows * threads) + np.uint64(cuda.threadIdx.x)
+        tape_place = np.uint64(cuda.blockIdx.x) * np.uint64(tape_rows * threads) + np.uint64(cuda.threadIdx.x)
         b = cuda.local.array((n_sets, planes, 3, n_rows), real)
         x = cuda.local.array((n_sets, planes, 3), real)
         seeds = cuda.local.array(n_sets, real)
@@ -324,7 +319,7 @@ def make_rewind(shape, timing, turning):
         if fresh:
             clear(b, zero)
         else:
-            restore(b, state, thread)
+            restore(b, state, state_place, threads)
         duration, time, e1, e2 = -1, zero, one, one
         for n in range(last - 1, first - 1, -1):
             step = n * col.N_STEP
@@ -342,12 +337,13 @@ def make_rewind(shape, timing, turning):
                 duration = steps[step + col.DURATION]
                 time = durations[duration]
                 e1, e2 = math.exp(-time * rates[R1]), math.exp(-time * rates[R2])
-            base = (steps[step + col.TAPE] - steps[first * col.N_STEP + col.TAPE]) * (n_sets * planes * 3)
+            before = np.uint64(steps[step + col.TAPE] - steps[first * col.N_STEP + col.TAPE])
+            place = tape_place + before * np.uint64(n_sets * planes * 3 * threads)
             flip_bar, time_bar, angle_bar = zero, zero, zero
             if steps[step + col.INVERT]:
                 if lane == 0:
                     for i in range(n_sets):
-                        arriving[i] = tape[base + ((i * planes + planes - 1) * 3) * steps[step + col.STORED], thread]
+                        arriving[i] = tape[place + np.uint64((i * planes + planes - 1) * 3 * threads)]
                     flip_bar, time_bar = uninvert(b, seeds, arriving, rate_bars, seed_bars, rates, flips[n], e1, time)
                 else:
                     clear(b, zero)
@@ -365,7 +361,7 @@ def make_rewind(shape, timing, turning):
                 for k in range(n_sums):
                     sums[k] = zero
                 undo_rows(
-                    b, x, seeds, seed_bars, sums, tape, base, steps[step + col.STORED], thread, lane,
+                    b, x, seeds, seed_bars, sums, tape, place, lane,
                     steps[step + col.ROWS], c, s, e1, e2, time, tc, ts, g_flip, gained
                 )  # fmt: skip
                 flip_bar, angle_bar, time_bar = sums[FLIP], sums[ANGLE], sums[TIME]
@@ -385,6 +381,14 @@ def make_rewind(shape, timing, turning):
                 if timing:
                     duration_bars[duration, thread] += time_bar
             leave(b, steps, step, one, zero, lane, last_lane)
-        finish(b, rate_bars, seed_bars, voxel_bars, start_bar, state, first, voxel, thread, lane, present)
+        if present:
+            for rate in range(N_RATES):
+                voxel_bars[rate, thread] += rate_bars[rate]
+            for i in range(1, n_sets):
+                voxel_bars[N_RATES + i - 1, thread] += seed_bars[i]
+            if first == 0 and lane == 0:
+                give_start(b, start_bar, voxel)
+        if first > 0:
+            save(b, state, state_place, threads)
 
     return rewind

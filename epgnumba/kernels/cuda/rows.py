@@ -4,81 +4,82 @@ States are (set, plane, component, row): set 0 the states, the others tangents; 
 components P, M, W as in `physics`. A thread holds `rows` rows of a voxel, its lane those from lane * rows on.
 """
 
+import numpy as np
+
 from . import columns as col
 from .jit import from_above, from_below, helper, select
 
 
 @helper
-def cross(x, up, down, ups, downs, fold, sign, zero, lane, last_lane):
-    """Move component `up` by `ups` rows to higher ones and `down` by `downs` to lower ones.
+def neighbours(x, i, plane, fold, sign, zero, lane, last_lane):
+    """What comes into a thread's rows when P moves to higher ones and M to lower ones.
 
-    What leaves the one enters the other as its complex conjugate: row -1 of `up` is row `fold` of `down`. `sign` is -1
-    for a real program whose states are in quadrature.
+    What leaves M enters P as its complex conjugate: row -1 of P is row `fold` of M. `sign` is -1 for a real program
+    whose states are in quadrature.
     """
     top = x.shape[3] - 1
-    for k in range(max(ups, downs)):
-        for i in range(x.shape[0]):
-            for plane in range(x.shape[1]):
-                conjugate = -sign if plane == 1 else sign
-                first = x[i, plane, down, 0]
-                above = first
-                below = x[i, plane, up, top]
-                if last_lane > 0:
-                    above = from_above(above)
-                    below = from_below(below)
-                if lane == last_lane:
-                    above = zero
-                second = x[i, plane, down, 1] if top > 0 else above
-                if lane == 0:
-                    below = conjugate * (second if fold == 1 else first)
-                if k < ups:
-                    for j in range(top, 0, -1):
-                        x[i, plane, up, j] = x[i, plane, up, j - 1]
-                    x[i, plane, up, 0] = below
-                if k < downs:
-                    for j in range(top):
-                        x[i, plane, down, j] = x[i, plane, down, j + 1]
-                    x[i, plane, down, top] = above
+    first, below, above = x[i, plane, 1, 0], x[i, plane, 0, top], zero
+    if last_lane > 0:
+        above = from_above(first)
+        below = from_below(below)
+        above = select(lane == last_lane, zero, above)
+    second = x[i, plane, 1, 1] if top > 0 else above
+    folded = select(fold == 1, second, first)
+    return select(lane == 0, -sign * folded if plane == 1 else sign * folded, below), above
 
 
 @helper
-def uncross(x, up, down, ups, downs, fold, sign, zero, lane, last_lane):
-    """Adjoint of `cross`."""
+def move(x, up, down, fold, sign, zero, lane, last_lane):
+    """Move P a row up (if `up`) and M a row down (if `down`)."""
     top = x.shape[3] - 1
-    for k in range(max(ups, downs) - 1, -1, -1):
-        for i in range(x.shape[0]):
-            for plane in range(x.shape[1]):
-                conjugate = -sign if plane == 1 else sign
-                folded = conjugate * x[i, plane, up, 0]
-                above = x[i, plane, up, 0]
-                below = x[i, plane, down, top]
-                if last_lane > 0:
-                    above = from_above(above)
-                    below = from_below(below)
-                if lane == last_lane:
-                    above = zero
-                if lane == 0:
-                    below = zero
-                if k < ups:
-                    for j in range(top):
-                        x[i, plane, up, j] = x[i, plane, up, j + 1]
-                    x[i, plane, up, top] = above
-                if k < downs:
-                    for j in range(top, 0, -1):
-                        x[i, plane, down, j] = x[i, plane, down, j - 1]
-                    x[i, plane, down, 0] = below
-                if k < ups:
-                    if top > 0 or last_lane == 0:
-                        if lane == 0:
-                            x[i, plane, down, 0] += select(fold == 0, folded, zero)
-                            if top > 0:
-                                x[i, plane, down, 1] += select(fold == 1, folded, zero)
-                    else:  # one row a lane: row 1 is the next one's
-                        second = from_below(folded)
-                        if fold == 1 and lane == 1:
-                            x[i, plane, down, 0] += second
-                        if fold == 0 and lane == 0:
-                            x[i, plane, down, 0] += folded
+    for i in range(x.shape[0]):
+        for plane in range(x.shape[1]):
+            below, above = neighbours(x, i, plane, fold, sign, zero, lane, last_lane)
+            for j in range(top, 0, -1):
+                x[i, plane, 0, j] = select(up, x[i, plane, 0, j - 1], x[i, plane, 0, j])
+            x[i, plane, 0, 0] = select(up, below, x[i, plane, 0, 0])
+            for j in range(top):
+                x[i, plane, 1, j] = select(down, x[i, plane, 1, j + 1], x[i, plane, 1, j])
+            x[i, plane, 1, top] = select(down, above, x[i, plane, 1, top])
+
+
+@helper
+def unmove(x, up, down, fold, sign, zero, lane, last_lane):
+    """Adjoint of `move`."""
+    top = x.shape[3] - 1
+    for i in range(x.shape[0]):
+        for plane in range(x.shape[1]):
+            above, below = zero, zero
+            folded = -sign * x[i, plane, 0, 0] if plane == 1 else sign * x[i, plane, 0, 0]
+            folded = select(up and lane == 0, folded, zero)
+            if last_lane > 0:
+                above = from_above(x[i, plane, 0, 0])
+                below = from_below(x[i, plane, 1, top])
+                above = select(lane == last_lane, zero, above)
+                below = select(lane == 0, zero, below)
+            for j in range(top):
+                x[i, plane, 0, j] = select(up, x[i, plane, 0, j + 1], x[i, plane, 0, j])
+            x[i, plane, 0, top] = select(up, above, x[i, plane, 0, top])
+            for j in range(top, 0, -1):
+                x[i, plane, 1, j] = select(down, x[i, plane, 1, j - 1], x[i, plane, 1, j])
+            x[i, plane, 1, 0] = select(down, below, x[i, plane, 1, 0])
+            x[i, plane, 1, 0] += select(fold == 0, folded, zero)
+            if top > 0:
+                x[i, plane, 1, 1] += select(fold == 1, folded, zero)
+            elif last_lane > 0:  # one row a lane: row 1 is the next one's
+                second = from_below(folded)
+                x[i, plane, 1, 0] += select(fold == 1 and lane == 1, second, zero)
+
+
+@helper
+def exchange(x, wanted):
+    """Exchange P and M: moves the other way are the usual ones of the mirror image."""
+    for i in range(x.shape[0]):
+        for plane in range(x.shape[1]):
+            for j in range(x.shape[3]):
+                p, m = x[i, plane, 0, j], x[i, plane, 1, j]
+                x[i, plane, 0, j] = select(wanted, m, p)
+                x[i, plane, 1, j] = select(wanted, p, m)
 
 
 @helper
@@ -134,29 +135,39 @@ def cut(x, steps, step, zero, lane):
 
 @helper
 def arrive(x, steps, step, one, zero, lane, last_lane):
-    """From the states after a pulse to what meets the next one, whose row of the table begins at `step`."""
+    """From the states after a pulse to what meets the next one, whose row of the table begins at `step`.
+
+    But for the usual move, P a row up and M a row down, which is left to the pulse: whether it is.
+    """
     cut(x, steps, step, zero, lane)
     p, m, fold = steps[step + col.SHIFT_P], steps[step + col.SHIFT_M], steps[step + col.FOLD]
-    sign = -one if steps[step + col.QUADRATURE] else one
-    if m < 0 and p >= 0:
-        cross(x, 1, 0, -m, p, fold, sign, zero, lane, last_lane)
-    elif p != 0 or m != 0:
-        cross(x, 0, 1, -min(p, 0), m, fold, sign, zero, lane, last_lane)
-        if p > 0:
-            cross(x, 1, 0, 0, p, fold, sign, zero, lane, last_lane)
+    if p == -1 and m == 1:
+        return True
+    if p != 0 or m != 0:
+        sign = -one if steps[step + col.QUADRATURE] else one
+        mirrored = p > 0 or m < 0
+        ups, downs = (-m, p) if mirrored else (-p, m)
+        exchange(x, mirrored)
+        for k in range(max(ups, downs)):
+            move(x, k < ups, k < downs, fold, sign, zero, lane, last_lane)
+        exchange(x, mirrored)
+    return False
 
 
 @helper
 def leave(x, steps, step, one, zero, lane, last_lane):
-    """Adjoint of `arrive`."""
+    """Adjoint of `arrive` and of the usual move."""
     p, m, fold = steps[step + col.SHIFT_P], steps[step + col.SHIFT_M], steps[step + col.FOLD]
     sign = -one if steps[step + col.QUADRATURE] else one
-    if m < 0 and p >= 0:
-        uncross(x, 1, 0, -m, p, fold, sign, zero, lane, last_lane)
+    if p == -1 and m == 1:
+        unmove(x, True, True, fold, sign, zero, lane, last_lane)
     elif p != 0 or m != 0:
-        if p > 0:
-            uncross(x, 1, 0, 0, p, fold, sign, zero, lane, last_lane)
-        uncross(x, 0, 1, -min(p, 0), m, fold, sign, zero, lane, last_lane)
+        mirrored = p > 0 or m < 0
+        ups, downs = (-m, p) if mirrored else (-p, m)
+        exchange(x, mirrored)
+        for k in range(max(ups, downs) - 1, -1, -1):
+            unmove(x, k < ups, k < downs, fold, sign, zero, lane, last_lane)
+        exchange(x, mirrored)
     cut(x, steps, step, zero, lane)
 
 
@@ -171,24 +182,22 @@ def clear(x, zero):
 
 
 @helper
-def save(x, state, thread):
-    """Put states aside: one column a thread."""
-    row = 0
+def save(x, state, place, threads):
+    """Put states aside: each where its block's are, the threads side by side."""
     for i in range(x.shape[0]):
         for plane in range(x.shape[1]):
             for c in range(3):
                 for j in range(x.shape[3]):
-                    state[row, thread] = x[i, plane, c, j]
-                    row += 1
+                    row = ((i * x.shape[1] + plane) * 3 + c) * x.shape[3] + j
+                    state[place + np.uint64(row * threads)] = x[i, plane, c, j]
 
 
 @helper
-def restore(x, state, thread):
+def restore(x, state, place, threads):
     """Take them back."""
-    row = 0
     for i in range(x.shape[0]):
         for plane in range(x.shape[1]):
             for c in range(3):
                 for j in range(x.shape[3]):
-                    x[i, plane, c, j] = state[row, thread]
-                    row += 1
+                    row = ((i * x.shape[1] + plane) * 3 + c) * x.shape[3] + j
+                    x[i, plane, c, j] = state[place + np.uint64(row * threads)]
