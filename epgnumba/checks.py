@@ -32,6 +32,10 @@ def real_array(name: str, value: Any) -> Array:
         return np.asarray(value)
     try:
         array = np.asarray(value)
+    except TypeError as error:
+        if not hasattr(value, "__cuda_array_interface__"):
+            raise
+        raise TypeError(f"{name} lies on a CUDA device; it is needed in host memory") from error
     except RuntimeError as error:
         raise TypeError(f"{name} is a tensor that requires its gradient; use epgnumba.torch, which keeps it") from error
     except ValueError as error:

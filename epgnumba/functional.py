@@ -28,6 +28,7 @@ def fse_sim(
     dtype: npt.DTypeLike = np.float64,
     B0: Numeric = 0.0,
     check_nstates: bool = False,
+    device: str | None = None,
 ) -> Call:
     """Fast spin echo by extended phase graphs, with exact derivatives.
 
@@ -65,6 +66,8 @@ def fse_sim(
         kept, and the result is exact.
     dtype : float64 or float32
         Precision of the computation.
+    device : str, optional
+        "cuda" or "cuda:1" to compute there; see `epgnumba.simulate`.
 
     Returns
     -------
@@ -96,7 +99,13 @@ def fse_sim(
         {"flip": flip, "ESP": ESP, "phases": phases, "TR": TR, "exc_flip": exc_flip, "exc_phase": exc_phase},
         {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0},
         map_names(diff, same("T1", "T2", "B1", "B0", "M0")),
-        {"slice_prof": slice_prof, "nstates": nstates, "dtype": dtype, "check_nstates": check_nstates},
+        {
+            "slice_prof": slice_prof,
+            "nstates": nstates,
+            "dtype": dtype,
+            "check_nstates": check_nstates,
+            "device": device,
+        },
     )
 
 
@@ -123,6 +132,7 @@ def mrf_sim(
     slice_prof: Numeric = 1.0,
     dtype: npt.DTypeLike = np.float64,
     check_nstates: bool = False,
+    device: str | None = None,
 ) -> Call:
     """Fingerprinting: an inversion, then a train of pulses, each followed by a readout (`epgnumba.sequence.MRF`).
 
@@ -145,7 +155,7 @@ def mrf_sim(
         How often the whole is played; the last time is read.
     phases, TE, inversion, T2prep, balanced, steady
         As for `epgnumba.sequence.MRF`.
-    slice_prof, nstates, dtype, check_nstates
+    slice_prof, nstates, dtype, check_nstates, device
         As for `fse_sim`.
 
     Returns
@@ -177,7 +187,13 @@ def mrf_sim(
         {name: value for name, value in parameters.items() if name not in left_out},
         {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0, "inv_efficiency": inv_efficiency},
         diff,
-        {"slice_prof": slice_prof, "nstates": nstates, "dtype": dtype, "check_nstates": check_nstates},
+        {
+            "slice_prof": slice_prof,
+            "nstates": nstates,
+            "dtype": dtype,
+            "check_nstates": check_nstates,
+            "device": device,
+        },
         {"balanced": balanced, "repetitions": nreps, "steady": steady, **left_out},
     )
 
@@ -198,6 +214,7 @@ def bssfp_sim(
     transient: bool = False,
     slice_prof: Numeric = 1.0,
     dtype: npt.DTypeLike = np.float64,
+    device: str | None = None,
 ) -> list[Call]:
     """Balanced SSFP in its steady state, exact off resonance too (`epgnumba.sequence.BSSFP`).
 
@@ -220,7 +237,7 @@ def bssfp_sim(
         Equilibrium magnetisation; transmit field as a fraction of the nominal flip angle.
     transient : bool
         See above.
-    slice_prof, dtype
+    slice_prof, dtype, device
         As for `fse_sim`.
 
     Returns
@@ -241,7 +258,7 @@ def bssfp_sim(
     """
     values = {"flip": flip, "TE": TE, "TR": TR, "phase_inc": phase_inc}
     tissue = {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": total_field(B0, chemshift)}
-    options = {"slice_prof": slice_prof, "dtype": dtype}
+    options = {"slice_prof": slice_prof, "dtype": dtype, "device": device}
     named = map_names(diff, same("T1", "T2", "B1", "B0", "M0"))
     trains = [values] if transient else acquisitions(values)
     return [Call(BSSFP, train, tissue, named, options, {"steady": not transient}) for train in trains]
@@ -265,6 +282,7 @@ def spgr_sim(
     slice_prof: Numeric = 1.0,
     dtype: npt.DTypeLike = np.float64,
     check_nstates: bool = False,
+    device: str | None = None,
 ) -> list[Call]:
     """Spoiled gradient echo in its steady state (`epgnumba.sequence.SPGR`).
 
@@ -285,7 +303,7 @@ def spgr_sim(
         Equilibrium magnetisation; transmit field as a fraction of the nominal flip angle.
     spoiling, increment
         As for `epgnumba.sequence.SPGR`.
-    slice_prof, nstates, dtype, check_nstates
+    slice_prof, nstates, dtype, check_nstates, device
         As for `fse_sim`.
 
     Returns
@@ -305,7 +323,13 @@ def spgr_sim(
     array([-0.0664, -0.0872])
     """
     tissue = {"T1": T1, "T2": T2star, "B1": B1, "M0": M0, "B0": total_field(B0, chemshift)}
-    options = {"slice_prof": slice_prof, "nstates": nstates, "dtype": dtype, "check_nstates": check_nstates}
+    options = {
+        "slice_prof": slice_prof,
+        "nstates": nstates,
+        "dtype": dtype,
+        "check_nstates": check_nstates,
+        "device": device,
+    }
     named = map_names(diff, {**same("T1", "B1", "B0", "M0"), "T2star": "T2"})
     rf = {"increment": increment} if spoiling != "ideal" else {}
     return [
@@ -322,10 +346,18 @@ def _inversion_call(
     diff: Diff,
     slice_prof: Numeric,
     dtype: npt.DTypeLike,
+    device: str | None,
 ) -> Call:
     """A call of a sequence whose shots are spoiled at once, so that no T2 is asked for."""
     named = map_names(diff, same("T1", "B1", "inv_efficiency", "M0"))
-    return Call(family, parameters, {**tissue, "T2": 1e-3}, named, {"slice_prof": slice_prof, "dtype": dtype}, shape)
+    return Call(
+        family,
+        parameters,
+        {**tissue, "T2": 1e-3},
+        named,
+        {"slice_prof": slice_prof, "dtype": dtype, "device": device},
+        shape,
+    )
 
 
 @one_call
@@ -342,6 +374,7 @@ def mprage_sim(
     B1: Numeric = 1.0,
     slice_prof: Numeric = 1.0,
     dtype: npt.DTypeLike = np.float64,
+    device: str | None = None,
 ) -> Call:
     """MPRAGE, read at the shot that samples the centre of k-space (`epgnumba.sequence.MPRAGE`).
 
@@ -363,7 +396,7 @@ def mprage_sim(
         Efficiency of the inversion, equilibrium magnetisation, transmit field.
     TR : float
         From inversion to inversion, ms; inf starts from equilibrium.
-    slice_prof, dtype
+    slice_prof, dtype, device
         As for `fse_sim`.
 
     Returns
@@ -391,6 +424,7 @@ def mprage_sim(
         diff,
         slice_prof,
         dtype,
+        device,
     )
 
 
@@ -408,6 +442,7 @@ def mp2rage_sim(
     B1: Numeric = 1.0,
     slice_prof: Numeric = 1.0,
     dtype: npt.DTypeLike = np.float64,
+    device: str | None = None,
 ) -> Call:
     """MP2RAGE: both blocks, each read at the centre of k-space (`epgnumba.sequence.MP2RAGE`).
 
@@ -427,7 +462,7 @@ def mp2rage_sim(
         Tissue parameters to differentiate with respect to: any of T1, B1, inv_efficiency, M0.
     inv_efficiency, M0, B1 : array_like
         Efficiency of the inversion, equilibrium magnetisation, transmit field.
-    slice_prof, dtype
+    slice_prof, dtype, device
         As for `fse_sim`.
 
     Returns
@@ -454,6 +489,7 @@ def mp2rage_sim(
         diff,
         slice_prof,
         dtype,
+        device,
     )
 
 
@@ -471,6 +507,7 @@ def mpnrage_sim(
     delay: Numeric = np.inf,
     slice_prof: Numeric = 1.0,
     dtype: npt.DTypeLike = np.float64,
+    device: str | None = None,
 ) -> Call:
     """MPnRAGE: an inversion, then spoiled shots, every one of which is read (`epgnumba.sequence.MPnRAGE`).
 
@@ -490,7 +527,7 @@ def mpnrage_sim(
         From the inversion to the first shot, ms.
     delay : float
         From the end of the last shot to the next inversion, ms; inf starts from equilibrium.
-    slice_prof, dtype
+    slice_prof, dtype, device
         As for `fse_sim`.
 
     Returns
@@ -517,4 +554,5 @@ def mpnrage_sim(
         diff,
         slice_prof,
         dtype,
+        device,
     )

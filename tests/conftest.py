@@ -1,6 +1,8 @@
 """Shared helpers: reference numbers, random problems, a scalar of signal and Jacobian to differentiate."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,14 @@ import pytest
 import epgnumba
 
 ALL = ("T1", "T2", "B1", "M0")
+sys.path.append(str(Path(__file__).parent))  # for tests in folders
+
+
+def pytest_configure(config):
+    """CUDA kernels run in the simulator, unless tests for a device are asked for."""
+    wanted = config.getoption("markexpr")
+    if "gpu" not in wanted or "not gpu" in wanted:
+        os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from ..checks import shown
@@ -17,13 +18,11 @@ def _runtime() -> Any:
     RuntimeError
         If there is none, saying what is missing.
     """
-    try:
-        runtime = import_module("epgnumba.kernels.cuda.runtime")
-    except ImportError as error:
-        raise RuntimeError(f'CUDA is not available: {error}; install it with pip install "epgnumba[cuda]"') from error
-    missing = runtime.whats_missing()
-    if missing:
-        raise RuntimeError(f"CUDA is not available: {missing}")
+    if find_spec("numba_cuda") is None:
+        raise RuntimeError('CUDA is not available: numba-cuda is not installed; pip install "epgnumba[cuda]" brings it')
+    runtime = import_module("epgnumba.kernels.cuda.runtime")
+    if not runtime.is_available():
+        raise RuntimeError("CUDA is not available: numba-cuda finds no device, or no driver that goes with it")
     return runtime
 
 
@@ -75,6 +74,8 @@ def find_home(values: Mapping[str, Any]) -> Home | None:
     for name, value in values.items():
         kind = library(value)
         if kind is not None:
+            if kind not in ("torch", "cupy"):
+                raise TypeError(f"{name} is an array of {kind}; tensors of torch and arrays of CuPy are known")
             device = value.device
             index = device.id if kind == "cupy" else getattr(device, "index", 0)
             found[name] = kind, int(index or 0)
@@ -85,8 +86,6 @@ def find_home(values: Mapping[str, Any]) -> Home | None:
         where = ", ".join(f"{name} on cuda:{index} ({kind})" for name, (kind, index) in found.items())
         raise ValueError(f"arrays lie on several devices, or belong to several libraries: {where}")
     kind, index = places.pop()
-    if kind not in ("torch", "cupy"):
-        raise TypeError(f"{next(iter(found))} is an array of {kind}; tensors of torch and arrays of CuPy are known")
     _runtime()
     if kind == "torch":
         home: Home = import_module("epgnumba.torch.home").TorchHome(index)

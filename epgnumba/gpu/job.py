@@ -10,7 +10,7 @@ from ..engine.sums import Gathered
 from ..kernels import columns as cpu
 from ..program.program import Program
 from .home import Home, NumbaHome, Scratch
-from .player import Bars, Player, compiled, kernels, structure_of
+from .player import Bars, Player, Structure, compiled, kernels, structure_of
 
 Array = npt.NDArray[Any]
 Mapped = tuple[Array, int]  # an array, and its axis for voxels
@@ -76,7 +76,16 @@ class _Job:
     ) -> None:  # fmt: skip
         self.program, self.codes, self.real, self.n_voxels = program, codes, real, n_voxels
         self._entries, self._profile = entries, profile
-        self.structure = structure_of(program, codes, real)
+
+    def structure(self, backward: bool) -> Structure:
+        """What is asked of the device for a signal, or for a gradient.
+
+        Raises
+        ------
+        ValueError
+            If too many orders are kept.
+        """
+        return structure_of(self.program, self.codes, self.real, backward)
 
     def _chunk(self, home: Scratch, bytes_a_voxel: int, chunk: int | None) -> int:
         """How many voxels to take at once."""
@@ -135,9 +144,6 @@ class DeviceJob(_Job):
         super().__init__(program, entries, profile, codes, real, n_voxels)
         self._maps, self._home, self._wanted = maps, home, chunk
 
-    def _player(self) -> Player:
-        return Player(self.structure, self._entries, self._profile, self._home)
-
     def _table(self, player: Player, first: int, count: int) -> Any:
         """The tissue table of a chunk."""
         player.begin(count)
@@ -152,14 +158,15 @@ class DeviceJob(_Job):
         """Signal (voxel, output) and Jacobian (voxel, derivative, output); voxels lie side by side in memory."""
         home, n_out = self._home, self.program.n_out
         with kernels().runtime.on_device(home.index):
-            player = self._player()
+            structure = self.structure(backward=False)
+            player = Player(structure, self._entries, self._profile, home)
             signal = home.empty((n_out, self.n_voxels, 2), self.real)
             jacobian = home.empty((len(self.codes), n_out, self.n_voxels, 2), self.real)
             views = home.view(signal), home.view(jacobian) if self.codes else None
-            if not self.structure.parts[0].complete:
+            if not structure.parts[0].complete:
                 for array in views[: len(self.codes) + 1]:
                     player.clear(array)
-            size = self.structure.signal_bytes()
+            size = structure.signal_bytes()
             self._in_chunks(
                 player, self._chunk(home, size, self._wanted), size,
                 lambda first, count: player.signals(self._table(player, first, count), count, *views, first),
@@ -170,14 +177,15 @@ class DeviceJob(_Job):
         """Derivatives, given those by signal (voxel, output) and Jacobian (voxel, derivative, output)."""
         home = self._home
         with kernels().runtime.on_device(home.index):
-            player = self._player()
+            structure = self.structure(backward=True)
+            player = Player(structure, self._entries, self._profile, home)
             given = home.pairs(signal_bar, (1, 0), self.real)
             slopes = home.pairs(jacobian_bar, (1, 2, 0), self.real) if self.codes else None
             views = home.view(given), home.view(slopes) if self.codes else None
             tissue = home.empty((cpu.N_TISSUE, self.n_voxels), self.real)
             bars = Bars(player, *views, home.view(tissue))
             player.clear(bars.tissue)
-            size = self.structure.gradient_bytes()
+            size = structure.gradient_bytes()
             self._in_chunks(
                 player, self._chunk(home, size, self._wanted), size,
                 lambda first, count: player.gradient(
@@ -198,13 +206,17 @@ class _Slot:
         Whose chunks they are.
     chunk : int
         Voxels at a time.
+    structure : Structure
+        What is played.
     inputs, outputs : sequence of (ndarray, int)
         Host arrays of all voxels, and their axis for them.
     """
 
-    def __init__(self, job: "HostJob", chunk: int, inputs: Sequence[Mapped], outputs: Sequence[Mapped]) -> None:
+    def __init__(
+        self, job: "HostJob", chunk: int, structure: Structure, inputs: Sequence[Mapped], outputs: Sequence[Mapped]
+    ) -> None:
         self.home = NumbaHome(job.index)
-        self.player = Player(job.structure, job._entries, job._profile, self.home)
+        self.player = Player(structure, job._entries, job._profile, self.home)
         self.inputs = [self._place(array, axis, chunk) for array, axis in inputs]
         self.outputs = [self._place(array, axis, chunk) for array, axis in outputs]
         self.bars: Bars | None = None
@@ -261,7 +273,12 @@ class HostJob(_Job):
         self._table, self.index, self._wanted = table, index, chunk
 
     def _run(
-        self, scratch: int, inputs: Sequence[Mapped], outputs: Sequence[Mapped], compute: Callable[[_Slot, int], None]
+        self,
+        structure: Structure,
+        scratch: int,
+        inputs: Sequence[Mapped],
+        outputs: Sequence[Mapped],
+        compute: Callable[[_Slot, int], None],
     ) -> list[_Slot]:
         """All voxels through two slots in turns; the slots.
 
@@ -280,7 +297,7 @@ class HostJob(_Job):
             slots: list[_Slot] = []
             try:
                 for _ in range(min(2, -(-(self.n_voxels - first) // chunk))):
-                    slots.append(_Slot(self, chunk, inputs, outputs))
+                    slots.append(_Slot(self, chunk, structure, inputs, outputs))
                 used += slots
                 while first < self.n_voxels:
                     slot = slots[0]
@@ -305,16 +322,18 @@ class HostJob(_Job):
         jacobian = np.empty((len(self.codes), n_out, self.n_voxels, 2), self.real)
         outputs = [(signal, 1), (jacobian, 2)] if self.codes else [(signal, 1)]
 
+        structure = self.structure(backward=False)
+
         def compute(slot: _Slot, count: int) -> None:
             slot.player.begin(count)
             signal, jacobian = (*(device for device, _ in slot.outputs), None)[:2]
-            if not self.structure.parts[0].complete:
+            if not structure.parts[0].complete:
                 for array, _ in slot.outputs:
                     slot.player.clear(array)
             slot.player.signals(slot.inputs[0][0], count, signal, jacobian, 0)
 
         with kernels().runtime.on_device(self.index):
-            self._run(self.structure.signal_bytes(), [(self._table, 1)], outputs, compute)
+            self._run(structure, structure.signal_bytes(), [(self._table, 1)], outputs, compute)
         pair = signal.view(dtype)[..., 0], jacobian.view(dtype)[..., 0]
         return pair[0].T, pair[1].transpose(2, 0, 1)
 
@@ -335,8 +354,9 @@ class HostJob(_Job):
             slot.player.gradient(table, count, slot.bars, 0, timing, turning)
 
         sums = DeviceSums(self.program, len(self._profile), tissue)
+        structure = self.structure(backward=True)
         with kernels().runtime.on_device(self.index):
-            for slot in self._run(self.structure.gradient_bytes(), inputs, [(tissue, 1)], compute):
+            for slot in self._run(structure, structure.gradient_bytes(), inputs, [(tissue, 1)], compute):
                 if slot.bars is not None:
                     sums.total += slot.bars.collect(slot.home)
         return sums

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..engine.job import bind_turns
 from ..kernels import columns as cpu
 from ..program.program import Program
+from . import tables
 from .home import Scratch
 from .tables import Division, PartTables, divide, highest_row, lower
 
@@ -62,16 +63,18 @@ class Structure:
         Derivatives wanted, M0 among them.
     real : type
         Precision.
+    registers : int
+        That a thread's states may fill.
     """
 
-    def __init__(self, program: Program, codes: tuple[int, ...], real: type[np.floating]) -> None:
+    def __init__(self, program: Program, codes: tuple[int, ...], real: type[np.floating], registers: int) -> None:
         self.program, self.codes, self.real = program, codes, real
         self.kinds = tuple(code for code in codes if code != cpu.M0)
         self.sets = tuple(0 if code == cpu.M0 else 1 + self.kinds.index(code) for code in codes)
         self.n_sets = len(self.kinds) + 1
         self.planes = program.signal.reach.planes
         itemsize = np.dtype(real).itemsize
-        self.division: Division = divide(highest_row(program), self.planes, self.n_sets, itemsize)
+        self.division: Division = divide(highest_row(program), self.planes, self.n_sets, itemsize, registers)
         unit = 3 * self.planes * self.n_sets * itemsize
         self.parts: list[PartTables] = [lower(part, self.division, unit) for part in program.parts]
         self.shape = (real, self.planes, program.precesses, self.kinds, self.division.rows, self.division.lanes)
@@ -115,12 +118,12 @@ def _never_empty(table: Array) -> Array:
     return table if table.size else np.zeros((1, *table.shape[1:]), table.dtype)
 
 
-def structure_of(program: Program, codes: tuple[int, ...], real: type[np.floating]) -> Structure:
+def structure_of(program: Program, codes: tuple[int, ...], real: type[np.floating], backward: bool) -> Structure:
     """The structure of a kind of call; kept with the program."""
     known = program.__dict__.setdefault("structures", {})
-    key = codes, real
+    key = codes, real, tables.BACKWARD if backward else tables.FORWARD
     if key not in known:
-        known[key] = Structure(program, codes, real)
+        known[key] = Structure(program, *key)
     return cast(Structure, known[key])
 
 
@@ -231,8 +234,9 @@ class Player:
         self.launch(
             kernel, count * structure.division.lanes, *self._tables[part], self._durations, *self._values[part],
             self._factors, table, start, none if state is None else state, none if saved is None else saved,
-            none if tape is None else tape, signal, jacobian, first, last, count, offset, structure.tape_rows, self.profile[position],
-            self.real(1 / len(self.profile)), self.real(equilibrium), position > 0, tape is not None,
+            none if tape is None else tape, signal, jacobian, first, last, count, offset, structure.tape_rows,
+            self.profile[position], self.real(1 / len(self.profile)), self.real(equilibrium), position > 0,
+            tape is not None,
         )  # fmt: skip
 
     def nothing(self, ndim: int) -> Any:
@@ -363,8 +367,8 @@ class Player:
             self.launch(
                 kernel, count * structure.division.lanes, *self._tables[part], self._durations, *self._values[part],
                 table, room.adjoint, room.tape, amplitudes, amplitude_bars, room.flip_bars[part],
-                room.turn_bars[part], room.duration_bars, room.voxel_bars, start_bar, first, last, count, structure.tape_rows,
-                self.profile[position], self.real(equilibrium), k + 1 == len(segments),
+                room.turn_bars[part], room.duration_bars, room.voxel_bars, start_bar, first, last, count,
+                structure.tape_rows, self.profile[position], self.real(equilibrium), k + 1 == len(segments),
             )  # fmt: skip
 
     def _rewind_ends(

@@ -11,7 +11,8 @@ from ..program.program import Part, Program
 
 IntTable = npt.NDArray[np.int32]
 
-REGISTERS = 120  # of 32 bits that a thread's states may fill: what is left of 255 holds everything else
+# Registers of 32 bits, of 255, that a thread's states may fill: forward, and backward, where it holds more besides.
+FORWARD, BACKWARD = 150, 120
 LANES = 32  # of a warp: no more threads can exchange orders without memory between them
 LOCAL = 256 * 1024  # bytes of states a thread at most; beyond registers they lie in local memory
 TAPE = 256 * 1024  # bytes of tape a thread; a longer train is recorded in segments
@@ -25,7 +26,7 @@ class Division:
     lanes: int
 
 
-def divide(highest: int, planes: int, sets: int, itemsize: int) -> Division:
+def divide(highest: int, planes: int, sets: int, itemsize: int, registers: int) -> Division:
     """The fewest threads a voxel that hold its rows in registers.
 
     Raises
@@ -35,7 +36,7 @@ def divide(highest: int, planes: int, sets: int, itemsize: int) -> Division:
     """
     row = 3 * planes * sets * itemsize
     lanes = 1
-    while lanes < LANES and -(-highest // lanes) * row > 4 * REGISTERS and highest > lanes:
+    while lanes < LANES and -(-highest // lanes) * row > 4 * registers and highest > lanes:
         lanes *= 2
     rows = -(-highest // lanes)
     if lanes == 1 and rows > col.CHUNK:

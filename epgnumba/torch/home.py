@@ -6,8 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..kernels.cuda import runtime
-
 REAL = {"f": torch.float32, "d": torch.float64}
 COMPLEX = {"f": torch.complex64, "d": torch.complex128, "F": torch.complex64, "D": torch.complex128}
 
@@ -16,7 +14,9 @@ class TorchHome:
     """Tensors on one device and torch's current stream there (see `gpu.home.Home`)."""
 
     def __init__(self, index: int) -> None:
-        self.index, self.device = index, torch.device("cuda", index)
+        from ..kernels.cuda import runtime
+
+        self.index, self.device, self._runtime = index, torch.device("cuda", index), runtime
         self.stream = runtime.outside_stream(torch.cuda.current_stream(self.device).cuda_stream)
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> torch.Tensor:
@@ -29,7 +29,7 @@ class TorchHome:
         return torch.zeros(shape, dtype=COMPLEX[np.dtype(dtype).char], device=self.device)
 
     def view(self, array: torch.Tensor) -> Any:
-        return runtime.view(array)
+        return self._runtime.view(array)
 
     def dense(self, array: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
         if array.is_complex() or array.dtype == torch.bool:
@@ -51,4 +51,4 @@ class TorchHome:
 
     def free_memory(self) -> int:
         unused = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-        return int(runtime.free_memory()) + int(unused)
+        return int(self._runtime.free_memory()) + int(unused)

@@ -23,6 +23,11 @@ Everything that happens between two pulses belongs to the later one: states *arr
 ) = range(16)
 N_STEP = 16
 
-# Rows are taken in groups of CHUNK, so that a pulse with few of them takes less time; a thread's last groups may be
-# empty.
+# A thread takes its rows in groups, so that a pulse with few of them takes less time: this many, or a few more where
+# that does not divide them.
 CHUNK = 4
+
+
+def chunk_of(rows):
+    """How many of a thread's rows it takes at a time."""
+    return next((chunk for chunk in range(CHUNK, rows) if rows % chunk == 0), rows)

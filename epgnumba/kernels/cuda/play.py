@@ -27,7 +27,7 @@ def make_play(shape, taped, codes, sets):
     real, planes, precesses, kinds, n_rows, lanes = shape
     n_sets, last_lane, n_codes, threads = len(kinds) + 1, lanes - 1, len(codes), block_threads(lanes)
     state_rows = n_sets * planes * 3 * n_rows
-    chunk = min(col.CHUNK, n_rows) if lanes == 1 else n_rows
+    chunk = col.chunk_of(n_rows)
     kinds, codes, sets = (-1, *kinds), (*codes, -1), (*sets, 0)
     zero, half, one, two, half_pi = real(0), real(0.5), real(1), real(2), real(HALF_PI)
     sin_cos, floor = sin_cos_turns[real], jit.floor[real]
@@ -99,11 +99,10 @@ def make_play(shape, taped, codes, sets):
     def pulse_rows(x, t, carry, above, seeds, rows, time, g_flip, ca, cb, cc, cd, ce, tc, ts, turned, moving):
         """All rows of a pulse, some at a time as long as there are any."""
         for k in range(n_rows // chunk):
-            if lanes > 1 or rows > k * chunk:
+            if rows > k * chunk:
                 for q in range(chunk):
-                    pulse_row(
-                        k * chunk + q, x, t, carry, above, seeds, time, g_flip, ca, cb, cc, cd, ce, tc, ts, turned, moving
-                    )  # fmt: skip
+                    j = k * chunk + q
+                    pulse_row(j, x, t, carry, above, seeds, time, g_flip, ca, cb, cc, cd, ce, tc, ts, turned, moving)
 
     @helper
     def invert(x, seeds, efficiency, flip, e1, time, scale):

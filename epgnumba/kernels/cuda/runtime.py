@@ -1,25 +1,15 @@
 """The device from the host's side: everything of `numba.cuda` that is called, not compiled."""
 
 import contextlib
-from importlib.metadata import version
-from importlib.util import find_spec
 
 import numpy as np
 
 from .jit import SIMULATED, cuda
 
-INSTALL = 'pip install "epgnumba[cuda]"'
 
-
-def whats_missing():
-    """Why there is nothing to run on; None if there is."""
-    if SIMULATED:
-        return None
-    if find_spec("numba_cuda") is None:
-        return f"the package numba-cuda is not installed: {INSTALL}"
-    if not cuda.is_available():
-        return f"numba-cuda {version('numba-cuda')} finds no CUDA device, or no driver"
-    return None
+def is_available():
+    """Whether there is a device to run on."""
+    return SIMULATED or cuda.is_available()
 
 
 def device_count():

@@ -12,7 +12,7 @@ from .jit import helper, turn
 
 def make_steady(real, size, n_sets, planes):
     """Kernels that find the start (number, set, voxel), and take the derivative by it back to the amplitudes."""
-    zero, one = real(0), real(1)
+    zero, one, n_columns = real(0), real(1), size + 1
 
     @helper
     def column(ends, c, i, voxel, phase_c, phase_s, x):
@@ -96,7 +96,7 @@ def make_steady(real, size, n_sets, planes):
         matrix = cuda.local.array((size, size), real)
         x = cuda.local.array(size, real)
         a = cuda.local.array(size, real)
-        map_bar = cuda.local.array((size + 1, size), real)
+        map_bar = cuda.local.array((n_columns, size), real)
         own = cuda.local.array((size, size), real)  # what tangents leave for the states' own columns
         phase_c, phase_s = phase[0], phase[1]
         factorise(ends, voxel, phase_c, phase_s, matrix, x)
@@ -119,7 +119,7 @@ def make_steady(real, size, n_sets, planes):
                     if i > 0:
                         map_bar[c, r] = x[r] * start[c, 0, voxel]
                         start_bar[c, 0, voxel] += x[r] * a[r]
-            for c in range(size + 1):
+            for c in range(n_columns):
                 ends_bar[c, i * planes + planes - 1, 0, voxel] = map_bar[c, 0]
                 if planes == 2:
                     ends_bar[c, i * planes, 0, voxel] = zero

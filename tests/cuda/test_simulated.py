@@ -1,0 +1,237 @@
+"""The kernels' logic in the CUDA simulator, against the CPU (which other tests hold to a plain EPG and isochromats)."""
+
+import sys
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba_cuda", reason="the CUDA simulator is part of numba-cuda")
+
+from comparison import MAPS, UNKNOWNS, assert_close, deviations, error
+from families import FAMILIES, REPEATED
+from players import play
+
+import epgnumba
+from epgnumba import gpu
+from epgnumba import sequence as seq
+from epgnumba.gpu import job, tables
+from epgnumba.kernels.cuda import runtime
+from epgnumba.kernels.cuda.jit import SIMULATED
+from epgnumba.problem import read_problem
+
+pytestmark = pytest.mark.skipif(not SIMULATED, reason="a device is used instead of the simulator (pytest -m gpu)")
+RESONANT = {**MAPS, "B0": 0.0}
+ON_RESONANCE = tuple(name for name in UNKNOWNS if name != "B0")
+RNG = np.random.default_rng(8)
+TRAIN = seq.FSE(RNG.uniform(30, 120, 9), 6.0)
+FINGERPRINT = seq.MRF(RNG.uniform(10, 60, 16), 10.0, TI=15.0, TE=2.0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_simulator():
+    """The simulator waits for its threads in a loop of its own: let it have the interpreter for short whiles only."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(5e-5)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.fixture
+def thread_a_voxel(monkeypatch):
+    """Room for all orders in one thread: quicker here, where threads are Python's."""
+    monkeypatch.setattr(tables, "FORWARD", 1 << 16)
+    monkeypatch.setattr(tables, "BACKWARD", 1 << 16)
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in REPEATED])
+@pytest.mark.parametrize("maps", [MAPS, RESONANT], ids=["off resonance", "on resonance"])
+def test_every_family_is_that_of_the_cpu(name, maps, thread_a_voxel):
+    diff = UNKNOWNS if maps is MAPS else ON_RESONANCE
+    assert_close(FAMILIES[name], 1e-12, maps=maps, diff=diff, slice_prof=[0.8, 1.0])
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_repeated_steady_states(name, thread_a_voxel):
+    assert_close(FAMILIES[name], 1e-12, maps={"T1": 40.0, "T2": 9.0, "B1": 0.9}, diff=("T2", "B1"))
+
+
+def test_signal_is_that_of_a_plain_epg(thread_a_voxel):
+    tissue = {name: np.ravel(value)[0] for name, value in MAPS.items()}
+    signal = epgnumba.simulate(FAMILIES["own"], **tissue, device="cuda")
+    np.testing.assert_allclose(signal, play(FAMILIES["own"], **tissue), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("registers", [60, 24, 12])
+@pytest.mark.parametrize("name", ["FSE", "own"])
+def test_orders_divided_among_threads(name, registers, monkeypatch):
+    monkeypatch.setattr(tables, "FORWARD", registers)
+    monkeypatch.setattr(tables, "BACKWARD", registers)
+    sequence = FAMILIES[name].replace(flip=FAMILIES[name].parameters["flip"] + 1)
+    problem = read_problem(sequence, **RESONANT, diff=("T2", "B1"), device="cuda")
+    assert problem.job().structure(backward=False).division.lanes > 1
+    assert_close(sequence, 1e-12, maps=RESONANT, diff=("T2", "B1"), nstates=None if registers > 12 else 4)
+
+
+@pytest.mark.parametrize("nstates", [2, 3, 4])
+@pytest.mark.parametrize("sequence", [TRAIN, FINGERPRINT, FAMILIES["own"]], ids=["FSE", "MRF", "own"])
+def test_truncated(sequence, nstates, thread_a_voxel):
+    assert_close(sequence, 1e-12, maps=RESONANT, diff=("T2", "B1"), nstates=nstates)
+
+
+@pytest.mark.parametrize("steady", [False, True])
+def test_long_tape_is_recorded_in_segments(steady, thread_a_voxel, monkeypatch):
+    monkeypatch.setattr(tables, "TAPE", 400)
+    sequence = seq.MRF(RNG.uniform(10, 60, 11), 10.0, TI=15.0, steady=steady)
+    problem = read_problem(sequence, **MAPS, diff="T2", device="cuda")
+    assert problem.job().structure(backward=True).most_segments > 2
+    assert_close(sequence, 1e-12, diff=("T2", "B1"))
+
+
+@pytest.mark.parametrize("sequence", [TRAIN, FINGERPRINT, FAMILIES["bSSFP"]], ids=["FSE", "MRF", "bSSFP"])
+def test_single_precision(sequence, thread_a_voxel):
+    found = deviations(sequence, diff=("T1", "T2", "B1"), dtype=np.float32)
+    found.pop("B0")  # echoes hardly depend on it: rounding of what is not there
+    # A steady state solves for what a repetition changes: a part TR/T1 of the numbers that are rounded.
+    limit = 1e-5 if sequence is not FAMILIES["bSSFP"] else 4 * 2**-24 * 900.0 / 6.0
+    assert max(found.values()) < limit
+
+
+class TestChunks:
+    """However voxels are divided, each has the same bits."""
+
+    maps = MappingProxyType({"T1": np.linspace(300, 1200, 7), "T2": np.linspace(30, 90, 7), "B1": 0.9})
+    diff = ("T2", "M0")
+
+    def job(self, chunk):
+        problem = read_problem(TRAIN, **self.maps, diff=self.diff, device="cuda")
+        table = problem.tissue.table()
+        program, entries = problem.compile(TRAIN, False, False)
+        return gpu.HostJob(program, entries, table, problem.profile, problem.codes, 0, chunk)
+
+    @pytest.mark.parametrize("chunk", [1, 3, 4, 7])
+    def test_same_bits(self, chunk, thread_a_voxel):
+        whole, parts = self.job(None), self.job(chunk)
+        expected, found = whole.signals(np.complex128), parts.signals(np.complex128)
+        for a, b in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(a, b)
+        bars = [np.ones_like(x) * (1 + 0.3j) for x in expected]
+        exact, sums = whole.gradient(*bars, True, False), parts.gradient(*bars, True, False)
+        np.testing.assert_array_equal(exact.tissue, sums.tissue)
+        for a, b in zip(exact.entries(True, False), sums.entries(True, False), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-18)
+
+    def test_smaller_chunks_when_memory_is_short(self, thread_a_voxel, monkeypatch):
+        exact = self.job(None).signals(np.complex128)
+        empty, refused = runtime.empty, []
+
+        def short(shape, dtype, stream):
+            if shape[-2:] == (7, 2) or shape[-2:] == (4, 2):
+                refused.append(shape)
+                raise MemoryError("CUDA_ERROR_OUT_OF_MEMORY")
+            return empty(shape, dtype, stream)
+
+        monkeypatch.setattr(runtime, "empty", short)
+        monkeypatch.setattr(job, "FEWEST", 1)
+        found = self.job(7).signals(np.complex128)
+        assert refused
+        np.testing.assert_array_equal(found[0], exact[0])
+
+    def test_no_memory_at_all(self, thread_a_voxel, monkeypatch):
+        def none(shape, dtype, stream):
+            raise MemoryError("CUDA_ERROR_OUT_OF_MEMORY")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(runtime, "empty", none)
+            patch.setattr(runtime, "free_memory", lambda: 5000)
+            with pytest.raises(MemoryError, match=r"voxels take .* MiB on the device, of which 0 MiB are free: \d+"):
+                epgnumba.simulate(TRAIN, **self.maps, device="cuda")
+        assert np.isfinite(epgnumba.simulate(TRAIN, **self.maps, device="cuda")).all()  # and it goes on
+
+    def test_interrupted(self, thread_a_voxel, monkeypatch):
+        """An interrupt leaves what is done, and nothing that still writes."""
+        finished = []
+        monkeypatch.setattr(runtime, "finish", lambda stream: finished.append(stream))
+        jobs = self.job(2)
+        done = []
+
+        def compute(slot, count):
+            done.append(count)
+            if len(done) == 3:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            jobs._run(jobs.structure(False), 1, [(jobs._table, 1)], [(np.zeros((6, 7)), 1)], compute)
+        assert len(done) == 3
+        assert len(finished) >= 4
+
+
+class TestInput:
+    @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", 0, b"cuda"])
+    def test_unknown_device(self, device):
+        with pytest.raises(ValueError, match=r"device=.* is not allowed: it must be 'cpu', 'cuda' or"):
+            epgnumba.simulate(TRAIN, 1000, 80, device=device)
+
+    def test_device_that_is_not_there(self):
+        with pytest.raises(ValueError, match="device='cuda:3' is not there: 1 CUDA device can be seen"):
+            epgnumba.fse_sim([90.0], 10, 1000, 80, device="cuda:3")
+
+    def test_cpu_by_name(self):
+        np.testing.assert_array_equal(
+            epgnumba.simulate(TRAIN, 1000, 80, device="cpu"), epgnumba.simulate(TRAIN, 1000, 80)
+        )
+
+    def test_no_package(self, monkeypatch):
+        monkeypatch.setattr(gpu.choose, "find_spec", lambda name: None)
+        with pytest.raises(RuntimeError, match=r'numba-cuda is not installed; pip install "epgnumba\[cuda\]"'):
+            epgnumba.simulate(TRAIN, 1000, 80, device="cuda")
+
+    def test_no_device(self, monkeypatch):
+        monkeypatch.setattr(runtime, "is_available", lambda: False)
+        with pytest.raises(RuntimeError, match="finds no device"):
+            epgnumba.simulate(TRAIN, 1000, 80, device="cuda")
+
+    def test_too_many_orders(self, monkeypatch):
+        monkeypatch.setattr(tables, "LOCAL", 100)
+        with pytest.raises(ValueError, match=r"keeps 5 orders; with these derivatives a device holds 64: set nstates"):
+            epgnumba.jacobian(seq.FSE([90.0] * 9, 5.0), 1000, 80, diff="T2", device="cuda")
+
+    def test_same_refusals_as_on_the_cpu(self):
+        with pytest.raises(ValueError, match=r"T1\[1\]=-1 is not allowed"):
+            epgnumba.simulate(TRAIN, [900.0, -1.0], 80, device="cuda")
+
+
+def test_results_in_the_shapes_asked_for(thread_a_voxel):
+    maps = {"T1": [[900.0], [1000.0]], "T2": [50.0, 60.0, 70.0]}
+    for options in ({"diff": "T2"}, {"diff": ("T2", "M0")}):
+        found = epgnumba.jacobian(TRAIN, **maps, **options, device="cuda")
+        for a, b in zip(found, epgnumba.jacobian(TRAIN, **maps, **options), strict=True):
+            assert error(a, b) < 1e-14
+    assert epgnumba.fse_sim([90.0], 10, 1000, 80, device="cuda").shape == (1,)
+
+
+def test_readouts_that_nothing_reaches_are_zero(thread_a_voxel):
+    def silent(p):
+        yield [seq.Pulse(p.flip), seq.Wait(5.0), seq.Shift(1), seq.Readout(), seq.Shift(-1), seq.Readout()]
+
+    sequence = epgnumba.EventSequence(silent, flip=40.0)
+    assert_close(sequence, 1e-12, diff=("T2",))
+
+
+def test_check_nstates_warns(thread_a_voxel):
+    with pytest.warns(UserWarning, match="nstates=2 changes the signal"):
+        epgnumba.simulate(TRAIN, 900, 80, nstates=2, check_nstates=True, device="cuda")
+
+
+def test_own_stream_for_each_call(thread_a_voxel, monkeypatch):
+    """Calls do not share a stream, so that several host threads do not wait for each other."""
+    made, new = [], runtime.new_stream
+
+    def counted():
+        made.append(new())
+        return made[-1]
+
+    monkeypatch.setattr(runtime, "new_stream", counted)
+    epgnumba.simulate(TRAIN, 900, 80, device="cuda")
+    epgnumba.simulate(TRAIN, 900, 80, device="cuda")
+    assert len(set(map(id, made))) == len(made) >= 2
