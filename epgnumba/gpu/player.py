@@ -204,7 +204,7 @@ class Player:
     def launch(self, kernel: Any, count: int, *arguments: Any) -> None:
         """A kernel on `count` threads."""
         threads = self._threads
-        kernel[-(-count // threads), threads, self.home.stream](*arguments)
+        kernels().runtime.launch(kernel, -(-count // threads), threads, self.home.stream, *arguments)
 
     # Forward
 
@@ -332,7 +332,7 @@ class Player:
     def _add(self, table: Any, sums: Any, count: int) -> None:
         """Sums over the columns of a table."""
         threads = kernels().voxels.SUM_THREADS
-        self._sum[table.shape[0], threads, self.home.stream](table, sums, count)
+        kernels().runtime.launch(self._sum, table.shape[0], threads, self.home.stream, table, sums, count)
 
     def _record(
         self, part: int, table: Any, start: Any, position: int, count: int, amplitudes: Any, room: "_Room",

@@ -114,10 +114,8 @@ def lower(part: Part, division: Division, unit: int) -> PartTables:
     table[1:, col.FLIPPED] = steps[:-1, cpu.SWAP]
     table[:, col.QUADRATURE] = (part.reach.planes == 1) * steps[:, cpu.PLANE]
     table[:, col.KEEP] = _find_keep(steps)
-    stored = np.minimum(-(-steps[:, cpu.ROWS] // col.CHUNK) * col.CHUNK, division.rows)
-    if division.lanes > 1:
-        stored[:] = division.rows
-    table[:, col.STORED] = stored
+    chunk = col.chunk_of(division.rows)
+    stored = np.minimum(-(-steps[:, cpu.ROWS] // chunk) * chunk, division.rows)
     table[1:, col.TAPE] = np.cumsum(stored)[:-1]
     reads = layout.reads[:, [cpu.READ_COMPONENT, cpu.READ_OFFSET, cpu.READ_DURATION, cpu.READ_OUT]]
     n_out = len(layout.factor_step)

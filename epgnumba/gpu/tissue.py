@@ -78,7 +78,7 @@ class DeviceTissue:
             blocks = min(BLOCKS, -(-array.shape[0] // threads))
             ranges = self.home.empty((blocks, 3), real)
             _, find = compiled("maps", real, real)
-            find[blocks, threads, self.home.stream](array, self.home.view(ranges))
+            runtime.launch(find, blocks, threads, self.home.stream, array, self.home.view(ranges))
             waiting[name] = ranges
         found = {}
         for name, ranges in waiting.items():

@@ -1,8 +1,11 @@
-"""Compile the CUDA kernels for some architecture without a device, and print what the compilers say of them as JSON.
+"""Compile, without a device, the kernels that calls launch, and print what the compilers say of them as JSON.
 
-A process of its own: the simulator replaces the compiler for good.
+Calls run as they would, but their arrays are NumPy's and what they launch is written down. A process of its own: the
+simulator replaces the compiler for good.
 """
 
+import contextlib
+import inspect
 import json
 import re
 import shutil
@@ -15,66 +18,102 @@ from pathlib import Path
 import numba.cuda.dispatcher
 import numpy as np
 from numba.cuda import compile_ptx, types
+from numba.cuda.typing.typeof import typeof
 
-from epgnumba.gpu.tables import BACKWARD, FORWARD, divide
-from epgnumba.kernels.columns import B1, M0, OMEGA, R1, R2
-from epgnumba.kernels.cuda.jit import Shape
-from epgnumba.kernels.cuda.play import make_play
-from epgnumba.kernels.cuda.rewind import make_rewind
-from epgnumba.kernels.cuda.steady import make_steady
-from epgnumba.kernels.cuda.voxels import make_maps, make_sums, make_voxels
+import epgnumba
+from epgnumba import gpu
+from epgnumba import sequence as seq
+from epgnumba.kernels.cuda import runtime
 
-# name: kernel, precision, planes, tangents, orders
-CASES = {
-    "signal, 20 orders": ("play", np.float32, 1, (), 20),
-    "signal, 48 orders": ("play", np.float32, 1, (), 48),
-    "two derivatives, 20 orders": ("play", np.float32, 1, (R1, R2), 20),
-    "one derivative, 48 orders, double": ("play", np.float64, 1, (R2,), 48),
-    "off resonance, B1 and B0, 20 orders": ("play", np.float32, 2, (B1, OMEGA), 20),
-    "for the tape, one derivative, 48 orders": ("taped", np.float32, 1, (R2,), 48),
-    "backward, one derivative, 48 orders": ("rewind", np.float32, 1, (R2,), 48),
-    "backward, one derivative, 48 orders, double": ("rewind", np.float64, 1, (R2,), 48),
-    "backward, off resonance, 20 orders": ("rewind", np.float32, 2, (R2, OMEGA), 20),
-    "steady state": ("find_start", np.float32, 2, (R2,), 1),
-    "steady state, backward": ("unfind_start", np.float32, 2, (R2,), 1),
-    "bars": ("load_bars", np.float32, 2, (R2,), 1),
-    "tissue": ("gather_tissue", np.float32, 2, (R2,), 1),
-    "maps": ("fill_row", np.float32, 2, (), 1),
-    "range": ("find_range", np.float32, 2, (), 1),
-    "sums": ("sum_rows", np.float32, 2, (), 1),
+MAPS = {"T1": np.array([900.0, 1000.0]), "T2": np.array([80.0, 90.0])}
+ECHOES, FINGERPRINT = seq.FSE(np.full(96, 60.0), 5.0), seq.MRF(np.full(60, 30.0), np.full(60, 12.0), TI=20.0)
+BALANCED = seq.BSSFP(40.0, 2.5, 6.0)
+
+
+def signal(sequence, **options):
+    epgnumba.simulate(sequence, **MAPS, **options)
+
+
+def slopes(sequence, **options):
+    epgnumba.jacobian(sequence, **MAPS, **options)
+
+
+def backward(sequence, shape, wanted=None, **options):
+    bars = {"signal_bar": np.ones((2, *shape[1:])), "jacobian_bar": np.ones((2, *shape))}
+    epgnumba.vjp(sequence, **MAPS, **bars, wanted=wanted, **options)
+
+
+CALLS = {
+    "fingerprint": lambda **how: signal(FINGERPRINT, nstates=20, **how),
+    "fingerprint, two derivatives": lambda **how: slopes(FINGERPRINT, nstates=20, diff=("T1", "T2"), **how),
+    "96 echoes": lambda **how: signal(ECHOES, **how),
+    "96 echoes, one derivative": lambda **how: slopes(ECHOES, diff=("T2",), **how),
+    "96 echoes, gradient of a bound": lambda **how: backward(ECHOES, (1, 96), ("flip",), diff=("T2",), **how),
+    "96 echoes, every gradient": lambda **how: backward(ECHOES, (1, 96), diff=("B1",), **how),
+    "steady, off resonance": lambda **how: slopes(BALANCED, B0=7.0, diff=("T2", "B0"), **how),
+    "steady, off resonance, every gradient": lambda **how: backward(BALANCED, (2, 1), B0=7.0, diff=("T2", "B0"), **how),
+    "inversion, spoiled": lambda **how: backward(
+        seq.MPRAGE(90.0, 9.0, 7.0, 8, TR=300.0), (1, 1), diff=("inv_efficiency",), **how
+    ),
 }
-INT, LONG, FLAG = types.int32, types.int64, types.boolean
 
 
-def kernel_of(kind, real, planes, kinds, highest):
-    """A kernel and the types of its arguments, for the division among threads that a call would choose."""
-    registers = FORWARD if kind == "play" else BACKWARD
-    division = divide(highest, planes, len(kinds) + 1, np.dtype(real).itemsize, registers)
-    shape = Shape(real, planes, planes == 2, kinds, division.rows, division.lanes)
-    codes, sets = (*kinds, M0), (*range(1, len(kinds) + 1), 0)
-    f = types.float32 if real is np.float32 else types.float64
-    table, flat, two, three, four = types.int32[:, ::1], f[::1], f[:, ::1], f[:, :, ::1], f[:, :, :, ::1]
-    program = types.int32[::1], table, flat, flat, two
-    if kind in ("play", "taped"):
-        kernel = make_play(shape, kind == "taped", *(((), ()) if kind == "taped" else (codes, sets)))
-        arrays = (*program, two, two, three, flat, flat, flat, three, four)
-        return division, kernel, (*arrays, *(LONG,) * 5, f, f, f, FLAG, FLAG)
-    if kind == "rewind":
-        arrays = (*program, two, flat, flat, three, three, two, two, two, two, three)
-        return division, make_rewind(shape, True, True), (*arrays, *(LONG,) * 4, f, f, FLAG)
-    find, unfind = make_steady(real, 3, len(kinds) + 1, planes)
-    load, gather = make_voxels(real, kinds, planes, 1, codes, sets)
-    fill, extent = make_maps(real, np.float32)
-    small = {
-        "find_start": (find, (four, flat, three, LONG)),
-        "unfind_start": (unfind, (four, flat, three, three, four, flat, LONG)),
-        "load_bars": (load, (three, four, three, two, two, f, three, two, two, LONG, LONG, FLAG)),
-        "gather_tissue": (gather, (two, two, f, flat, two, LONG, LONG)),
-        "fill_row": (fill, (flat, LONG, two, LONG, LONG)),
-        "find_range": (extent, (flat, two)),
-        "sum_rows": (make_sums(real)[0], (two, flat, LONG)),
+def record(launched):
+    """Put NumPy in the place of the device, and write down what is launched: kernel and types of its arguments."""
+
+    def launch(kernel, blocks, threads, stream, *arguments):
+        launched.setdefault((kernel, tuple(typeof(x) for x in arguments)), threads)
+
+    replaced = {
+        "is_available": lambda: True,
+        "device_count": lambda: 1,
+        "on_device": lambda index: contextlib.nullcontext(),
+        "launch": launch,
+        "new_stream": lambda: None,
+        "empty": lambda shape, dtype, stream: np.zeros(shape, dtype),
+        "upload": lambda array, stream: np.ascontiguousarray(array),
+        "send": lambda array, device, stream: None,
+        "download": lambda array, out, stream: None,
+        "finish": lambda stream: None,
+        "pinned": np.zeros,
+        "free_memory": lambda: 1 << 30,
     }
-    return division, *small[kind]
+    for name, function in replaced.items():
+        assert hasattr(runtime, name)
+        setattr(runtime, name, function)
+
+
+class ArraysThere:
+    """A home of arrays that lie on the device, with NumPy's in their place."""
+
+    index, stream = 0, None
+    empty = staticmethod(np.zeros)
+    zeros = staticmethod(np.zeros)
+    to_host = view = staticmethod(lambda array: array)
+    free_memory = staticmethod(lambda: 1 << 30)
+
+    def dense(self, array, shape):
+        return np.ascontiguousarray(np.broadcast_to(array, shape)).ravel()
+
+    def complex(self, array, order):
+        return (array[..., 0] + 1j * array[..., 1]).transpose(order)
+
+    def pairs(self, array, order, dtype):
+        return np.stack([array.real, array.imag], -1).transpose(*order, len(order)).astype(dtype).copy()
+
+
+def arrays_there(**how):
+    """A call whose maps lie on the device."""
+    find_home, library = gpu.find_home, gpu.choose.library
+    gpu.find_home = lambda maps: ArraysThere()
+    gpu.choose.library = lambda value: "cupy" if np.ndim(value) else None
+    for kind in (np.float32, np.float64):
+        maps = {name: values.astype(kind) for name, values in MAPS.items()}
+        epgnumba.jacobian(FINGERPRINT, **maps, nstates=20, diff=("T1", "T2"), **how)
+    gpu.find_home, gpu.choose.library = find_home, library
+
+
+CALLS["fingerprint, arrays there"] = arrays_there
 
 
 def find_ptxas():
@@ -94,29 +133,40 @@ def assemble(ptx, architecture):
     return int(re.search(r"Used (\d+) registers", said)[1]), int(found[2]), int(found[1])
 
 
-def main(capability):
+def main(capability, names):
     # Device functions ask for the current device; one that answers with its capability is enough to compile.
     stand_in = type("StandIn", (), {"compute_capability": capability})
     numba.cuda.dispatcher.get_current_device = lambda: stand_in
-    report = {}
-    for name, case in CASES.items():
-        division, kernel, arguments = kernel_of(*case)
-        started = time.perf_counter()
-        ptx, _ = compile_ptx(kernel.py_func, types.void(*arguments), cc=capability)
-        registers, spilled, stack = assemble(ptx, "sm_{}{}".format(*capability)) if find_ptxas() else (0, 0, 0)
-        report[name] = {
-            "single": case[1] is np.float32,
-            "rows": division.rows,
-            "lanes": division.lanes,
-            "doubles": ptx.count(".f64"),
-            "local": len(re.findall(r"__local_depot", ptx)),
-            "registers": registers,
-            "spilled": spilled,
-            "stack": stack,
-            "seconds": round(time.perf_counter() - started, 1),
-        }
+    launched = {}
+    record(launched)
+    report, seen = [], set()
+    for dtype in (np.float32, np.float64):
+        for name in names or CALLS:
+            CALLS[name](device="cuda", dtype=dtype)
+            for kernel, arguments in launched.keys() - seen:
+                seen.add((kernel, arguments))
+                started = time.perf_counter()
+                ptx, _ = compile_ptx(kernel.py_func, types.void(*arguments), cc=capability)
+                registers, spilled, stack = assemble(ptx, "sm_{}{}".format(*capability))
+                shape = inspect.getclosurevars(kernel.py_func).nonlocals
+                report.append(
+                    {
+                        "call": name,
+                        "kernel": kernel.py_func.__name__,
+                        # maps may be double where the computation is single: they are read, no more
+                        "single": not any("float64" in str(kind) for kind in arguments),
+                        "rows": shape.get("n_rows", 1),
+                        "lanes": shape.get("lanes", 1),
+                        "doubles": ptx.count(".f64"),
+                        "local": ptx.count(".local "),
+                        "registers": registers,
+                        "spilled": spilled,
+                        "stack": stack,
+                        "seconds": round(time.perf_counter() - started, 1),
+                    }
+                )
     print(json.dumps(report))
 
 
 if __name__ == "__main__":
-    main((int(sys.argv[1][:-1]), int(sys.argv[1][-1])))
+    main((int(sys.argv[1][:-1]), int(sys.argv[1][-1])), sys.argv[2:])

@@ -19,9 +19,8 @@ Everything that happens between two pulses belongs to the later one: states *arr
     READ_END,
     INVERT,  # 1: no pulse but an inversion, which only Z_0 enters and leaves
     TAPE,  # rows on the tape before those of this pulse
-    STORED,  # rows of this pulse that a thread stores
-) = range(16)
-N_STEP = 16
+) = range(15)
+N_STEP = 16  # one is to spare: rows do not straddle cache lines
 
 # A thread takes its rows in groups, so that a pulse with few of them takes less time: this many, or a few more where
 # that does not divide them.

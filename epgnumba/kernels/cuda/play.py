@@ -199,10 +199,10 @@ def make_play(shape, taped, codes, sets):
                 jacobian[k, out, voxel, 1] = total_im
 
     @helper
-    def record(x, tape, place, stored):
+    def record(x, tape, place, lane, rows):
         """Put the rows of a pulse on the tape: constant distances, so that addresses take no arithmetic."""
         for k in range(n_rows // chunk):
-            if stored > k * chunk:
+            if rows > lane * n_rows + k * chunk:
                 for q in range(chunk):
                     for i in range(n_sets):
                         for plane in range(planes):
@@ -300,7 +300,7 @@ def make_play(shape, taped, codes, sets):
             if keep:
                 before = np.uint64(steps[step + col.TAPE] - steps[first * col.N_STEP + col.TAPE])
                 place = tape_place + before * np.uint64(n_sets * planes * 3 * threads)
-                record(x, tape, place, steps[step + col.STORED])
+                record(x, tape, place, lane, steps[step + col.ROWS])
             if steps[step + col.INVERT] and lane == 0:
                 forget_arriving(x)
             for r in range(steps[step + col.READ_BEGIN], steps[step + col.READ_END]):

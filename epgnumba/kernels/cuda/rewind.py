@@ -254,12 +254,17 @@ def make_rewind(shape, timing, turning):
         gained
     ):  # fmt: skip
         """Row j of the adjoints back through a pulse, and what is before it; rows beyond the pulse's are left alone."""
-        if lanes > 1 or j < rows:
+        inside = lane * n_rows + j < rows
+        if lanes > 1 or inside:
+            row = place
+            if lanes > 1:  # lanes branch together: those without a row look where all of them do, and take zero
+                row = select(inside, place, place - np.uint64(cuda.threadIdx.x))
             for i in range(n_sets):
                 for plane in range(planes):
                     for component in range(3):
-                        row = ((j * n_sets + i) * planes + plane) * 3 + component
-                        x[i, plane, component] = tape[place + np.uint64(row * threads)]
+                        number = ((j * n_sets + i) * planes + plane) * 3 + component
+                        value = tape[row + np.uint64(number * threads)]
+                        x[i, plane, component] = select(inside, value, zero)
             for plane in range(planes):
                 undo_flip(j, plane, b, x, seeds, seed_bars, sums, g_flip)
                 undo_rotation(j, plane, b, x, c, s)

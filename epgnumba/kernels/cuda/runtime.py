@@ -1,10 +1,14 @@
 """The device from the host's side: everything of `numba.cuda` that is called, not compiled."""
 
 import contextlib
+import warnings
 
 import numpy as np
 
 from .jit import SIMULATED, cuda
+
+# A small batch is a small grid: nothing to tell users of this package, who have chosen neither.
+warnings.filterwarnings("ignore", message="Grid size .* will likely result in GPU under-utilization")
 
 
 def is_available():
@@ -19,6 +23,10 @@ def device_count():
 def on_device(index):
     """A context in which device `index` is the current one."""
     return contextlib.nullcontext() if SIMULATED else cuda.gpus[index]
+
+
+def launch(kernel, blocks, threads, stream, *arguments):
+    kernel[blocks, threads, stream](*arguments)
 
 
 def new_stream():
@@ -38,9 +46,16 @@ def empty(shape, dtype, stream):
     MemoryError
         If there is no room.
     """
-    try:
+    with _named_memory_error():
         return cuda.device_array(shape, dtype, stream=stream)
-    except Exception as error:  # the driver's errors have no common base, and are known by their text
+
+
+@contextlib.contextmanager
+def _named_memory_error():
+    """The driver's errors have no common base, and are known by their text."""
+    try:
+        yield
+    except Exception as error:
         if "OUT_OF_MEMORY" not in str(error).upper().replace(" ", "_"):
             raise
         raise MemoryError(str(error)) from error
@@ -65,8 +80,15 @@ def finish(stream):
 
 
 def pinned(shape, dtype):
-    """Host memory that copies at full speed while kernels run."""
-    return np.empty(shape, dtype) if SIMULATED else cuda.pinned_array(shape, dtype)
+    """Host memory that copies at full speed while kernels run.
+
+    Raises
+    ------
+    MemoryError
+        If there is no room.
+    """
+    with _named_memory_error():
+        return np.empty(shape, dtype) if SIMULATED else cuda.pinned_array(shape, dtype)
 
 
 def view(array):
