@@ -79,6 +79,11 @@ def finish(stream):
     stream.synchronize()
 
 
+def synchronize():
+    """Wait until all work on the device is done."""
+    cuda.synchronize()
+
+
 def pinned(shape, dtype):
     """Host memory that copies at full speed while kernels run.
 
