@@ -1,6 +1,7 @@
 """Bad input gets an error that names the argument; good input is read, every bit of it."""
 
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -102,13 +103,28 @@ OTHER = {
 def test_every_argument_is_read(name):
     import inspect
 
-    assert set(inspect.signature(fse_sim).parameters) == {*OTHER, "check_nstates"}
+    assert set(inspect.signature(fse_sim).parameters) == {*OTHER, "check_nstates", "device"}
     base = {**GOOD, "diff": "T2", "TR": 500.0}
     signal, slope = fse_sim(**base)
     changed, changed_slope = fse_sim(**{**base, name: OTHER[name]})
     assert abs(changed_slope - slope).max() > 0
     if name not in ("diff",):
         assert abs(changed - signal).max() > 0
+
+
+@pytest.mark.parametrize("call", [simulate, vjp, lambda *x, **y: jacobian(*x, **y, diff="T2")])
+def test_device_is_read(call):
+    np.testing.assert_array_equal(simulate(FSE([90.0], 5), 900, 70, device="cpu"), simulate(FSE([90.0], 5), 900, 70))
+    with pytest.raises(
+        ValueError, match="device='here' is not allowed: it must be 'cpu', 'cuda' or 'cuda:' and a number"
+    ):
+        call(FSE([90.0], 5), 900, 70, device="here")
+
+
+@pytest.mark.skipif(find_spec("numba_cuda") is not None, reason="numba-cuda is installed")
+def test_cuda_says_what_is_missing():
+    with pytest.raises(RuntimeError, match=r'numba-cuda is not installed; pip install "epgnumba\[cuda\]" brings it'):
+        simulate(FSE([90.0], 5), 900, 70, device="cuda")
 
 
 @pytest.mark.parametrize("verb", [simulate, jacobian, vjp, CRLBObjective])

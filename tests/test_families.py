@@ -322,6 +322,10 @@ def test_every_argument_is_read(name):
     for key in names:
         if key == "check_nstates":
             continue
+        if key == "device":
+            with pytest.raises(ValueError, match="device='here' is not allowed"):
+                form(**base, device="here")
+            continue
         value = {"TI": [65.0, 165.0], "spoiling": "ideal", "nshots": 3}.get(key) if (
             (key, name) in {("TI", "mp2rage_sim"), ("spoiling", "spgr_sim"), ("nshots", "mpnrage_sim")}
         ) else OTHER[key] if not (key == "TR" and name == "mprage_sim") else 500.0  # fmt: skip
