@@ -11,11 +11,9 @@ from numba import cuda
 
 from ..columns import B1, INVERSION, M0, OMEGA, R1, R2
 from . import columns as col
-from . import jit
-from .jit import block_threads, coefficients, helper, pulse, sin_cos_turns, turn
+from .jit import block_threads, coefficients, helper, pulse, turn
 from .rows import arrive, clear, get_row, neighbours, restore, save
-
-HALF_PI = 1.5707963267948966
+from .tangents import HALF_PI, make_tangents
 
 
 def make_play(shape, taped, codes, sets):
@@ -30,14 +28,7 @@ def make_play(shape, taped, codes, sets):
     chunk = col.chunk_of(n_rows)
     kinds, codes, sets = (-1, *kinds), (*codes, -1), (*sets, 0)
     zero, half, one, two, half_pi = real(0), real(0.5), real(1), real(2), real(HALF_PI)
-    sin_cos, floor = sin_cos_turns[real], jit.floor[real]
-
-    @helper
-    def rotate(angle):
-        """Cosine and sine of an angle (radians)."""
-        quarters = angle / half_pi
-        s, c = sin_cos(quarters, floor(quarters + half))
-        return c, s
+    cos_sin, rotation, load_seeds = make_tangents(real, kinds)
 
     @helper
     def fetch(x, t, carry, above, j, moving):
@@ -164,7 +155,7 @@ def make_play(shape, taped, codes, sets):
                     if component == 1 and (plane == 1 or (planes == 1 and quadrature == 1)):
                         amplitude[i, plane] = -amplitude[i, plane]  # F_-k is the conjugate of M
         if planes == 2 and precesses and component != 2:
-            c, s = rotate(time * omega)
+            c, s = rotation(time * omega)
             for i in range(n_sets):
                 amplitude[i, 0], amplitude[i, 1] = turn(amplitude[i, 0], amplitude[i, 1], c, s)
             for i in range(1, n_sets):
@@ -230,16 +221,7 @@ def make_play(shape, taped, codes, sets):
         amplitude = cuda.local.array((n_sets, planes), real)
         r1, r2, b1 = tissue[R1, voxel], tissue[R2, voxel], tissue[B1, voxel] * profile
         omega, efficiency, m0 = tissue[OMEGA, voxel], tissue[INVERSION, voxel], tissue[M0, voxel]
-        for i in range(n_sets):
-            seeds[i] = one
-            if kinds[i] == R1:
-                seeds[i] = -r1 * r1
-            if kinds[i] == R2:
-                seeds[i] = -r2 * r2
-            if kinds[i] == B1:
-                seeds[i] = profile
-            if kinds[i] == OMEGA:
-                seeds[i] = real(0.006283185307179586)
+        load_seeds(seeds, r1, r2, profile)
         scale = -two * equilibrium
         if first > 0:
             restore(x, state, state_place, threads)
@@ -268,13 +250,13 @@ def make_play(shape, taped, codes, sets):
                     clear(x, zero)
             else:
                 flip = flips[n] * b1
-                s, c = sin_cos(flip, floor(flip + half))
+                c, s = cos_sin(flip)
                 ca, cb, cc, cd, ce = coefficients(c, s, e1, e2, half)
                 tc, ts, turned = one, zero, False
                 if planes == 2:
                     tc, ts = turns[n, 0], turns[n, 1]
                     if precesses:
-                        oc, os = rotate(time * omega)
+                        oc, os = rotation(time * omega)
                         tc, ts = turn(oc, os, tc, ts)
                     turned = precesses or tc != one or ts != zero
                 g_flip, rows = flips[n] * half_pi, steps[step + col.ROWS]

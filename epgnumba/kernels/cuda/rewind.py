@@ -13,10 +13,9 @@ from numba import cuda
 
 from ..columns import B1, INVERSION, N_RATES, OMEGA, R1, R2
 from . import columns as col
-from . import jit
-from .jit import block_threads, helper, pulse_adjoint, select, sin_cos_turns, turn, unrolled
-from .play import HALF_PI
+from .jit import block_threads, helper, pulse_adjoint, select, turn, unrolled
 from .rows import add_row, clear, leave, restore, save
+from .tangents import HALF_PI, make_tangents
 
 # What a pulse's rows sum up: derivatives by the flip angle, by its seeds, by the logarithms of both decay factors, by
 # the angle of the turn before it, and (of decay's seeds) by the time since the pulse before.
@@ -32,15 +31,8 @@ def make_rewind(shape, timing, turning):
     state_rows = n_sets * planes * 3 * n_rows
     kinds = (-1, *kinds)
     zero, half, one, two, half_pi = real(0), real(0.5), real(1), real(2), real(HALF_PI)
-    sin_cos, floor = sin_cos_turns[real], jit.floor[real]
+    cos_sin, rotation, load_seeds = make_tangents(real, kinds)
     angles = planes == 2 and (turning or (precesses and timing))
-
-    @helper
-    def rotate(angle):
-        """Cosine and sine of an angle (radians)."""
-        quarters = angle / half_pi
-        s, c = sin_cos(quarters, floor(quarters + half))
-        return c, s
 
     @helper
     def unread(b, seeds, rate_bars, seed_bars, amplitudes, bars, out, voxel, component, row, quadrature, rates, time):
@@ -75,7 +67,7 @@ def make_rewind(shape, timing, turning):
             time_bar -= own * log_bar
         c, s = one, zero
         if planes == 2 and precesses and component != 2:
-            c, s = rotate(time * rates[OMEGA])
+            c, s = rotation(time * rates[OMEGA])
             if timing:
                 angle_bar = zero
                 for i in range(n_sets):
@@ -312,15 +304,7 @@ def make_rewind(shape, timing, turning):
         scale = -two * equilibrium
         for i in range(n_sets):
             seed_bars[i] = zero
-            seeds[i] = one
-            if kinds[i] == R1:
-                seeds[i] = -rates[R1] * rates[R1]
-            if kinds[i] == R2:
-                seeds[i] = -rates[R2] * rates[R2]
-            if kinds[i] == B1:
-                seeds[i] = profile
-            if kinds[i] == OMEGA:
-                seeds[i] = real(0.006283185307179586)
+        load_seeds(seeds, rates[R1], rates[R2], profile)
         if fresh:
             clear(b, zero)
         else:
@@ -354,12 +338,12 @@ def make_rewind(shape, timing, turning):
                     clear(b, zero)
             else:
                 quarters = flips[n] * rates[B1]
-                s, c = sin_cos(quarters, floor(quarters + half))
+                c, s = cos_sin(quarters)
                 tc, ts = one, zero
                 if planes == 2:
                     tc, ts = turns[n, 0], turns[n, 1]
                     if precesses:
-                        oc, os = rotate(time * rates[OMEGA])
+                        oc, os = rotation(time * rates[OMEGA])
                         tc, ts = turn(oc, os, tc, ts)
                 gained = scale if steps[step + col.RECOVERY] else zero
                 g_flip = flips[n] * half_pi
