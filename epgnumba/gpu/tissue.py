@@ -69,7 +69,7 @@ class DeviceTissue:
             raise TypeError(f"{name}: {error}") from None
 
     def _find_ranges(self, names: list[str]) -> dict[str, tuple[float, float, float]]:
-        """Smallest and largest of maps, and whether there is NaN in them: one copy from the device for all."""
+        """Smallest and largest of maps, and whether there is NaN in them."""
         runtime, threads = kernels().runtime, kernels().voxels.SUM_THREADS
         waiting = {}
         for name in names:

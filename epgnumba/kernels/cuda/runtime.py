@@ -97,12 +97,12 @@ def pinned(shape, dtype):
 
 
 def view(array):
-    """Another library's device array: the same memory."""
+    """Another library's device array: the same memory. Its stream is waited for by whoever works on another."""
     if SIMULATED:
         from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 
         return FakeCUDAArray(np.asarray(array))
-    return cuda.as_cuda_array(array)
+    return cuda.as_cuda_array(array, sync=False)
 
 
 def free_memory():
