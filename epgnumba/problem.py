@@ -120,8 +120,7 @@ class Problem:
         if not isinstance(self.tissue, Tissue):
             from .gpu import DeviceJob
 
-            rows, home = self.tissue.rows(), self.tissue.home
-            return DeviceJob(program, entries, rows, profile, self.codes, self.dtype, self.tissue.size, home)
+            return DeviceJob(program, entries, self.tissue, profile, self.codes, self.dtype)
         table = self.tissue.table(self.dtype)
         if self.device is None:
             return engine.Job(program, entries, table, profile, self.codes)

@@ -70,7 +70,7 @@ class NumbaHome:
 
 
 class CuPyHome:
-    """Arrays of CuPy, on its current device and stream."""
+    """Arrays of CuPy on one device, and the stream that is current there."""
 
     def __init__(self, index: int) -> None:
         import cupy
@@ -78,16 +78,19 @@ class CuPyHome:
         from ..kernels.cuda import runtime
 
         self.index, self._cupy, self._runtime = index, cupy, runtime
-        self.stream = runtime.outside_stream(cupy.cuda.get_current_stream().ptr)
+        with runtime.on_device(index), cupy.cuda.Device(index):
+            self.stream = runtime.outside_stream(cupy.cuda.get_current_stream().ptr)
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
         try:
-            return self._cupy.empty(shape, dtype)
+            with self._cupy.cuda.Device(self.index):
+                return self._cupy.empty(shape, dtype)
         except self._cupy.cuda.memory.OutOfMemoryError as error:
             raise MemoryError(str(error)) from error
 
     def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
-        return self._cupy.zeros(shape, dtype)
+        with self._cupy.cuda.Device(self.index):
+            return self._cupy.zeros(shape, dtype)
 
     def view(self, array: Any) -> Any:
         return self._runtime.view(array)

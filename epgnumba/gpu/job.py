@@ -1,7 +1,7 @@
 """Jobs on a device: of arrays that lie there, and of host arrays moved there in chunks."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -124,32 +124,39 @@ def out_of_memory(count: int, bytes_a_voxel: int, home: Scratch) -> str:
     )
 
 
+class Resident(Protocol):
+    """Tissue on a device (see `tissue.DeviceTissue`)."""
+
+    home: Home
+    size: int
+
+    def rows(self) -> list[Any]:
+        """For each row of the tissue table a flat array, as `numba.cuda` knows it."""
+
+
 class DeviceJob(_Job):
     """A job whose maps lie on a device, and whose results stay there.
 
     Parameters
     ----------
-    maps : sequence of array
-        One a row of the tissue table, dense, of one number or of one for each voxel.
-    home : Home
-        Where they lie.
+    tissue : DeviceTissue
+        The maps.
     chunk : int, optional
         Voxels at a time; as many as memory allows by default.
     """
 
     def __init__(
-        self, program: Program, entries: Sequence[Array], maps: Sequence[Any], profile: Array, codes: tuple[int, ...],
-        real: type[np.floating], n_voxels: int, home: Home, chunk: int | None = None,
+        self, program: Program, entries: Sequence[Array], tissue: Resident, profile: Array, codes: tuple[int, ...],
+        real: type[np.floating], chunk: int | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(program, entries, profile, codes, real, n_voxels)
-        self._maps, self._home, self._wanted = maps, home, chunk
+        super().__init__(program, entries, profile, codes, real, tissue.size)
+        self._tissue, self._home, self._wanted = tissue, tissue.home, chunk
 
     def _table(self, player: Player, first: int, count: int) -> Any:
         """The tissue table of a chunk."""
         player.begin(count)
         table = player.scratch(cpu.N_TISSUE, count)
-        for row, values in enumerate(self._maps):
-            array = self._home.view(values)
+        for row, array in enumerate(self._tissue.rows()):
             fill, _ = compiled("maps", self.real, np.dtype(array.dtype).type)
             player.launch(fill, count, array, row, table, first, count)
         return table

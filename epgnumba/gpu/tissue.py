@@ -35,6 +35,7 @@ class DeviceTissue:
         self.home, self.maps = home, {}
         ranges: dict[str, tuple[float, float]] = {}
         self._flat: dict[str, Any] = {}
+        self._rows: list[Any] = []
         for name in NAMES:
             value = maps[name]
             if choose.library(value) is None:
@@ -55,12 +56,8 @@ class DeviceTissue:
                 if not allowed:
                     check_range(name, home.to_host(self.maps[name]).astype(np.float64), **LIMITS[name])
                 ranges[name] = low, high
+        self.size = int(np.prod(self.shape))
         self.longest_t1, self.precesses = ranges["T1"][1], any(ranges["B0"])
-
-    @property
-    def size(self) -> int:
-        """Number of voxels."""
-        return int(np.prod(self.shape))
 
     def _dense(self, name: str, value: Any, shape: tuple[int, ...]) -> Any:
         try:
@@ -91,6 +88,8 @@ class DeviceTissue:
 
     def rows(self) -> list[Any]:
         """For each row of the tissue table a flat array on the device, of one number or one for each voxel."""
+        if self._rows:
+            return self._rows
         arrays = []
         for name, value in self.maps.items():
             if choose.library(value) is None:
@@ -100,6 +99,7 @@ class DeviceTissue:
             else:
                 self._flat[name] = self._dense(name, value, self.shape)
                 arrays.append(self.home.view(self._flat[name]))
+        self._rows = arrays
         return arrays
 
     def slope(self, name: str) -> Any:

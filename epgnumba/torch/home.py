@@ -17,7 +17,8 @@ class TorchHome:
         from ..kernels.cuda import runtime
 
         self.index, self.device, self._runtime = index, torch.device("cuda", index), runtime
-        self.stream = runtime.outside_stream(torch.cuda.current_stream(self.device).cuda_stream)
+        with runtime.on_device(index):
+            self.stream = runtime.outside_stream(torch.cuda.current_stream(self.device).cuda_stream)
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> torch.Tensor:
         try:

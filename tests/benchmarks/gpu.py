@@ -9,6 +9,7 @@ what the bytes take at its measured bandwidth, whichever is longer. `--peer`: to
 import argparse
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from numba import cuda
@@ -87,7 +88,8 @@ def make_job(sequence, count, diff, real, nstates=None):
     program, entries = problem.compile(sequence, False, False)
     home = Arrays(0)
     rows = [cuda.to_device(values.astype(real)) for values in (T1, T2, one, 0 * one, one, one)]
-    return DeviceJob(program, entries, rows, problem.profile.astype(real), problem.codes, real, count, home)
+    tissue = SimpleNamespace(home=home, size=count, rows=lambda: rows)
+    return DeviceJob(program, entries, tissue, problem.profile.astype(real), problem.codes, real)
 
 
 def signal_work(sequence, count, diff, real, nstates=None):
