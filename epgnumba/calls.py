@@ -149,6 +149,6 @@ def total_field(B0: Numeric, chemshift: Numeric) -> Numeric:
     if has_tensor((B0, chemshift)):
         torch: Any = sys.modules["torch"]
         return torch.as_tensor(B0) + torch.as_tensor(chemshift)
-    if any(hasattr(value, "__cuda_array_interface__") for value in (B0, chemshift)):
+    if any(hasattr(type(value), "__cuda_array_interface__") for value in (B0, chemshift)):
         return B0 + chemshift
     return real_array("B0", B0) + real_array("chemshift", chemshift)

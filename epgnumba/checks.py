@@ -33,7 +33,7 @@ def real_array(name: str, value: Any) -> Array:
     try:
         array = np.asarray(value)
     except TypeError as error:
-        if not hasattr(value, "__cuda_array_interface__"):
+        if not hasattr(type(value), "__cuda_array_interface__"):
             raise
         raise TypeError(f"{name} lies on a CUDA device; it is needed in host memory") from error
     except RuntimeError as error:

@@ -58,6 +58,13 @@ def library(value: Any) -> str | None:
     return type(value).__module__.partition(".")[0]
 
 
+def place(value: Any) -> tuple[str, int]:
+    """Library and device of an array of torch or CuPy."""
+    kind = library(value) or ""
+    index = value.device.id if kind == "cupy" else value.device.index
+    return kind, int(index or 0)
+
+
 def find_home(values: Mapping[str, Any]) -> Home | None:
     """Where the arrays among some arguments lie, if it is on a CUDA device; None if none does.
 
@@ -76,9 +83,7 @@ def find_home(values: Mapping[str, Any]) -> Home | None:
         if kind is not None:
             if kind not in ("torch", "cupy"):
                 raise TypeError(f"{name} is an array of {kind}; tensors of torch and arrays of CuPy are known")
-            device = value.device
-            index = device.id if kind == "cupy" else getattr(device, "index", 0)
-            found[name] = kind, int(index or 0)
+            found[name] = place(value)
     if not found:
         return None
     places = set(found.values())

@@ -90,7 +90,7 @@ class _Job:
     def _chunk(self, home: Scratch, bytes_a_voxel: int, chunk: int | None) -> int:
         """How many voxels to take at once."""
         if chunk is not None:
-            return min(chunk, self.n_voxels)
+            return max(min(chunk, self.n_voxels), 1)
         room = int(SHARE * home.free_memory()) // max(bytes_a_voxel, 1)
         return int(min(self.n_voxels, MOST, max(room, 1)))
 
@@ -191,7 +191,6 @@ class DeviceJob(_Job):
             views = home.view(given), home.view(slopes) if self.codes else None
             tissue = home.empty((cpu.N_TISSUE, self.n_voxels), self.real)
             bars = Bars(player, *views, home.view(tissue))
-            player.clear(bars.tissue)
             size = structure.gradient_bytes()
             self._in_chunks(
                 player, self._chunk(home, size, self._wanted), size,
@@ -286,8 +285,9 @@ class HostJob(_Job):
         inputs: Sequence[Mapped],
         outputs: Sequence[Mapped],
         compute: Callable[[_Slot, int], None],
-    ) -> list[_Slot]:
-        """All voxels through two slots in turns; the slots.
+        retire: Callable[[_Slot], None] = lambda slot: None,
+    ) -> None:
+        """All voxels through two slots in turns; `retire` is called for each when it is done.
 
         Raises
         ------
@@ -299,28 +299,46 @@ class HostJob(_Job):
         chunk = self._chunk(home, 2 * (scratch + copied), self._wanted)
         if self._wanted is None:
             chunk = max(min(chunk, STAGED // copied), 1)
-        first, used = 0, []
+
+        def make() -> _Slot:
+            return _Slot(self, chunk, structure, inputs, outputs)
+
+        first = 0
         while first < self.n_voxels:
-            slots: list[_Slot] = []
-            try:
-                for _ in range(min(2, -(-(self.n_voxels - first) // chunk))):
-                    slots.append(_Slot(self, chunk, structure, inputs, outputs))
-                used += slots
-                while first < self.n_voxels:
-                    slot = slots[0]
-                    slot.collect()
-                    count = min(chunk, self.n_voxels - first)
-                    slot.start(first, count, compute)
-                    first += count
-                    slots = slots[::-1]
-            except MemoryError as error:
+            first, failure = self._in_turns(first, chunk, make, compute, retire)
+            if failure is not None:  # the slots are gone: their memory is what smaller ones will take
                 if chunk <= min(FEWEST, self.n_voxels):
-                    raise MemoryError(out_of_memory(chunk, scratch + copied, home)) from error
+                    raise MemoryError(out_of_memory(chunk, scratch + copied, home)) from failure
                 chunk = max(chunk // 2, 1)
-            finally:  # results, also of chunks before an interrupt; and nothing writes to memory that is about to go
-                for slot in slots:
-                    slot.collect()
-        return used
+
+    def _in_turns(
+        self,
+        first: int,
+        chunk: int,
+        make: Callable[[], _Slot],
+        compute: Callable[[_Slot, int], None],
+        retire: Callable[[_Slot], None],
+    ) -> tuple[int, MemoryError | None]:
+        """Voxels from `first` on through two slots, to the end or until memory runs out; how far, and that error."""
+        slots: list[_Slot] = []
+        failure = None
+        try:
+            for _ in range(min(2, -(-(self.n_voxels - first) // chunk))):
+                slots.append(make())
+            while first < self.n_voxels:
+                slots[0].collect()
+                count = min(chunk, self.n_voxels - first)
+                slots[0].start(first, count, compute)
+                first += count
+                slots = slots[::-1]
+        except MemoryError as error:
+            failure = error.with_traceback(None)  # which would keep the slots
+        finally:  # results, also of chunks before an interrupt; and nothing writes to memory that is about to go
+            for slot in slots:
+                slot.collect()
+        for slot in slots:
+            retire(slot)
+        return first, failure
 
     def signals(self, dtype: npt.DTypeLike) -> tuple[Array, Array]:
         """Signal (voxel, output) and Jacobian (voxel, derivative, output); voxels lie side by side in memory."""
@@ -357,15 +375,16 @@ class HostJob(_Job):
             table, given, slopes = (*(device for device, _ in slot.inputs), None)[:3]
             if slot.bars is None:
                 slot.bars = Bars(slot.player, given, slopes, slot.outputs[0][0])
-            slot.player.clear(slot.bars.tissue)
             slot.player.gradient(table, count, slot.bars, 0, timing, turning)
+
+        def retire(slot: _Slot) -> None:
+            if slot.bars is not None:
+                sums.total += slot.bars.collect(slot.home)
 
         sums = DeviceSums(self.program, len(self._profile), tissue)
         structure = self.structure(backward=True)
         with kernels().runtime.on_device(self.index):
-            for slot in self._run(structure, structure.gradient_bytes(), inputs, [(tissue, 1)], compute):
-                if slot.bars is not None:
-                    sums.total += slot.bars.collect(slot.home)
+            self._run(structure, structure.gradient_bytes(), inputs, [(tissue, 1)], compute, retire)
         return sums
 
 

@@ -79,7 +79,10 @@ class Structure:
         self.parts: list[PartTables] = [lower(part, self.division, unit) for part in program.parts]
         self.shape = (real, self.planes, program.precesses, self.kinds, self.division.rows, self.division.lanes)
         self.state_rows = 3 * self.planes * self.n_sets * self.division.rows
-        self.tape_rows = max(rows for part in self.parts for *_, rows in part.segments) * 3 * self.planes * self.n_sets
+        rows = max(rows for part in self.parts for *_, rows in part.segments)
+        if self.division.lanes > 1:  # going back, all lanes look at as many rows as there can be
+            rows += self.division.rows
+        self.tape_rows = rows * 3 * self.planes * self.n_sets
         self.most_segments = max(len(part.segments) for part in self.parts)
         self._uploads: dict[int, list[tuple[Any, Any]]] = {}
 
@@ -91,10 +94,11 @@ class Structure:
         """Steps and readouts of each part on the device."""
         if home.index not in self._uploads:
             upload = kernels().runtime.upload
-            self._uploads[home.index] = [
+            tables = [
                 (upload(part.steps, home.stream), upload(_never_empty(part.reads), home.stream)) for part in self.parts
             ]
             kernels().runtime.finish(home.stream)  # other streams will read them
+            self._uploads[home.index] = tables
         return self._uploads[home.index]
 
     def signal_bytes(self) -> int:
@@ -148,7 +152,7 @@ class Player:
         self._tables = structure.uploaded(home)
         self._upload(entries)
         self._runtime = kernels().runtime
-        self._sum, self._fill, self._fill_unit = compiled("sums", self.real)
+        self._sum, self._fill, self._fill_unit, self._clear_voxels = compiled("sums", self.real)
         self._placeholders: dict[int, Any] = {}
         self._pool: dict[tuple[int, ...], list[Any]] = {}
         self._taken: dict[tuple[int, ...], int] = {}
@@ -275,7 +279,9 @@ class Player:
         The Jacobian is None where no derivatives are wanted.
         """
         results = signal, self.nothing(4) if jacobian is None else jacobian, offset
+        kept = dict(self._taken)
         for position in range(len(self.profile)):
+            self._taken = dict(kept)  # what a position took is free for the next
             start, _ = self._find_start(table, position, count)
             self._play(0, table, start, position, count, results=results)
 
@@ -304,10 +310,14 @@ class Player:
             structure.sets,
         )  # fmt: skip
         start_bar = self.scratch(max(structure.boundary, 1), structure.n_sets, count)
+        profile_bars, phase_bars = self.zeros(len(self.profile), count), self.zeros(1, count)
         weight = self.real(1 / len(self.profile))
+        # Sums are added to `bars` last, when there is no memory left to ask for: what fails can be tried again.
+        self.launch(self._clear_voxels, count, bars.tissue, offset, count)
+        kept = dict(self._taken)
         for position, scale in enumerate(self.profile):
+            self._taken = dict(kept)  # what a position took is free for the next
             self.clear(room.voxel_bars)
-            profile_bars = self.zeros(1, count)
             start, ends = self._find_start(table, position, count)
             self._record(0, table, start, position, count, amplitudes, room, 1.0)
             self.launch(
@@ -318,9 +328,13 @@ class Player:
                 0, table, position, count, amplitudes, amplitude_bars, start_bar, room, 1.0, timing, turning, start
             )
             if structure.boundary:
-                self._rewind_ends(table, start, start_bar, ends, position, count, room, bars, timing, turning)
-            self.launch(gather, count, room.voxel_bars, table, scale, profile_bars[0], bars.tissue, offset, count)
-            self._add(profile_bars, bars.profile[position : position + 1], count)
+                self._rewind_ends(table, start, start_bar, ends, position, count, room, phase_bars[0], timing, turning)
+            own = profile_bars[position]
+            self.launch(gather, count, room.voxel_bars, table, scale, own, bars.tissue, offset, count)
+        self._add(profile_bars, bars.profile, count)
+        if turning and structure.boundary:
+            n = len(program.parts[1].signs)
+            self._add(phase_bars, bars.turns[1][n : n + 1], count)
         self._add(factor_bars, bars.factors, count)
         if timing:
             self._add(duration_bars, bars.durations, threads)
@@ -373,14 +387,13 @@ class Player:
 
     def _rewind_ends(
         self, table: Any, start: Any, start_bar: Any, ends: Any, position: int, count: int, room: "_Room",
-        bars: "Bars", timing: bool, turning: bool,
+        phase_bar: Any, timing: bool, turning: bool,
     ) -> None:  # fmt: skip
         """From the derivative by the start to that by everything a repetition's end depends on."""
         structure, size = self.structure, self.structure.boundary
         ends_bar = self.zeros(*ends.shape)
-        phase_bar = self.zeros(1, count)
         _, unfind = compiled("steady", self.real, size, structure.n_sets, structure.planes)
-        self.launch(unfind, count, ends, self._last_turn(), start, start_bar, ends_bar, phase_bar[0], count)
+        self.launch(unfind, count, ends, self._last_turn(), start, start_bar, ends_bar, phase_bar, count)
         again = self.scratch(*start.shape)
         for column in range(size + 1):
             equilibrium = float(column == size)
@@ -390,9 +403,6 @@ class Player:
                 1, table, position, count, ends[column], ends_bar[column], start_bar, room, equilibrium, timing,
                 turning, again,
             )  # fmt: skip
-        if turning:
-            n = len(structure.program.parts[1].signs)
-            self._add(phase_bar, bars.turns[1][n : n + 1], count)
 
 
 class Bars:

@@ -14,7 +14,7 @@ IntTable = npt.NDArray[np.int32]
 # Registers of 32 bits, of 255, that a thread's states may fill: forward, and backward, where it holds more besides.
 FORWARD, BACKWARD = 150, 120
 LANES = 32  # of a warp: no more threads can exchange orders without memory between them
-LOCAL = 256 * 1024  # bytes of states a thread at most; beyond registers they lie in local memory
+LOCAL = 16 * 1024  # bytes of states a thread at most; beyond registers they lie in local memory, of all threads at once
 TAPE = 256 * 1024  # bytes of tape a thread; a longer train is recorded in segments
 
 

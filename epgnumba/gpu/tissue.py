@@ -33,9 +33,11 @@ class DeviceTissue:
 
     def __init__(self, home: Home, maps: dict[str, Any]) -> None:
         self.home, self.maps = home, {}
+        self._place = next(choose.place(value) for value in maps.values() if choose.library(value) is not None)
         ranges: dict[str, tuple[float, float]] = {}
         self._flat: dict[str, Any] = {}
         self._rows: list[Any] = []
+        self._broadcast: list[Any] = []  # kept, since rows are views
         for name in NAMES:
             value = maps[name]
             if choose.library(value) is None:
@@ -54,7 +56,8 @@ class DeviceTissue:
             for name, (low, high, bad) in found.items():
                 allowed = _allowed(low, high, bad, **LIMITS[name])
                 if not allowed:
-                    check_range(name, home.to_host(self.maps[name]).astype(np.float64), **LIMITS[name])
+                    host = home.to_host(self._flat[name]).astype(np.float64)
+                    check_range(name, host.reshape(tuple(self.maps[name].shape)), **LIMITS[name])
                 ranges[name] = low, high
         self.size = int(np.prod(self.shape))
         self.longest_t1, self.precesses = ranges["T1"][1], any(ranges["B0"])
@@ -97,8 +100,8 @@ class DeviceTissue:
             elif tuple(value.shape) == self.shape or value.shape == ():
                 arrays.append(self.home.view(self._flat[name]))
             else:
-                self._flat[name] = self._dense(name, value, self.shape)
-                arrays.append(self.home.view(self._flat[name]))
+                self._broadcast.append(self._dense(name, value, self.shape))
+                arrays.append(self.home.view(self._broadcast[-1]))
         self._rows = arrays
         return arrays
 
@@ -106,7 +109,9 @@ class DeviceTissue:
         """Derivative of a row of the table with respect to its map."""
         value = self.maps[name]
         if name in ("T1", "T2"):
-            return -1 / float(value) ** 2 if choose.library(value) is None else -1 / value**2
+            if choose.library(value) is None:
+                return -1 / float(value) ** 2
+            return -1 / self._flat[name].reshape(tuple(value.shape)) ** 2  # in single precision at least
         return HZ if name == "B0" else 1.0
 
     def cotangent(self, name: str, value: Any, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
@@ -121,6 +126,8 @@ class DeviceTissue:
             return self.home.zeros(shape, dtype)
         if choose.library(value) is None:
             raise TypeError(f"{name}={shown(value)} lies in host memory; the maps do not: move it")
+        if choose.place(value) != self._place:
+            raise ValueError(f"{name} does not lie beside the maps: {choose.place(value)}, they {self._place}")
         if tuple(value.shape) != shape:
             raise ValueError(f"{name} has shape {tuple(value.shape)}; {shape} is needed")
         return value

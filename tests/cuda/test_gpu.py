@@ -106,14 +106,16 @@ def test_host_threads():
 
 
 def test_out_of_memory_leaves_the_device_usable(monkeypatch):
-    monkeypatch.setattr(runtime, "free_memory", lambda: 1 << 50)  # so that far too much is asked for
-    monkeypatch.setattr(gpu.job, "MOST", 1 << 40)
-    monkeypatch.setattr(gpu.job, "STAGED", 1 << 60)
-    monkeypatch.setattr(gpu.job, "FEWEST", 1 << 40)
-    maps = {"T1": np.full(1 << 21, 900.0), "T2": 80.0}
-    with pytest.raises(MemoryError, match="MiB on the device"):
-        epgnumba.vjp(seq.MRF([30.0] * 1000, 10.0), **maps, diff=("T1", "T2"), wanted=("flip",), device="cuda")
-    monkeypatch.undo()
+    monkeypatch.setattr(gpu.job, "FEWEST", 1 << 40)  # no smaller chunks
+    maps = {"T1": np.full(20_000, 900.0), "T2": 80.0}
+    cuda.current_context().deallocations.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime, "free_memory", lambda: 1 << 50)  # so that more is asked for than there is
+        hog = cuda.device_array(cuda.current_context().get_memory_info().free - (1 << 27), np.uint8)
+        with pytest.raises(MemoryError, match="MiB on the device"):
+            epgnumba.vjp(TRAIN, **maps, diff="T2", wanted=("flip",), device="cuda")
+    del hog
+    cuda.current_context().deallocations.clear()
     assert_close(TRAIN, 1e-12, maps=MANY, diff=("T2",))
 
 

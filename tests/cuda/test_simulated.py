@@ -73,6 +73,20 @@ def test_orders_divided_among_threads(name, registers, monkeypatch):
     assert_close(sequence, 1e-12, maps=RESONANT, diff=("T2", "B1"), nstates=None if registers > 12 else 4)
 
 
+def test_lanes_without_rows_look_within_the_tape(monkeypatch):
+    """Two lanes of eight rows, and few rows at the end of the train, where the tape ends."""
+    monkeypatch.setattr(tables, "FORWARD", 24)
+    monkeypatch.setattr(tables, "BACKWARD", 24)
+    sequence = seq.FSE(RNG.uniform(30, 120, 31), 6.0)
+    problem = read_problem(sequence, 900.0, 80.0, device="cuda", dtype=np.float32)
+    assert problem.job().structure(backward=True).division == tables.Division(8, 2)
+    signal = epgnumba.simulate(sequence, 900.0, 80.0)
+    bars = {"signal_bar": np.ones_like(signal)}
+    exact = epgnumba.vjp(sequence, 900.0, 80.0, **bars, wanted=("flip", "T2"))
+    found = epgnumba.vjp(sequence, 900.0, 80.0, **bars, wanted=("flip", "T2"), device="cuda", dtype=np.float32)
+    assert max(error(found[name], exact[name]) for name in exact) < 1e-5
+
+
 @pytest.mark.parametrize("nstates", [2, 3, 4])
 @pytest.mark.parametrize("sequence", [TRAIN, FINGERPRINT, FAMILIES["own"]], ids=["FSE", "MRF", "own"])
 def test_truncated(sequence, nstates, thread_a_voxel):
@@ -136,6 +150,40 @@ class TestChunks:
         found = self.job(7).signals(np.complex128)
         assert refused
         np.testing.assert_array_equal(found[0], exact[0])
+
+    def test_gradient_counts_once_when_memory_is_short(self, thread_a_voxel, monkeypatch):
+        """Memory runs out in the middle of a gradient, after some of it was summed."""
+        maps = {**self.maps, "slice_prof": [0.8, 0.9, 1.0], "diff": "T2"}
+        train = seq.FSE(RNG.uniform(30, 120, 4), 6.0, TR=200.0)
+        bars = {"signal_bar": np.ones((7, 4)), "jacobian_bar": np.ones((7, 4))}
+        exact = epgnumba.vjp(train, **maps, **bars)
+        monkeypatch.setattr(job, "FEWEST", 1)
+        empty, asked = runtime.empty, []
+
+        def failing(shape, dtype, stream):
+            asked.append(shape)
+            if len(asked) in refused:
+                raise MemoryError("CUDA_ERROR_OUT_OF_MEMORY")
+            return empty(shape, dtype, stream)
+
+        monkeypatch.setattr(runtime, "empty", failing)
+        for refused in ({12}, {20, 45}, {22}, {24}, {26}):
+            asked.clear()
+            found = epgnumba.vjp(train, **maps, **bars, device="cuda")
+            assert len(asked) >= min(refused)
+            for name, value in exact.items():
+                assert error(found[name], value) < 1e-12
+
+    def test_scratch_does_not_grow_with_positions(self, thread_a_voxel, monkeypatch):
+        empty, asked = runtime.empty, []
+        monkeypatch.setattr(runtime, "empty", lambda *one: (asked.append(one[0]), empty(*one))[1])
+        needed = []
+        for positions in (2, 9):
+            asked.clear()
+            profile = np.linspace(0.5, 1, positions)
+            epgnumba.simulate(FAMILIES["bSSFP"], 900.0, 80.0, slice_prof=profile, device="cuda")
+            needed.append(len(asked))
+        assert needed[0] == needed[1]
 
     def test_no_memory_at_all(self, thread_a_voxel, monkeypatch):
         def none(shape, dtype, stream):

@@ -99,6 +99,16 @@ def test_forward_mode_and_half_precision_maps(resident):
     assert error(signal.numpy(), epgnumba.fse_sim([90.0] * 3, 7.0, 900.0, 80.0)) < 1e-14
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.int16, torch.bfloat16])
+def test_gradient_of_small_types(kind, resident):
+    """1/T1^2 does not fit into them."""
+    T1 = torch.tensor([960.0, 512.0]).to(kind)
+    bars = {"signal_bar": torch.ones(2, 3)}
+    found = epgnumba.vjp(epgnumba.FSE([90.0] * 3, 7.0), T1, 80.0, **bars)
+    exact = epgnumba.vjp(epgnumba.FSE([90.0] * 3, 7.0), [960.0, 512.0], 80.0, signal_bar=np.ones((2, 3)))
+    assert error(found["T1"].double().numpy(), exact["T1"]) < 1e-12
+
+
 def test_single_precision_stays_single(resident):
     signal, slope = epg.fse_sim([90.0] * 3, 7.0, tensor([900.0, 950.0]), 80.0, diff="T2", dtype=np.float32)
     assert signal.dtype == slope.dtype == torch.complex64

@@ -26,7 +26,8 @@ def on_device(index):
 
 
 def launch(kernel, blocks, threads, stream, *arguments):
-    kernel[blocks, threads, stream](*arguments)
+    with _named_memory_error():  # local memory is allocated at a launch
+        kernel[blocks, threads, stream](*arguments)
 
 
 def new_stream():
@@ -62,7 +63,8 @@ def _named_memory_error():
 
 
 def upload(array, stream):
-    return cuda.to_device(np.ascontiguousarray(array), stream=stream)
+    with _named_memory_error():
+        return cuda.to_device(np.ascontiguousarray(array), stream=stream)
 
 
 def send(array, device, stream):

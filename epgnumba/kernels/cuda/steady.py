@@ -129,6 +129,6 @@ def make_steady(real, size, n_sets, planes):
                     ends_bar[c, i * planes, 1, voxel] = re
                     ends_bar[c, i * planes + planes - 1, 1, voxel] = im
                     total += map_bar[c, 2] * a[1] - map_bar[c, 1] * a[2]
-        phase_bar[voxel] = total
+        phase_bar[voxel] += total
 
     return find_start, unfind_start

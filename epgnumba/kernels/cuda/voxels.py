@@ -136,6 +136,14 @@ def make_sums(real):
             values[k] = zero
 
     @cuda.jit
+    def clear_voxels(table, first, n_voxels):
+        """Zeros in the columns of some voxels."""
+        voxel = cuda.grid(1)
+        if voxel < n_voxels:
+            for row in range(table.shape[0]):
+                table[row, first + voxel] = zero
+
+    @cuda.jit
     def fill_unit(start, number, n_voxels):
         """One for a number of the states in every voxel (number, set, voxel), zero for all else."""
         voxel = cuda.grid(1)
@@ -163,7 +171,7 @@ def make_sums(real):
         if thread == 0:
             sums[row] += partial[0]
 
-    return sum_rows, fill_zero, fill_unit
+    return sum_rows, fill_zero, fill_unit, clear_voxels
 
 
 __all__ = ["SUM_THREADS", "make_maps", "make_sums", "make_voxels"]
