@@ -21,8 +21,15 @@ def device_count():
 
 
 def on_device(index):
-    """A context in which device `index` is the current one."""
-    return contextlib.nullcontext() if SIMULATED else cuda.gpus[index]
+    """A context in which device `index` is the current one.
+
+    A thread without any keeps the device's afterwards: arrays that die later must find one to be freed in.
+    """
+    if SIMULATED:
+        return contextlib.nullcontext()
+    if cuda.gpus.current is None:
+        cuda.current_context(index)
+    return cuda.gpus[index]
 
 
 def launch(kernel, blocks, threads, stream, *arguments):
