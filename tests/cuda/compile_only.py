@@ -73,7 +73,7 @@ def record(launched):
         "empty": lambda shape, dtype, stream: np.zeros(shape, dtype),
         "upload": lambda array, stream: np.ascontiguousarray(array),
         "send": lambda array, device, stream: None,
-        "download": lambda array, out, stream: None,
+        "download": lambda array, out, stream: out.fill(0),
         "finish": lambda stream: None,
         "pinned": np.zeros,
         "free_memory": lambda: 1 << 30,
@@ -104,13 +104,14 @@ class ArraysThere:
 
 def arrays_there(**how):
     """A call whose maps lie on the device."""
-    find_home, library = gpu.find_home, gpu.choose.library
+    find_home, library, place = gpu.find_home, gpu.choose.library, gpu.choose.place
     gpu.find_home = lambda maps: ArraysThere()
     gpu.choose.library = lambda value: "cupy" if np.ndim(value) else None
+    gpu.choose.place = lambda value: ("cupy", 0)
     for kind in (np.float32, np.float64):
         maps = {name: values.astype(kind) for name, values in MAPS.items()}
         epgnumba.jacobian(FINGERPRINT, **maps, nstates=20, diff=("T1", "T2"), **how)
-    gpu.find_home, gpu.choose.library = find_home, library
+    gpu.find_home, gpu.choose.library, gpu.choose.place = find_home, library, place
 
 
 CALLS["fingerprint, arrays there"] = arrays_there
