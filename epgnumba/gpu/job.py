@@ -11,6 +11,7 @@ from ..kernels import columns as cpu
 from ..program.program import Program
 from .home import Home, NumbaHome, Scratch
 from .player import Bars, Player, Structure, compiled, kernels, structure_of
+from .tables import sum_cuts
 
 Array = npt.NDArray[Any]
 Mapped = tuple[Array, int]  # an array, and its axis for voxels
@@ -26,9 +27,7 @@ class DeviceSums(Gathered):
 
     def __init__(self, program: Program, n_profile: int, tissue: Any) -> None:
         self.program, self.tissue = program, tissue
-        counts = [n_profile, program.n_out, program.expressions.lengths[2]]
-        counts += [len(part.signs) for part in program.parts] + [len(part.signs) + 1 for part in program.parts]
-        self._cuts = np.cumsum([0, *counts])
+        self._cuts = sum_cuts(program, n_profile)
         self.total = np.zeros(int(self._cuts[-1]))
 
     def _row(self, k: int) -> npt.NDArray[np.float64]:

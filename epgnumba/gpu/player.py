@@ -14,7 +14,7 @@ from ..kernels import columns as cpu
 from ..program.program import Program
 from . import tables
 from .home import Scratch
-from .tables import Division, PartTables, divide, highest_row, lower
+from .tables import Division, PartTables, divide, highest_row, lower, sum_cuts
 
 Array = npt.NDArray[Any]
 
@@ -94,18 +94,18 @@ class Structure:
         """Steps and readouts of each part on the device."""
         if home.index not in self._uploads:
             upload = kernels().runtime.upload
-            tables = [
+            uploads = [
                 (upload(part.steps, home.stream), upload(_never_empty(part.reads), home.stream)) for part in self.parts
             ]
             kernels().runtime.finish(home.stream)  # other streams will read them
-            self._uploads[home.index] = tables
+            self._uploads[home.index] = uploads
         return self._uploads[home.index]
 
     def signal_bytes(self) -> int:
         """Scratch of a voxel for a signal."""
         numbers = cpu.N_TISSUE + self.n_sets * max(self.boundary, 1)
         if self.boundary:
-            numbers += (self.boundary + 1) * self.n_sets * self.planes * 2 + self.state_rows * self.division.lanes
+            numbers += (self.boundary + 1) * self.n_sets * self.planes * 2
         return int(numbers * np.dtype(self.real).itemsize)
 
     def gradient_bytes(self) -> int:
@@ -415,16 +415,14 @@ class Bars:
     signal, jacobian : array
         Derivatives by (output, voxel, re and im) and (derivative, output, voxel, re and im), None if there are none.
     tissue : array, shape (N_TISSUE, voxels)
-        Sums by row of the tissue table; to be zero at first.
+        Derivatives by row of the tissue table; a gradient sets those of its voxels.
     """
 
     def __init__(self, player: Player, signal: Any, jacobian: Any, tissue: Any) -> None:
         program = player.structure.program
         self.signal, self.jacobian = signal, player.nothing(4) if jacobian is None else jacobian
         self.tissue = tissue
-        counts = [len(player.profile), program.n_out, program.expressions.lengths[2]]
-        counts += [len(part.signs) for part in program.parts] + [len(part.signs) + 1 for part in program.parts]
-        cuts = np.cumsum([0, *counts])
+        cuts = sum_cuts(program, len(player.profile))
         self._owner = player.home.empty((int(cuts[-1]),), player.real)
         self.sums = player.home.view(self._owner)
         player.clear(self.sums)

@@ -124,6 +124,13 @@ def lower(part: Part, division: Division, unit: int) -> PartTables:
     )
 
 
+def sum_cuts(program: Program, n_profile: int) -> npt.NDArray[np.int64]:
+    """Where sums over voxels begin, and the last ends: by slice position, output, duration, flips, turns (by part)."""
+    counts = [n_profile, program.n_out, program.expressions.lengths[2]]
+    counts += [len(part.signs) for part in program.parts] + [len(part.signs) + 1 for part in program.parts]
+    return np.cumsum([0, *counts])
+
+
 def highest_row(program: Program) -> int:
     """The most rows of any pulse."""
     return max(max(part.reach.counts) for part in program.parts)
