@@ -14,7 +14,7 @@ WORTH_A_WARNING = 1e-3  # relative error
 
 def truncation_error(problem: Problem, result: tuple[ComplexArray, ComplexArray]) -> float:
     """Largest relative change (norm over readouts, of any voxel's signal or derivative) from keeping all orders."""
-    exact = replace(problem, nstates=None, check_nstates=False, _jobs={}).job().signals(problem.complex_dtype)
+    exact = replace(problem, nstates=None, check_nstates=False, _jobs={}).job().signals()
     worst = 0.0
     for kept, full in zip(map(problem.to_host, result), map(problem.to_host, exact), strict=True):
         change, norm = np.linalg.norm(kept - full, axis=-1), np.linalg.norm(full, axis=-1)
@@ -78,7 +78,7 @@ def find_nstates(
 
     def error(nstates: int) -> float:
         truncated = replace(problem, nstates=nstates, _jobs={})
-        return truncation_error(truncated, truncated.job().signals(problem.complex_dtype))
+        return truncation_error(truncated, truncated.job().signals())
 
     low, high = 0, sum(abs(beat.shift) for beat in problem.job().program.signal.score.beats) + 1
     while high - low > 1:  # `high` meets the tolerance, `low` does not

@@ -20,7 +20,7 @@ STEP = 1e-30  # of a complex step: its square vanishes beside one, so that the d
 
 def signals(problem: Problem) -> tuple[ComplexArray, ComplexArray]:
     """Signal (voxel, output) and Jacobian (voxel, derivative, output), checked for truncation if that was asked for."""
-    result = problem.job().signals(problem.complex_dtype)
+    result = problem.job().signals()
     if problem.check_nstates and problem.nstates is not None:
         error = truncation_error(problem, result)
         if error > WORTH_A_WARNING:

@@ -181,7 +181,7 @@ class CRLBObjective:
     def signal(self, x: npt.ArrayLike) -> npt.NDArray[np.complex128]:
         """Signal of each tissue with design variables `x`; shape (*tissue, readouts)."""
         with self._lock:
-            signal = self._at(self.read(x)).signals(np.complex128)[0]
+            signal = self._at(self.read(x)).signals()[0]
         return signal.reshape(*self._problem.tissue.shape, signal.shape[-1])
 
     def pull_signal(self, x: npt.ArrayLike, where: tuple[int, ...], signal_bar: npt.NDArray[np.complex128]) -> Array:
@@ -205,14 +205,14 @@ class CRLBObjective:
     def bounds(self, x: npt.ArrayLike) -> Array:
         """Bound of each unknown in each tissue, unweighted; shape (*tissue, unknowns)."""
         with self._lock:
-            signal, jacobian = self._at(self.read(x)).signals(np.complex128)
+            signal, jacobian = self._at(self.read(x)).signals()
         bound: Array = crlb(self._seen(signal, jacobian), noise=np.sqrt(self._variance), singular=self._singular)
         return bound.reshape(*self._problem.tissue.shape, len(self.unknowns))
 
     def alone(self, x: npt.ArrayLike) -> Array:
         """Bound of each unknown if all others were known; zero in tissues without weight; shape as `bounds`."""
         with self._lock:
-            signal, jacobian = self._at(self.read(x)).signals(np.complex128)
+            signal, jacobian = self._at(self.read(x)).signals()
         bound = crlb(self._seen(signal, jacobian)[:, :, None], noise=np.sqrt(self._variance))[..., 0]
         counted = (self._tissue_weights > 0)[:, None]
         return np.where(counted, bound, 0.0).reshape(*self._problem.tissue.shape, len(self.unknowns))

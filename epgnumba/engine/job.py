@@ -59,7 +59,7 @@ class AnyJob(Protocol):
     program: Program
     n_voxels: int
 
-    def signals(self, dtype: npt.DTypeLike) -> tuple[Any, Any]:
+    def signals(self) -> tuple[Any, Any]:
         """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
 
     def gradient(self, signal_bar: Any, jacobian_bar: Any, timing: bool, turning: bool) -> Gathered:
@@ -166,8 +166,9 @@ class Job:
         )  # fmt: skip
         return amplitudes
 
-    def signals(self, dtype: npt.DTypeLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    def signals(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
+        dtype = np.result_type(self.dtype, np.complex64)
         signal = memory.results.array((self.n_voxels, self.program.n_out), dtype)
         jacobian = memory.results.array((self.n_voxels, len(self.codes), self.program.n_out), dtype)
         run = batch().signal_batch

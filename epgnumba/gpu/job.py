@@ -160,7 +160,7 @@ class DeviceJob(_Job):
             player.launch(fill, count, array, row, table, first, count)
         return table
 
-    def signals(self, dtype: npt.DTypeLike) -> tuple[Any, Any]:
+    def signals(self) -> tuple[Any, Any]:
         """Signal (voxel, output) and Jacobian (voxel, derivative, output); voxels lie side by side in memory."""
         home, n_out = self._home, self.program.n_out
         with kernels().runtime.on_device(home.index):
@@ -339,7 +339,7 @@ class HostJob(_Job):
             retire(slot)
         return first, failure
 
-    def signals(self, dtype: npt.DTypeLike) -> tuple[Array, Array]:
+    def signals(self) -> tuple[Array, Array]:
         """Signal (voxel, output) and Jacobian (voxel, derivative, output); voxels lie side by side in memory."""
         n_out = self.program.n_out
         signal = np.empty((n_out, self.n_voxels, 2), self.real)
@@ -358,7 +358,8 @@ class HostJob(_Job):
 
         with kernels().runtime.on_device(self.index):
             self._run(structure, structure.signal_bytes(), [(self._table, 1)], outputs, compute)
-        pair = signal.view(dtype)[..., 0], jacobian.view(dtype)[..., 0]
+        kind = np.result_type(self.real, np.complex64)
+        pair = signal.view(kind)[..., 0], jacobian.view(kind)[..., 0]
         return pair[0].T, pair[1].transpose(2, 0, 1)
 
     def gradient(self, signal_bar: Array, jacobian_bar: Array, timing: bool, turning: bool) -> DeviceSums:
@@ -389,6 +390,6 @@ class HostJob(_Job):
 
 def _pairs(array: Array, real: type[np.floating]) -> Array:
     """Complex numbers as pairs of real ones, one after another."""
-    kind = np.complex128 if real == np.float64 else np.complex64
+    kind = np.result_type(real, np.complex64)
     dense = np.ascontiguousarray(array, kind)
     return dense.view(real).reshape(*dense.shape, 2)

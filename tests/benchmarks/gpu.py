@@ -99,7 +99,7 @@ def signal_work(sequence, count, diff, real, nstates=None):
     # 8 of a state; a tangent's own 8, and what R1 (one) or R2 (two) add
     instructions = updates * (8 * (1 + len(job.codes)) + sum(1 + code for code in job.codes))
     results = job.program.n_out * (1 + len(job.codes)) * count * 2 * np.dtype(real).itemsize
-    return lambda: job.signals(None), instructions, results
+    return lambda: job.signals(), instructions, results
 
 
 def gradient_work(sequence, count, diff, real):

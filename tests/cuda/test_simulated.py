@@ -126,7 +126,7 @@ class TestChunks:
     @pytest.mark.parametrize("chunk", [1, 3, 4, 7])
     def test_same_bits(self, chunk, thread_a_voxel):
         whole, parts = self.job(None), self.job(chunk)
-        expected, found = whole.signals(np.complex128), parts.signals(np.complex128)
+        expected, found = whole.signals(), parts.signals()
         for a, b in zip(expected, found, strict=True):
             np.testing.assert_array_equal(a, b)
         bars = [np.ones_like(x) * (1 + 0.3j) for x in expected]
@@ -136,7 +136,7 @@ class TestChunks:
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-18)
 
     def test_smaller_chunks_when_memory_is_short(self, thread_a_voxel, monkeypatch):
-        exact = self.job(None).signals(np.complex128)
+        exact = self.job(None).signals()
         empty, refused = runtime.empty, []
 
         def short(shape, dtype, stream):
@@ -147,7 +147,7 @@ class TestChunks:
 
         monkeypatch.setattr(runtime, "empty", short)
         monkeypatch.setattr(job, "FEWEST", 1)
-        found = self.job(7).signals(np.complex128)
+        found = self.job(7).signals()
         assert refused
         np.testing.assert_array_equal(found[0], exact[0])
 
