@@ -54,8 +54,9 @@ class DeviceTissue:
                 self._flat[name] = value if name in ranges else self._dense(name, value, tuple(value.shape))
             found = self._find_ranges([name for name in NAMES if name not in ranges])
             for name, (low, high, bad) in found.items():
-                allowed = _allowed(low, high, bad, **LIMITS[name])
-                if not allowed:
+                try:
+                    check_range(name, np.array([low, high, np.nan if bad else low]), **LIMITS[name])
+                except ValueError:  # which voxel it is can be told from all of them
                     host = home.to_host(self._flat[name]).astype(np.float64)
                     check_range(name, host.reshape(tuple(self.maps[name].shape)), **LIMITS[name])
                 ranges[name] = low, high
@@ -131,11 +132,3 @@ class DeviceTissue:
         if tuple(value.shape) != shape:
             raise ValueError(f"{name} has shape {tuple(value.shape)}; {shape} is needed")
         return value
-
-
-def _allowed(low: float, high: float, bad: float, *, positive: bool = False, minimum: float | None = None,
-             infinite: bool = False, unit: str = "") -> bool:  # fmt: skip
-    """Whether a map of this range is within limits (see `checks.check_range`)."""
-    if bad or (positive and low <= 0) or (minimum is not None and low < minimum):
-        return False
-    return low > -np.inf and (infinite or high < np.inf)
