@@ -10,7 +10,8 @@ from ..engine.sums import Gathered
 from ..kernels import columns as cpu
 from ..program.program import Program
 from .home import Home, NumbaHome, Scratch
-from .player import Bars, Player, Structure, compiled, kernels, structure_of
+from .player import Bars, Player
+from .structure import Structure, compiled, kernels, structure_of
 from .tables import sum_cuts
 
 Array = npt.NDArray[Any]

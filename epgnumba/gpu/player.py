@@ -2,133 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..engine.job import bind_turns
 from ..kernels import columns as cpu
-from ..program.program import Program
-from . import tables
 from .home import Scratch
-from .tables import Division, PartTables, divide, highest_row, lower, sum_cuts
+from .structure import Structure, compiled, kernels
+from .tables import sum_cuts
 
 Array = npt.NDArray[Any]
-
-
-@cache
-def kernels() -> Any:
-    """The modules of the CUDA kernels; importing them imports `numba.cuda`."""
-    from ..kernels.cuda import jit, play, rewind, runtime, steady, voxels
-
-    class Modules:
-        pass
-
-    for module in (jit, play, rewind, runtime, steady, voxels):
-        setattr(Modules, module.__name__.rsplit(".", 1)[-1], module)
-    return Modules
-
-
-def compiled(name: str, *key: Any) -> Any:
-    """A kernel, or a few, made once for each key."""
-    return _compiled((name, key))
-
-
-@cache
-def _compiled(which: tuple[Any, ...]) -> Any:
-    name, key = which
-    modules = kernels()
-    make = {
-        "play": modules.play.make_play,
-        "rewind": modules.rewind.make_rewind,
-        "steady": modules.steady.make_steady,
-        "voxels": modules.voxels.make_voxels,
-        "maps": modules.voxels.make_maps,
-        "sums": modules.voxels.make_sums,
-    }[name]
-    return make(*key)
-
-
-class Structure:
-    """What a program and a kind of call ask of the device, but for numbers: kept with the program.
-
-    Parameters
-    ----------
-    program : Program
-        What is played.
-    codes : tuple of int
-        Derivatives wanted, M0 among them.
-    real : type
-        Precision.
-    registers : int
-        That a thread's states may fill.
-    """
-
-    def __init__(self, program: Program, codes: tuple[int, ...], real: type[np.floating], registers: int) -> None:
-        self.program, self.codes, self.real = program, codes, real
-        self.kinds = tuple(code for code in codes if code != cpu.M0)
-        self.sets = tuple(0 if code == cpu.M0 else 1 + self.kinds.index(code) for code in codes)
-        self.n_sets = len(self.kinds) + 1
-        self.planes = program.signal.reach.planes
-        itemsize = np.dtype(real).itemsize
-        self.division: Division = divide(highest_row(program), self.planes, self.n_sets, itemsize, registers)
-        unit = 3 * self.planes * self.n_sets * itemsize
-        self.parts: list[PartTables] = [lower(part, self.division, unit) for part in program.parts]
-        self.shape = (real, self.planes, program.precesses, self.kinds, self.division.rows, self.division.lanes)
-        self.state_rows = 3 * self.planes * self.n_sets * self.division.rows
-        rows = max(rows for part in self.parts for *_, rows in part.segments)
-        if self.division.lanes > 1:  # going back, all lanes look at as many rows as there can be
-            rows += self.division.rows
-        self.tape_rows = rows * 3 * self.planes * self.n_sets
-        self.most_segments = max(len(part.segments) for part in self.parts)
-        self._uploads: dict[int, list[tuple[Any, Any]]] = {}
-
-    @property
-    def boundary(self) -> int:
-        return self.program.end.boundary if self.program.end else 0
-
-    def uploaded(self, home: Scratch) -> list[tuple[Any, Any]]:
-        """Steps and readouts of each part on the device."""
-        if home.index not in self._uploads:
-            upload = kernels().runtime.upload
-            uploads = [
-                (upload(part.steps, home.stream), upload(_never_empty(part.reads), home.stream)) for part in self.parts
-            ]
-            kernels().runtime.finish(home.stream)  # other streams will read them
-            self._uploads[home.index] = uploads
-        return self._uploads[home.index]
-
-    def signal_bytes(self) -> int:
-        """Scratch of a voxel for a signal."""
-        numbers = cpu.N_TISSUE + self.n_sets * max(self.boundary, 1)
-        if self.boundary:
-            numbers += (self.boundary + 1) * self.n_sets * self.planes * 2
-        return int(numbers * np.dtype(self.real).itemsize)
-
-    def gradient_bytes(self) -> int:
-        """Scratch of a voxel for a gradient."""
-        lanes, program = self.division.lanes, self.program
-        a_thread = self.tape_rows + (self.most_segments + 1) * self.state_rows + cpu.N_RATES + self.n_sets
-        a_thread += program.expressions.lengths[2] + sum(2 * len(part.signs) + 1 for part in program.parts)
-        a_voxel = 2 * self.n_sets * self.planes * program.n_out + program.n_out + 2 * cpu.N_TISSUE
-        extra = 2 * (self.boundary + 1) * self.n_sets * self.planes * 2 + 4 * self.n_sets * self.boundary
-        return int((a_thread * lanes + a_voxel + extra) * np.dtype(self.real).itemsize)
-
-
-def _never_empty(table: Array) -> Array:
-    return table if table.size else np.zeros((1, *table.shape[1:]), table.dtype)
-
-
-def structure_of(program: Program, codes: tuple[int, ...], real: type[np.floating], backward: bool) -> Structure:
-    """The structure of a kind of call; kept with the program."""
-    known = program.__dict__.setdefault("structures", {})
-    key = codes, real, tables.BACKWARD if backward else tables.FORWARD
-    if key not in known:
-        known[key] = Structure(program, *key)
-    return cast(Structure, known[key])
 
 
 class Player:

@@ -10,7 +10,7 @@ from ..sequence.sequence import NAMES
 from ..tissue import HZ, LIMITS, broadcast_maps
 from . import choose
 from .home import Home
-from .player import compiled, kernels
+from .structure import compiled, kernels
 
 BLOCKS = 64  # that look at a map
 

@@ -18,7 +18,7 @@ from numba.core import config
 from epgnumba import FSE
 from epgnumba.gpu import DeviceJob, choose
 from epgnumba.gpu.home import NumbaHome
-from epgnumba.gpu.player import kernels
+from epgnumba.gpu.structure import kernels
 from epgnumba.problem import read_problem
 from epgnumba.sequence import MRF
 
