@@ -58,11 +58,21 @@ def test_programs_are_remembered():
 
 def test_a_subclass_has_programs_of_its_own():
     class Half(FSE):
-        def events(self):
-            return super().events()[:7]
+        @staticmethod
+        def write(p, options):
+            return FSE.write(p, options)[:7]
 
     assert compile_program(FSE([60.0, 70.0], 5))[0].n_out == 2
     assert compile_program(Half([60.0, 70.0], 5))[0].n_out == 1
+
+
+def test_a_subclass_cannot_hide_what_its_events_depend_on():
+    """A program is found by parameters and options: events that see anything else would be taken for others."""
+    with pytest.raises(TypeError, match="Hidden.events is not allowed"):
+
+        class Hidden(FSE):
+            def events(self):
+                return super().events()[: self.most]
 
 
 def test_durations_are_shared():

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..checks import Array
 from ..kernels import columns as col
 from ..sequence.events import Event, Linear, Pulse, Readout, linear
-from ..sequence.sequence import Family, Sequence
+from ..sequence.sequence import Sequence
 from .expressions import Expressions, flatten
 from .plan import TAPE_LIMIT, Frame, IntTable, Layout, find_frame, lay_out
 from .reach import Reach, find_reach
@@ -236,22 +236,26 @@ def _compile(
     solve: bool,
     count: int,
 ) -> Program:
-    boundary = score.boundary if solve else 0
-    if boundary == 3:
-        free_phases = True
-    if free_phases or precesses:
+    boundary = (score.boundary or 0) if solve else 0
+    force_complex = free_phases or precesses or boundary == 3
+    if force_complex:
         quarters = [None] * len(quarters)
 
-    def part(reads: list[list[Read]]) -> Part:
+    def part(reads: list[list[Read]], force_complex: bool) -> Part:
         last = max(n for n, group in enumerate(reads) if group) + 1  # what comes after has no effect
         kept = replace(score, beats=score.beats[:last])
-        reach = find_reach(kept, reads[:last], quarters[:last], nstates, boundary or 0, free_phases or precesses)
-        return Part(kept, reads[:last], reach, find_frame(quarters[:last]), boundary or 0)
+        reach = find_reach(kept, reads[:last], quarters[:last], nstates, boundary, force_complex)
+        return Part(kept, reads[:last], reach, find_frame(quarters[:last]), boundary)
 
-    end = part([*([] for _ in score.beats[:-1]), score.end_reads()]) if solve else None
+    read = [[beat.reads for beat in score.beats]]
+    if solve:
+        read.append([*([] for _ in score.beats[:-1]), score.end_reads()])
+    parts = [part(reads, force_complex) for reads in read]
+    if len({each.reach.planes for each in parts}) > 1:  # a repetition has one kind of state
+        parts = [part(reads, True) for reads in read]
     places = [*(beat.duration for beat in score.beats), score.end]
     counts = np.bincount(places, minlength=len(score.durations)) / count
-    return Program(part([beat.reads for beat in score.beats]), end, expressions, precesses, counts)
+    return Program(parts[0], parts[1] if solve else None, expressions, precesses, counts)
 
 
 def _count_repetitions(score: Score, durations: npt.NDArray[np.inexact], longest: float, tolerance: float) -> int:
@@ -286,13 +290,35 @@ def _check_period(sequence: Sequence, score: Score, durations: npt.NDArray[np.in
     Raises
     ------
     ValueError
-        If a repetition takes no time, or RF phases grow while no gradient tells repetitions apart.
+        If a repetition takes no time, or RF phases grow in a way that never settles.
     """
     if not _period(score, durations) > 0:
         raise ValueError("no steady state: a repetition takes no time")
-    net = sum(beat.shift for beat in score.beats) + score.end_shift
-    if linear(sequence.advance[1]) != Linear() and score.boundary != 1 and net == 0:
-        raise ValueError("no steady state: RF phases grow from repetition to repetition, but no gradient is left over")
+    if linear(sequence.advance[1]) != Linear() and score.boundary != 1:
+        _check_growth(score)
+
+
+def _check_growth(score: Score) -> None:
+    """Refuse RF phases that grow where no steady state comes of it.
+
+    Each repetition turns the spins by more than the one before. A gradient between repetitions makes up for that: it
+    turns them by an angle that grows with their place, so that every repetition finds the pattern of the last one moved
+    by the same step. Then whatever is an average over places is steady: F_0 at the pulses, and at readouts of F_0. What
+    a gradient within the repetition does depends on the place, and so would move.
+
+    Raises
+    ------
+    ValueError
+        If no gradient lies between repetitions, or one lies within them.
+    """
+    first, *rest = score.beats
+    growing = "no steady state: RF phases grow from repetition to repetition, but"
+    if first.shift + score.end_shift == 0:
+        raise ValueError(f"{growing} no gradient is left over between the last pulse and the next first one")
+    if any(beat.shift and not beat.spoiled for beat in rest):
+        raise ValueError(f"{growing} a gradient lies between pulses of one repetition; it must lie after the last")
+    if any(read.order for beat in score.beats for read in beat.reads):
+        raise ValueError(f"{growing} a readout lies behind a gradient; readouts must come before it")
 
 
 def check_durations(score: Score, durations: npt.NDArray[np.inexact]) -> None:
@@ -343,9 +369,7 @@ def compile_program(
         If a sequence has nothing to read, a negative duration, or no steady state.
     """
     parameters = sequence.parameters
-    # Families keep shapes in their structure; others may forget them.
-    shapes = None if isinstance(sequence, Family) else tuple((name, value.shape) for name, value in parameters.items())
-    structure: Hashable = (type(sequence), sequence.steady, sequence.structure, shapes)
+    structure = sequence.structure
     score, expressions = _scores.get(structure, lambda: _write(sequence))
     x = flatten(parameters)
     entries = expressions.evaluate(x)

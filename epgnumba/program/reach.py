@@ -47,26 +47,29 @@ def _shift_sets(sets: Sets, shift: int, back: bool) -> None:
             plane[F_MINUS], plane[F_PLUS] = move(plane[F_MINUS], plane[F_PLUS], -shift)
 
 
-def _forward(score: Score, quarters: list[int | None], limit: int | None, boundary: int) -> list[list[int]]:
-    """For each pulse and plane, the orders that it can find occupied."""
+def _forward(
+    score: Score, quarters: list[int | None], limit: int | None, boundary: int
+) -> tuple[list[list[int]], list[int]]:
+    """For each pulse: for each plane, the orders that it can find occupied; those that are transverse there."""
     highest = sum(abs(beat.shift) for beat in score.beats)
     mask = (1 << limit) - 1 if limit and limit <= highest else -1
     sets = _nothing()
     sets[1][Z_ZERO] = 1  # equilibrium: W = -2i Z_0 is in quadrature
     if boundary == 3:
         sets = [[1, 1, plane[Z_ZERO]] for plane in sets]
-    reached = []
+    reached, transverse = [], []
     for beat, quarter in zip(score.beats, quarters, strict=True):
         if beat.spoiled:
             sets = [[0, 0, plane[Z_ZERO] & 1] for plane in sets]
         sets = _turned(sets, quarter)
         _shift_sets(sets, beat.shift, back=False)
+        transverse.append((sets[0][F_PLUS] | sets[0][F_MINUS] | sets[1][F_PLUS] | sets[1][F_MINUS]) & mask)
         if score.durations[beat.duration] != Linear():
             sets[1][Z_ZERO] |= 1  # recovery
         orders = [(plane[0] | plane[1] | plane[2]) & mask for plane in sets]
         reached.append(orders)
         sets = [[order] * 3 for order in orders]
-    return reached
+    return reached, transverse
 
 
 def _backward(
@@ -120,9 +123,15 @@ def find_reach(
     `quarters` holds the phase steps in units of 90 degrees, None where they are anything else; `limit` keeps orders
     below it only; `boundary` says what is there at the start (see `Score.boundary`), 0 that it is equilibrium.
     """
-    needed = _backward(reads, score, quarters, _forward(score, quarters, limit, boundary))
+    reached, transverse = _forward(score, quarters, limit, boundary)
+    needed = _backward(reads, score, quarters, reached)
     together = [pair[0] | pair[1] for pair in needed]
-    planes = 2 if force_complex or any(pair[0] and pair[1] for pair in needed) else 1
+    # A step that is not whole mixes the planes of what it turns, even where only one of them counts on either side.
+    mixing = (
+        quarter is None and crossing & orders
+        for quarter, crossing, orders in zip(quarters, transverse, together, strict=True)
+    )
+    planes = 2 if force_complex or any(pair[0] and pair[1] for pair in needed) or any(mixing) else 1
     stride = 0
     for orders in together:
         if orders:

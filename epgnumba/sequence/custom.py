@@ -1,6 +1,6 @@
 """Sequences of a user's own, from a function that writes their events."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from copy import copy
 from typing import Any, get_args
 
@@ -100,13 +100,13 @@ class EventSequence(Family):
         }  # fmt: skip
         super().__init__(values, options, bool(steady))
         self._advance = self._phase("advance", advance), self._phase("growth", growth)
-        self._written = _Events(tuple(_flat(build(self.symbols()))))
+        self._written = _Events(tuple(self.write(self.symbols(), options)))
         for event in self._written.events:
             for value in () if isinstance(event, Shift) else vars(event).values():
                 linear(value)  # refuses what is not a number or linear in parameters
         self._check_names()
         shapes = tuple((name, value.shape) for name, value in values.items())
-        self._structure = self._written, shapes, limit, self._advance
+        self._structure = type(self), bool(steady), shapes, self._advance, self._written
         total = sum(event.orders for event in self._written.events if isinstance(event, Shift))
         if balanced and total:
             raise ValueError(f"the gradients sum to {total} cycles; a balanced sequence needs zero")
@@ -147,6 +147,10 @@ class EventSequence(Family):
         return same
 
     @property
+    def structure(self) -> Hashable:
+        return self._structure
+
+    @property
     def advance(self) -> tuple[Value, Value]:
         return self._advance
 
@@ -156,6 +160,10 @@ class EventSequence(Family):
 
     def events(self) -> list[Event]:
         return list(self._written.events)
+
+    @staticmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
+        return list(_flat(options["build"](p)))
 
 
 def _names_in(value: Any) -> list[str]:

@@ -1,5 +1,8 @@
 """Echoes of several pulses: stimulated echo, hyperecho."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -50,8 +53,8 @@ class StimulatedEcho(Family):
         }
         super().__init__(parameters)
 
-    def events(self) -> list[Event]:
-        p = self.symbols()
+    @staticmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
         first, second, third = (Pulse(p.flip[n], each(p.phases, n)) for n in range(3))
         half: list[Event] = [Shift(1), Wait(p.TE / 2)]
         # The crusher of the mixing time differs from the others, so that no other pathway comes back to zero.
@@ -112,8 +115,8 @@ class Hyperecho(Family):
         }
         super().__init__(parameters)
 
-    def events(self) -> list[Event]:
-        p = self.symbols()
+    @staticmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
         half: list[Event] = [Wait(p.ESP / 2), Shift(1)]
         first = [Pulse(flip, each(p.phases, n)) for n, flip in enumerate(p.flip)]
         second = [Pulse(-1.0 * pulse.flip, -1.0 * pulse.phase) for pulse in reversed(first)]

@@ -1,5 +1,6 @@
 """Magnetic resonance fingerprinting: a train of varying flip angles and repetition times."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -103,17 +104,17 @@ class MRF(Family):
                 parameters[name] = np.asarray(scalar(name, value, minimum=0.0, unit=unit))
         super().__init__(parameters, options, bool(steady))
 
-    def events(self) -> list[Event]:
-        p = self.symbols()
-        head: list[Event] = [Inversion(p.inversion), Wait(p.TI)] if "inversion" in self._parameters else []
-        if "T2prep" in self._parameters:
+    @staticmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
+        head: list[Event] = [Inversion(p.inversion), Wait(p.TI)] if hasattr(p, "inversion") else []
+        if hasattr(p, "T2prep"):
             head += [Spoil(), *t2_preparation(p.T2prep)]
         train: list[Event] = []
         reads: list[Event] = []
         for n, flip in enumerate(p.flip):
             phase = each(p.phases, n)
             pulse: list[Event] = [Pulse(flip, phase), Wait(p.TE)]
-            rest: list[Event] = [Wait(each(p.TR, n) - p.TE), *([] if self._options["balanced"] else [Shift(1)])]
+            rest: list[Event] = [Wait(each(p.TR, n) - p.TE), *([] if options["balanced"] else [Shift(1)])]
             train += [*pulse, *rest]
             reads += [*pulse, Readout(phase), *rest]
-        return (head + train) * int(self._options["repetitions"] - 1) + head + reads
+        return (head + train) * int(options["repetitions"] - 1) + head + reads

@@ -1,5 +1,8 @@
 """Spin echo trains: fast (turbo) spin echo, multi-echo spin echo."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -69,14 +72,14 @@ class FSE(Family):
         }
         super().__init__(parameters, steady=repetition < np.inf)
 
-    def events(self) -> list[Event]:
-        p = self.symbols()
+    @staticmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
         half = Wait(p.ESP / 2)
         events: list[Event] = [Pulse(p.exc_flip, p.exc_phase)]
         for n, flip in enumerate(p.flip):
             refocus = Pulse(flip, each(p.phases, n))
             events += [half, Shift(1), refocus, Shift(1), half, Readout(refocus.phase)]
-        if self.steady:
+        if options["steady"]:
             events += [Wait(p.TR - len(p.flip) * p.ESP), Spoil()]
         return events
 
@@ -122,8 +125,8 @@ class MultiSpinEcho(Family):
         parameters["ESP"] = np.asarray(scalar("ESP", ESP, positive=True, unit="ms"))
         super().__init__(parameters, {"echoes": count("echoes", echoes)})
 
-    def events(self) -> list[Event]:
-        p = self.symbols()
+    @staticmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
         half, refocus = Wait(p.ESP / 2), Pulse(p.flip, p.phase)
         echo = [half, Shift(1), refocus, Shift(1), half, Readout(p.phase)]
-        return [Pulse(p.exc_flip, p.exc_phase), *(echo * self._options["echoes"])]
+        return [Pulse(p.exc_flip, p.exc_phase), *(echo * options["echoes"])]

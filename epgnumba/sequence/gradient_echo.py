@@ -1,5 +1,8 @@
 """Gradient echoes that repeat: spoiled, balanced, and double-echo steady state."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -73,24 +76,22 @@ class SPGR(Family):
             parameters["increment"] = np.asarray(scalar("increment", increment, unit="degrees"))
         super().__init__(parameters, {"spoiling": spoiling, "tolerance": settling(tolerance)}, True)
 
-    @property
-    def advance(self) -> tuple[Value, Value]:
-        if self._options["spoiling"] == "ideal":
-            return 0.0, 0.0
-        return self.symbols().increment, self.symbols().increment
+    @staticmethod
+    def cycle(p: Any, options: Mapping[str, Any]) -> tuple[Value, Value]:
+        return (p.increment, p.increment) if options["spoiling"] == "rf" else (0.0, 0.0)
 
     @property
     def tolerance(self) -> float:
         return float(self._options["tolerance"])
 
-    def events(self) -> list[Event]:
-        p = self.symbols()
+    @staticmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
         events: list[Event] = [Pulse(p.flip)]
         last: Value = 0.0
         for TE in p.TE if isinstance(p.TE, tuple) else (p.TE,):
             events += [Wait(TE - last), Readout()]
             last = TE
-        return [*events, Wait(p.TR - last), Spoil() if self._options["spoiling"] == "ideal" else Shift(1)]
+        return [*events, Wait(p.TR - last), Spoil() if options["spoiling"] == "ideal" else Shift(1)]
 
 
 class BSSFP(Family):
@@ -139,12 +140,12 @@ class BSSFP(Family):
         }
         super().__init__(parameters, {"steady": bool(steady)}, bool(steady))
 
-    @property
-    def advance(self) -> tuple[Value, Value]:
-        return self.symbols().phase_inc * float(self._parameters["flip"].size), 0.0
+    @staticmethod
+    def cycle(p: Any, options: Mapping[str, Any]) -> tuple[Value, Value]:
+        return p.phase_inc * float(len(p.flip) if isinstance(p.flip, tuple) else 1), 0.0
 
-    def events(self) -> list[Event]:
-        p = self.symbols()
+    @staticmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
         events: list[Event] = []
         for n, flip in enumerate(p.flip if isinstance(p.flip, tuple) else (p.flip,)):
             phase = p.phase_inc * float(n)
@@ -198,8 +199,8 @@ class DESS(Family):
     def tolerance(self) -> float:
         return float(self._options["tolerance"])
 
-    def events(self) -> list[Event]:
-        p = self.symbols()
+    @staticmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
         return [
             Pulse(p.flip), Wait(p.TE), Readout(), Shift(1), Wait(p.TR - 2 * p.TE), Readout(), Wait(p.TE)
         ]  # fmt: skip

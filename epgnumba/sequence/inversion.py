@@ -4,6 +4,9 @@ Each inversion is followed by spoiled shots (a pulse, a readout at its end, an i
 not depend on T2.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -89,10 +92,11 @@ class MPRAGE(Family):
         }
         super().__init__(parameters, {"nshots": (before, after)}, steady)
 
-    def events(self) -> list[Event]:
-        p, (before, after) = self.symbols(), self._options["nshots"]
+    @staticmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
+        before, after = options["nshots"]
         start: list[Event] = [Inversion(), Wait(p.TI - float(before) * p.TRspgr)]
-        end: list[Event] = [Wait(p.TR - p.TI - float(after) * p.TRspgr)] if self.steady else []
+        end: list[Event] = [Wait(p.TR - p.TI - float(after) * p.TRspgr)] if options["steady"] else []
         return [*start, *_block(p.flip, p.TRspgr, before, after), *end]
 
 
@@ -146,12 +150,13 @@ class MP2RAGE(Family):
         parameters = {"TI": times, "flip": flips, "TRspgr": np.asarray(shot), "TRmp2rage": repetition}
         super().__init__(parameters, {"nshots": (before, after)}, steady)
 
-    def events(self) -> list[Event]:
-        p, (before, after) = self.symbols(), self._options["nshots"]
+    @staticmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
+        before, after = options["nshots"]
         total = float(before + after) * p.TRspgr
         blocks = [_block(each(p.flip, n), p.TRspgr, before, after) for n in range(2)]
         events = [Inversion(), Wait(p.TI[0] - float(before) * p.TRspgr), *blocks[0], Wait(p.TI[1] - p.TI[0] - total)]
-        end = [Wait(p.TRmp2rage - p.TI[1] - float(after) * p.TRspgr)] if self.steady else []
+        end = [Wait(p.TRmp2rage - p.TI[1] - float(after) * p.TRspgr)] if options["steady"] else []
         return [*events, *blocks[1], *end]
 
 
@@ -202,12 +207,12 @@ class MPnRAGE(Family):
         }
         super().__init__(parameters, {"nshots": shots}, rest < np.inf)
 
-    def events(self) -> list[Event]:
-        p = self.symbols()
+    @staticmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
         events: list[Event] = [Inversion(), Wait(p.TI)]
-        for n in range(self._options["nshots"]):
+        for n in range(options["nshots"]):
             events += [Pulse(each(p.flip, n)), Readout(), Spoil(), Wait(each(p.TR, n))]
-        return [*events, Wait(p.delay)] if self.steady else events
+        return [*events, Wait(p.delay)] if options["steady"] else events
 
 
 class LookLocker(Family):
@@ -261,8 +266,8 @@ class LookLocker(Family):
         }
         super().__init__(parameters, {"pulses": count("pulses", pulses)}, rest < np.inf)
 
-    def events(self) -> list[Event]:
-        p = self.symbols()
+    @staticmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
         shot = [Pulse(p.flip), Wait(p.TE), Readout(), Spoil(), Wait(p.TR - p.TE)]
-        events = [Inversion(), Wait(p.TI), *(shot * self._options["pulses"])]
-        return [*events, Wait(p.delay)] if self.steady else events
+        events = [Inversion(), Wait(p.TI), *(shot * options["pulses"])]
+        return [*events, Wait(p.delay)] if options["steady"] else events

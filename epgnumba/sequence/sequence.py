@@ -16,8 +16,7 @@ NAMES = ("T1", "T2", "B1", "B0", "inv_efficiency", "M0")
 class Sequence(ABC):
     """A pulse sequence: named parameters (degrees, ms) and the events that they enter.
 
-    A subclass says which events there are for a given *structure* (number of pulses, and whatever else changes the
-    events themselves); a program is compiled once per structure and serves all values of the parameters.
+    A program is compiled once per *structure* and serves all values of the parameters.
     """
 
     @property
@@ -26,9 +25,10 @@ class Sequence(ABC):
         """Values of the parameters, in the shapes they were given in."""
 
     @property
-    @abstractmethod
     def structure(self) -> Hashable:
-        """What the events depend on, besides the values and shapes of the parameters."""
+        """All that a program is made of, so that no two programs can be taken for one: the events themselves."""
+        shapes = tuple((name, value.shape) for name, value in self.parameters.items())
+        return type(self), self.steady, shapes, self.advance, tuple(self.events())
 
     @property
     @abstractmethod
@@ -85,6 +85,9 @@ def settling(tolerance: float) -> float:
 class Family(Sequence):
     """A sequence made by keyword arguments: checked parameters, and options that shape its events.
 
+    A subclass writes its events from symbols and options alone, so that these say all that there is to know about them
+    and take the events' place as the structure: writing a long train costs more than playing it.
+
     Parameters
     ----------
     parameters : dict of str to ndarray
@@ -101,8 +104,34 @@ class Family(Sequence):
         self._parameters, self._options, self._steady = parameters, options or {}, steady
         for value in parameters.values():
             value.setflags(write=False)
-        shapes = tuple([value.shape for value in parameters.values()])
-        self._structure: Hashable = (shapes, *self._options.values())
+        self._choices = {**self._options, "steady": steady}
+        shapes = tuple([(name, value.shape) for name, value in parameters.items()])
+        self._structure: Hashable = (type(self), shapes, tuple(self._choices.items()))
+
+    def __init_subclass__(cls) -> None:
+        """Refuse what could make events of anything else (`EventSequence`, whose structure is its events, may)."""
+        super().__init_subclass__()
+        for name in ("events", "advance"):
+            if name in vars(cls) and "structure" not in vars(cls):
+                raise TypeError(f"{cls.__name__}.{name} is not allowed: write the events in `write`, phases in `cycle`")
+
+    @staticmethod
+    @abstractmethod
+    def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
+        """The events of one repetition.
+
+        Parameters
+        ----------
+        p : object
+            Its attributes are the parameters: a `Linear`, or a tuple of them for a vector.
+        options : mapping
+            Those of the constructor, and `steady`.
+        """
+
+    @staticmethod
+    def cycle(p: Any, options: Mapping[str, Any]) -> tuple[Value, Value]:
+        """What `advance` is."""
+        return 0.0, 0.0
 
     def __repr__(self) -> str:
         values = {name: value.tolist() for name, value in self._parameters.items()}
@@ -119,6 +148,13 @@ class Family(Sequence):
     @property
     def steady(self) -> bool:
         return self._steady
+
+    def events(self) -> list[Event]:
+        return self.write(self.symbols(), self._choices)
+
+    @property
+    def advance(self) -> tuple[Value, Value]:
+        return self.cycle(self.symbols(), self._choices)
 
     def symbols(self) -> Any:
         """For each parameter, as an attribute, what events hold in its place: a `Linear`, or a tuple of them."""
