@@ -70,8 +70,8 @@ class Isochromats:
         return self.xy.mean()
 
 
-def play(sequence, T1, T2, B1=1.0, M0=1.0, B0=0.0, inv_efficiency=1.0, kind=Spins, size=None):
-    """Signal of a sequence; one that is steady is played until it repeats."""
+def play(sequence, T1, T2, B1=1.0, M0=1.0, B0=0.0, inv_efficiency=1.0, kind=Spins, size=None, repetitions=None):
+    """Signal of a sequence; one that is steady is played until it repeats, or as often as said."""
     events, parameters = sequence.events(), sequence.parameters
     step, growth = (number(value, parameters) for value in sequence.advance)
     shifts = sum(abs(event.orders) for event in events if isinstance(event, Shift))
@@ -100,6 +100,6 @@ def play(sequence, T1, T2, B1=1.0, M0=1.0, B0=0.0, inv_efficiency=1.0, kind=Spin
     if not sequence.steady:
         return once(0.0)
     period = sum(number(event.duration, parameters) for event in events if isinstance(event, Wait))
-    for n in range(int(35 * T1 / period) + 2):
+    for n in range(repetitions or int(35 * T1 / period) + 2):
         signal = once(n * step + n * (n - 1) / 2 * growth)
     return signal

@@ -217,6 +217,28 @@ def test_a_negative_difference_is_named():
         epgnumba.simulate(sequence, 500, 50)
 
 
+def fisp(p):
+    for flip in p.flip:
+        yield [Pulse(flip), Wait(p.TE), Readout(), Shift(1), Wait(p.TR - p.TE)]
+
+
+def test_no_wait_is_negative_even_where_a_neighbour_makes_up_for_it():
+    """A readout after TE = 15 ms of a TR of 12 ms: the next pulse would come before it."""
+    sequence = EventSequence(fisp, flip=[10.0, 20.0], TE=3.0, TR=12.0)
+    assert np.isfinite(epgnumba.simulate(sequence, 500, 50)).all()
+    with pytest.raises(ValueError, match=r"a duration is negative: -1 TE\[0\] \+ 1 TR\[0\] = -3 ms"):
+        epgnumba.simulate(sequence.replace(TE=15.0), 500, 50)
+    objective = epgnumba.CRLBObjective(sequence, 500.0, 50.0, variables=("TE",))
+    with pytest.raises(ValueError, match="a duration is negative"):
+        objective([15.0])
+
+
+def test_readouts_do_not_run_backward_in_time():
+    events = [Pulse(30.0), Wait(9.0), Readout(), Wait(-4.0), Readout(), Wait(20.0), Pulse(30.0), Readout()]
+    with pytest.raises(ValueError, match="a duration is negative: -4 = -4 ms"):
+        epgnumba.simulate(EventSequence(lambda p: events), 500, 50)
+
+
 def test_preparation_can_be_designed():
     sequence = EventSequence(lambda p: [t2_preparation(p.T), Pulse(90.0), Readout()], T=40.0)
     gradient = epgnumba.vjp(sequence, 1e9, 50.0, signal_bar=[-1j])["T"]
@@ -242,14 +264,51 @@ def test_gradient_shifts_may_be_numpy_integers():
     assert epgnumba.simulate(EventSequence(lambda p: events), 500, 50).shape == (1,)
 
 
+def repeated(build, growth, count):
+    """What the plain player reads in repetition `count`, for T1 = 60 and T2 = 40 ms."""
+    sequence = EventSequence(build, flip=30.0, steady=True, growth=growth)
+    return play(sequence, 60.0, 40.0, size=250, repetitions=count)
+
+
 def balanced(p):
     yield [Pulse(p.flip), Wait(2.0), Shift(1), Readout(), Shift(-1), Wait(2.0)]
+
+
+def between(p):
+    """Two pulses a repetition with a gradient between them."""
+    yield [Pulse(p.flip), Readout(), Shift(1), Wait(9.0), Pulse(p.flip), Readout(), Shift(1), Wait(9.0)]
+
+
+def behind(p):
+    """The second echo of a DESS."""
+    yield [Pulse(p.flip), Wait(2.0), Readout(), Shift(1), Wait(9.0), Readout(), Wait(2.0)]
+
+
+@pytest.mark.parametrize("events", [between, behind])
+def test_what_growing_phases_never_settle_to(events):
+    """What is refused has no limit: the plain player's signal differs from repetition to repetition for ever."""
+    assert abs(repeated(events, growth=50.0, count=400) - repeated(events, growth=50.0, count=401)).max() > 1e-3
+
+
+def test_what_growing_phases_do_settle_to():
+    """Gradients after the last pulse, readouts before them: several pulses and echoes and a crusher, too."""
+
+    def spoiled(p):
+        yield [Pulse(p.flip), Readout(), Wait(4.0), Pulse(20.0, 15.0), Readout(), Wait(3.0), Readout(10.0)]
+        yield [Spoil(), Wait(2.0), Pulse(25.0), Readout(), Shift(2), Wait(9.0)]
+
+    expected = repeated(spoiled, growth=50.0, count=400)
+    np.testing.assert_allclose(repeated(spoiled, growth=50.0, count=401), expected, rtol=0, atol=1e-12)
+    sequence = EventSequence(spoiled, flip=30.0, steady=True, growth=50.0, tolerance=1e-13)
+    np.testing.assert_allclose(epgnumba.simulate(sequence, 60.0, 40.0), expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: EventSequence(balanced, flip=30.0, steady=True, growth=50.0), "RF phases grow"),
+        (lambda: EventSequence(balanced, flip=30.0, steady=True, growth=50.0), "RF phases grow.*no gradient is left"),
+        (lambda: EventSequence(between, flip=30.0, steady=True, growth=50.0), "RF phases grow.*between pulses"),
+        (lambda: EventSequence(behind, flip=30.0, steady=True, growth=50.0), "RF phases grow.*a readout lies behind"),
         (lambda: EventSequence(lambda p: PULSE_READ, steady=True), "a repetition takes no time"),
         (lambda: epgnumba.sequence.DESS(30.0, 1.0, 2.0), "repetitions.*leave such tissue out, or raise tolerance"),
     ],

@@ -37,11 +37,45 @@ def _names(expressions: list[Linear]) -> frozenset[str]:
     return frozenset(name for expression in expressions for name, _, _ in expression.terms)
 
 
-class Expressions:
-    """Every number that events refer to, as one sparse linear map of the flattened parameters.
+class LinearMap:
+    """Linear functions of a sequence's parameters, as one sparse map of the flattened parameters.
 
-    The entries are flips, phases, durations, receiver phases and the phase that a repetition adds, in this order. The
-    parameters are extended by a one, to which constants refer.
+    The parameters are extended by a one, to which constants refer.
+    """
+
+    def __init__(self, expressions: list[Linear], sizes: Mapping[str, int]) -> None:
+        starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
+        self.length, self.n_parameters = len(expressions), sum(sizes.values())
+        entries, sources, factors = [], [], []
+        for entry, expression in enumerate(expressions):
+            for name, index, factor in expression.terms:
+                entries.append(entry)
+                sources.append(int(starts[name]) + index)
+                factors.append(factor)
+            if expression.constant or not expression.terms:
+                entries.append(entry)
+                sources.append(self.n_parameters)
+                factors.append(expression.constant)
+        self.entries = np.asarray(entries, np.int64)
+        self.sources = np.asarray(sources, np.int64)
+        self.factors = np.asarray(factors, np.float64)
+        # Where every entry has exactly one term the map is a gather, which is much the quickest.
+        self.plain = entries == list(range(self.length))
+
+    def values(self, x: npt.NDArray[np.inexact]) -> npt.NDArray[np.inexact]:
+        """What the functions are at parameters `x` (with the one at the end)."""
+        values = self.factors * x[self.sources]
+        if self.plain:
+            return values
+        table = np.zeros(self.length, values.dtype)
+        np.add.at(table, self.entries, values)
+        return table
+
+
+class Expressions(LinearMap):
+    """Every number that a program refers to, as one linear map.
+
+    The entries are flips, phases, durations, receiver phases and the phase that a repetition adds, in this order.
 
     Attributes
     ----------
@@ -52,35 +86,15 @@ class Expressions:
     """
 
     def __init__(self, groups: list[list[Linear]], sizes: Mapping[str, int], inverts: list[bool]) -> None:
+        super().__init__([expression for group in groups for expression in group], sizes)
         self.lengths = [len(group) for group in groups]
         self.inverts = inverts
-        starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
-        self.n_parameters = sum(sizes.values())
         _, phases, durations, receivers, advance = map(_names, groups)
         self.phase_names, self.time_names = phases | receivers | advance, durations
-        entries, sources, factors = [], [], []
-        for entry, expression in enumerate(e for group in groups for e in group):
-            for name, index, factor in expression.terms:
-                entries.append(entry)
-                sources.append(int(starts[name]) + index)
-                factors.append(factor)
-            if expression.constant or not expression.terms:
-                entries.append(entry)
-                sources.append(self.n_parameters)
-                factors.append(expression.constant)
-        self._entries = np.asarray(entries, np.int64)
-        self._sources = np.asarray(sources, np.int64)
-        self._factors = np.asarray(factors, np.float64)
-        # Where every entry has exactly one term the map is a gather, which is much the quickest.
-        self._plain = entries == list(range(sum(self.lengths)))
 
     def evaluate(self, x: npt.NDArray[np.inexact]) -> list[npt.NDArray[np.inexact]]:
         """Entries, by group, for parameters `x` (with the one at the end)."""
-        values = self._factors * x[self._sources]
-        if not self._plain:
-            table = np.zeros(sum(self.lengths), values.dtype)
-            np.add.at(table, self._entries, values)
-            values = table
+        values = self.values(x)
         parts: list[npt.NDArray[np.inexact]] = []
         start = 0
         for length in self.lengths:
@@ -90,16 +104,16 @@ class Expressions:
 
     def flips_of(self, parameters: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Array] | None:
         """Flips that are each a factor times one of these parameters, in their order; None if it is not as simple."""
-        if not self._plain:
+        if not self.plain:
             return None
-        entries = [np.flatnonzero(self._sources == parameter) for parameter in parameters]
+        entries = [np.flatnonzero(self.sources == parameter) for parameter in parameters]
         if any(len(found) != 1 or found[0] >= self.lengths[0] or self.inverts[found[0]] for found in entries):
             return None
         chosen = np.concatenate(entries)
-        return chosen, self._factors[chosen]
+        return chosen, self.factors[chosen]
 
     def pull_back(self, groups: list[Array]) -> Array:
         """Derivatives with respect to the parameters, from those with respect to the entries."""
         bars = np.concatenate(groups)
-        summed = sum_at(self._sources, self._factors * bars[self._entries], self.n_parameters + 1)
+        summed = sum_at(self.sources, self.factors * bars[self.entries], self.n_parameters + 1)
         return cast("Array", summed[: self.n_parameters])

@@ -12,7 +12,7 @@ from ..checks import Array
 from ..kernels import columns as col
 from ..sequence.events import Event, Linear, Pulse, Readout, linear
 from ..sequence.sequence import Sequence
-from .expressions import Expressions, flatten
+from .expressions import Expressions, LinearMap, flatten
 from .plan import TAPE_LIMIT, Frame, IntTable, Layout, find_frame, lay_out
 from .reach import Reach, find_reach
 from .score import Read, Score, write_score
@@ -190,7 +190,7 @@ def _repeated(sequence: Sequence, count: int) -> list[Event]:
     return events
 
 
-def _write(sequence: Sequence, count: int = 1) -> tuple[Score, Expressions]:
+def _write(sequence: Sequence, count: int = 1) -> tuple[Score, Expressions, LinearMap]:
     score = write_score(_repeated(sequence, count))
     sizes = {name: int(value.size) for name, value in sequence.parameters.items()}
     reads = sorted((read for beat in score.beats for read in beat.reads), key=lambda read: read.out)
@@ -201,7 +201,7 @@ def _write(sequence: Sequence, count: int = 1) -> tuple[Score, Expressions]:
         [read.phase for read in reads],
         [linear(sequence.advance[0])],
     ]
-    return score, Expressions(groups, sizes, [beat.invert for beat in score.beats])
+    return score, Expressions(groups, sizes, [beat.invert for beat in score.beats]), LinearMap(score.waits, sizes)
 
 
 MOST_PULSES = 50_000  # in a sequence that is repeated to its steady state
@@ -321,18 +321,17 @@ def _check_growth(score: Score) -> None:
         raise ValueError(f"{growing} a readout lies behind a gradient; readouts must come before it")
 
 
-def check_durations(score: Score, durations: npt.NDArray[np.inexact]) -> None:
+def _check_durations(expressions: list[Linear], values: npt.NDArray[np.inexact]) -> None:
     """Refuse negative durations; a hair below zero is rounding.
 
     Raises
     ------
     ValueError
-        Naming the first.
+        Naming the lowest.
     """
-    values = durations.real
     if values.size and np.minimum.reduce(values) < -1e-9:
-        first = int(np.argmin(values))
-        raise ValueError(f"a duration is negative: {score.durations[first]} = {values[first]:g} ms")
+        lowest = int(np.argmin(values))
+        raise ValueError(f"a duration is negative: {expressions[lowest]} = {values[lowest]:g} ms")
 
 
 def compile_program(
@@ -370,9 +369,11 @@ def compile_program(
     """
     parameters = sequence.parameters
     structure = sequence.structure
-    score, expressions = _scores.get(structure, lambda: _write(sequence))
+    score, expressions, waits = _scores.get(structure, lambda: _write(sequence))
     x = flatten(parameters)
     entries = expressions.evaluate(x)
+    _check_durations(score.durations, entries[2])
+    _check_durations(score.waits, waits.values(x))
     solve = sequence.steady and score.boundary is not None
     count = 1
     if sequence.steady:
@@ -380,9 +381,8 @@ def compile_program(
     if sequence.steady and not solve:
         count = _count_repetitions(score, entries[2], longest, sequence.tolerance)
         structure = structure, count
-        score, expressions = _scores.get(structure, lambda: _write(sequence, count))
+        score, expressions, _ = _scores.get(structure, lambda: _write(sequence, count))
         entries = expressions.evaluate(x)
-    check_durations(score, entries[2])
     free_phases = free_phases or precesses
     steps = None if free_phases else _steps.get(entries[1].tobytes(), lambda: _phase_steps(entries[1]))
 

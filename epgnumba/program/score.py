@@ -41,7 +41,8 @@ class Beat:
 class Score:
     """Pulses in order, the distinct durations, the number of outputs, and what the end comes after.
 
-    `end` is the duration between the last pulse and the end, `end_shift` the gradients in it.
+    `end` is the duration between the last pulse and the end, `end_shift` the gradients in it. `waits` are the distinct
+    waits that add up to durations and are none themselves: no time may run backward, not even for a while.
     """
 
     beats: list[Beat]
@@ -50,6 +51,7 @@ class Score:
     end: int
     end_shift: int
     end_spoiled: bool
+    waits: list[Linear]
 
     @cached_property
     def boundary(self) -> int | None:
@@ -77,6 +79,7 @@ def write_score(events: list[Event]) -> Score:
     """
     beats: list[Beat] = []
     durations: dict[Linear, int] = {}
+    waits: dict[Linear, None] = {}
     time, shift, spoiled, n_out = Linear(), 0, False, 0
 
     def index(value: Linear) -> int:
@@ -91,6 +94,7 @@ def write_score(events: list[Event]) -> Score:
             beats.append(Beat(90 * linear(event.efficiency), phase, index(time), 0, True, invert=True))
             time, shift, spoiled = Linear(), 0, True
         elif isinstance(event, Wait):
+            waits[linear(event.duration)] = None
             time = time + event.duration
         elif isinstance(event, Shift):
             shift += event.orders
@@ -107,4 +111,5 @@ def write_score(events: list[Event]) -> Score:
     if not beats or not n_out:
         raise ValueError("a sequence needs at least one pulse and one readout")
     end = index(time)
-    return Score(beats, list(durations), n_out, end, shift, spoiled)
+    apart = [wait for wait in waits if wait not in durations]
+    return Score(beats, list(durations), n_out, end, shift, spoiled, apart)
