@@ -287,7 +287,7 @@ def behind(p):
 @pytest.mark.parametrize("events", [between, behind])
 def test_what_growing_phases_never_settle_to(events):
     """What is refused has no limit: the plain player's signal differs from repetition to repetition for ever."""
-    assert abs(repeated(events, growth=50.0, count=400) - repeated(events, growth=50.0, count=401)).max() > 1e-3
+    assert abs(repeated(events, growth=50.0, count=120) - repeated(events, growth=50.0, count=121)).max() > 1e-3
 
 
 def test_what_growing_phases_do_settle_to():
@@ -297,10 +297,10 @@ def test_what_growing_phases_do_settle_to():
         yield [Pulse(p.flip), Readout(), Wait(4.0), Pulse(20.0, 15.0), Readout(), Wait(3.0), Readout(10.0)]
         yield [Spoil(), Wait(2.0), Pulse(25.0), Readout(), Shift(2), Wait(9.0)]
 
-    expected = repeated(spoiled, growth=50.0, count=400)
-    np.testing.assert_allclose(repeated(spoiled, growth=50.0, count=401), expected, rtol=0, atol=1e-12)
+    expected = repeated(spoiled, growth=50.0, count=120)
+    np.testing.assert_allclose(repeated(spoiled, growth=50.0, count=121), expected, rtol=0, atol=5e-12)
     sequence = EventSequence(spoiled, flip=30.0, steady=True, growth=50.0, tolerance=1e-13)
-    np.testing.assert_allclose(epgnumba.simulate(sequence, 60.0, 40.0), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(epgnumba.simulate(sequence, 60.0, 40.0), expected, rtol=0, atol=5e-12)
 
 
 @pytest.mark.parametrize(
