@@ -1,4 +1,9 @@
-"""Shared helpers: reference numbers, random problems, a scalar of signal and Jacobian to differentiate."""
+"""Shared helpers: reference numbers, random problems, a scalar of signal and Jacobian to differentiate.
+
+Random cases are the same at every run; ever new ones, by the thousand, are played by
+
+    python -m pytest tests/bench --hypothesis-profile=long
+"""
 
 import json
 import os
@@ -7,15 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import epgnumba
 
 ALL = ("T1", "T2", "B1", "M0")
-sys.path.append(str(Path(__file__).parent))  # for tests in folders
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "bench")]  # for tests in folders
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+settings.register_profile("short", max_examples=120, deadline=None, derandomize=True, suppress_health_check=SLOW)
+settings.register_profile("long", max_examples=5000, deadline=None, suppress_health_check=SLOW, print_blob=True)
 
 
 def pytest_configure(config):
     """CUDA kernels run in the simulator, unless tests for a device are asked for."""
+    if not config.getoption("--hypothesis-profile"):
+        settings.load_profile("short")
     wanted = config.getoption("markexpr")
     if "gpu" not in wanted or "not gpu" in wanted:
         os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")

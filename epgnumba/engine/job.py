@@ -24,6 +24,7 @@ LANES = 16
 FEW_VOXELS = 2  # up to here a voxel at a time, its orders side by side, is quicker than a vector of voxels
 
 _local = threading.local()
+_NO_ROUNDING = np.zeros(col.N_ROUNDING)
 
 
 @cache
@@ -112,7 +113,7 @@ class Job:
         """Give the program other numbers."""
         self._prepared: tuple[Any, tuple[Any, ...]] | None = None
         flips, phases, durations, receivers, advance = entries
-        pieces = [durations, self._profile]
+        pieces = [durations, self._profile, self._rounding(flips, durations)]
         for part in self.program.parts:
             pieces.append(part.signs * flips[: len(part.signs)] / 90)
             if part.reach.planes == 2:
@@ -122,6 +123,10 @@ class Job:
         self.call = batch().Call(
             self.program.tables(self.lanes).flat, self.plan.sizes, values, self._table, factors, self.n_voxels
         )
+
+    def _rounding(self, flips: npt.NDArray[np.inexact], durations: npt.NDArray[np.inexact]) -> Array:
+        """What tangents are made of (see `kernels.rounding`); nobody asks if there are none."""
+        return self.program.signal.rounding(flips.real, durations.real) if self.tangents else _NO_ROUNDING
 
     def __getstate__(self) -> dict[str, Any]:
         """Room to work in is not copied: a copy makes its own."""

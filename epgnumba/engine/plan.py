@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels import columns as col
-from ..kernels.columns import HALF, N_SUMS, SCRATCH, VECTOR
+from ..kernels.columns import EPSILON, HALF, N_ROUNDING, N_SUMS, SCRATCH, VECTOR
 from ..program.program import Program
 from .memory import aligned
 
@@ -47,6 +47,7 @@ class Plan:
         for place, start in ((col.CODES_AT, 0), (col.SETS_AT, len(codes)), (col.KINDS_AT, 2 * len(codes))):
             sizes[:, place] = parts * col.N_SIZE + start
         sizes[:, col.PROFILE_AT] = self.n_durations
+        sizes[:, col.ROUNDING_AT] = self.n_durations + self.n_positions
         self.flips_at = self._place_values(program, sizes)
         self._room_size = self._place_room(program, sizes)
         self.width = self._place_sums(program, sizes)
@@ -54,8 +55,8 @@ class Plan:
         self.sizes = np.concatenate([sizes.ravel(), np.array(tail, np.int64)])
 
     def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> list[int]:
-        """Durations, slice profile, then flips and turns of each part."""
-        filled, flips_at = self.n_durations + self.n_positions, []
+        """Durations, slice profile, what rounding is told by, then flips and turns of each part."""
+        filled, flips_at = self.n_durations + self.n_positions + N_ROUNDING, []
         for row, part in zip(sizes, program.parts, strict=True):
             row[col.FLIPS_AT] = filled
             flips_at.append(filled)
@@ -108,6 +109,7 @@ class Plan:
         """Room for one thread to play in. What only a reverse sweep needs takes no memory until there is one."""
         room = aligned(self._room_size, dtype)
         room[self._scratch + HALF] = 0.5
+        room[self._scratch + EPSILON] = np.finfo(dtype).eps
         return room
 
     def lane(self, kind: npt.DTypeLike) -> npt.NDArray[np.inexact]:

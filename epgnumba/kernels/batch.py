@@ -33,6 +33,7 @@ from .jit import at, decay_factor, entry, kernel, pasted
 from .passes import fill_zero
 from .physics import sin_cos_turns
 from .reverse import rewind
+from .rounding import hide_amplitude_rounding, hide_rounding
 from .steady import play_to_start, rewind_to_start, set_start
 
 __all__ = ["Call", "amplitude_batch", "gradient_batch", "pull_batch", "signal_batch"]
@@ -72,7 +73,7 @@ def select(call, room, part):
 
 
 # The same of a call that kernels see, with what it needs of the sizes.
-Given = namedtuple("Given", "profile codes sets tissue factors n_voxels")
+Given = namedtuple("Given", "profile rounding codes sets tissue factors n_voxels")
 
 
 @kernel
@@ -81,6 +82,7 @@ def select_call(call):
     sizes = call.sizes
     return Given(
         at(call.values, sizes[col.PROFILE_AT]),
+        at(call.values, sizes[col.ROUNDING_AT]),
         at(sizes, sizes[col.CODES_AT]),
         at(sizes, sizes[col.SETS_AT]),
         at(call.tissue, 0),
@@ -353,7 +355,10 @@ def signal_batch(call, room, signal, jacobian, first, last):
     for position in range(own.sizes[col.N_POSITIONS]):
         for voxel in range(first, last, lanes):
             play_block(own, end, given, position, voxel, voxel == first, False)
-            write_block(own, given, position, voxel, voxel, min(lanes, call.n_voxels - voxel), signal, jacobian)
+            count = min(lanes, call.n_voxels - voxel)
+            write_block(own, given, position, voxel, voxel, count, signal, jacobian)
+            if position == own.sizes[col.N_POSITIONS] - 1:
+                hide_rounding(own, given, voxel, voxel, count, jacobian)
             clean_up(own)
 
 
@@ -367,11 +372,14 @@ def amplitude_batch(call, room, amplitudes, first, last):
     for position in range(own.sizes[col.N_POSITIONS]):
         for voxel in range(first, last, lanes):
             play_block(own, end, given, position, voxel, voxel == first, False)
-            for j in range(min(lanes, call.n_voxels - voxel)):
+            count = min(lanes, call.n_voxels - voxel)
+            for j in range(count):
                 for i in range(amplitudes.shape[1] * planes):
                     for o in range(n_out):
                         value = weight * own.amplitudes[(i * n_out + o) * lanes + j]
                         amplitudes[voxel + j, i // planes, i % planes, o] += value
+            if position == own.sizes[col.N_POSITIONS] - 1:
+                hide_amplitude_rounding(own, given, voxel, count, amplitudes)
             clean_up(own)
 
 

@@ -6,6 +6,7 @@ from . import columns as col
 from .batch import group_bars, last_part, load_bars, play_block, pull_block, select, select_call, write_block
 from .columns import SIGNAL
 from .jit import entry, kernel
+from .rounding import hide_rounding
 
 
 @kernel
@@ -26,7 +27,8 @@ def fisher_matrix(jacobian, j, fisher):
 def invert(fisher, inverse, limit):
     """Inverse of a symmetric positive matrix by Cholesky's factors of its scaling to unit diagonal.
 
-    False, and nothing useful in `inverse`, if a pivot is not above `limit`.
+    False, and nothing useful in `inverse`, if the sum of the scaled inverse's diagonal, which is that of the inverse
+    eigenvalues, is not below 1 / `limit`. A pivot that is not above `limit` says so before.
     """
     n = fisher.shape[0]
     for a in range(n):
@@ -50,12 +52,16 @@ def invert(fisher, inverse, limit):
             for c in range(b, a):
                 total -= inverse[a, c] * inverse[c, b]
             inverse[a, b] = total / inverse[a, a]
+    trace = 0.0
     for a in range(n):
         for b in range(a + 1):
             total = 0.0
             for c in range(a, n):
                 total += inverse[c, a] * inverse[c, b]
             inverse[b, a] = total / np.sqrt(fisher[a, a] * fisher[b, b])
+        trace += inverse[a, a] * fisher[a, a]
+    if not trace * limit < 1:
+        return False
     for a in range(n):
         for b in range(a):
             inverse[a, b] = inverse[b, a]
@@ -110,6 +116,7 @@ def crlb_batch(call, room, weights, variance, values, unit, sums, lane, tissue_b
         for position in range(positions):
             play_block(own, end, given, position, voxel, positions > 1 or voxel == first, True)
             write_block(own, given, position, voxel, 0, count, signal, jacobian)
+        hide_rounding(own, given, voxel, 0, count, jacobian)
         for j in range(count):
             values[voxel + j] = seed_bound(jacobian, jacobian_bar, j, weights[voxel + j], variance, fisher, inverse)
         for position in range(positions):
