@@ -60,7 +60,8 @@ def fse_sim(
     B0 : array_like
         Off-resonance, Hz.
     check_nstates : bool
-        Whether to compare with all orders kept, and warn if a signal or derivative changes by more than 1e-3.
+        Whether to compare with all orders kept, and warn if a signal or derivative changes at some readout by more
+        than 1e-3 of its root mean square.
     nstates : int, optional
         Keep configuration orders below it only, in units of one crusher (two per echo). By default all that matter are
         kept, and the result is exact.

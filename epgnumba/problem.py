@@ -100,7 +100,7 @@ class Problem:
     dtype: type[np.floating]
     check_nstates: bool = False
     device: int | None = None
-    _jobs: dict[tuple[bool, bool], engine.AnyJob] = field(default_factory=dict)
+    _jobs: dict[tuple[bool, bool], engine.AnyJob] = field(default_factory=dict, init=False)  # `replace` starts anew
 
     @property
     def complex_dtype(self) -> type[np.complexfloating]:

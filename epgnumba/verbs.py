@@ -24,7 +24,10 @@ def signals(problem: Problem) -> tuple[ComplexArray, ComplexArray]:
     if problem.check_nstates and problem.nstates is not None:
         error = truncation_error(problem, result)
         if error > WORTH_A_WARNING:
-            warn_caller(f"nstates={problem.nstates} changes the signal or a derivative by {error:.2g} of its norm")
+            warn_caller(
+                f"nstates={problem.nstates} changes the signal or a derivative at some readout by {error:.2g} of its "
+                "root mean square"
+            )
     return result
 
 
@@ -66,7 +69,8 @@ def simulate(
     dtype : float64 or float32
         Precision of the computation.
     check_nstates : bool
-        Whether to compare with all orders kept, and warn if a signal or derivative changes by more than 1e-3.
+        Whether to compare with all orders kept, and warn if a signal or derivative changes at some readout by more
+        than 1e-3 of its root mean square.
     device : str, optional
         "cuda" or "cuda:1" to move arrays to a CUDA device, in chunks that fit, and results back. By default the CPU;
         but where maps are CuPy arrays or CUDA tensors, their device, on which results stay (docs/cuda.md).

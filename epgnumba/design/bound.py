@@ -86,7 +86,8 @@ def crlb(
     single = slopes.dtype in (np.float32, np.complex64)
     slopes = slopes.astype(np.complex128 if slopes.dtype.kind == "c" else np.float64)
     fisher = (slopes @ np.conj(np.swapaxes(slopes, -1, -2))).real
-    limit = 4 * slopes.shape[-2] * slopes.shape[-1] * np.finfo(np.float32 if single else np.float64).eps
+    epsilon = float(np.finfo(np.float32 if single else np.float64).eps)
+    limit = rounding_limit(slopes.shape[-2], slopes.shape[-1], epsilon)
     bound = _invert_diagonal(fisher, limit, singular) * deviation[..., None] ** 2
     if given is None:
         return bound
@@ -94,11 +95,26 @@ def crlb(
         return np.where(given == 0, 0.0, given * bound).sum(axis=-1)
 
 
+def rounding_limit(unknowns: int, samples: int, epsilon: float) -> float:
+    """What rounding makes of an eigenvalue of a scaled Fisher matrix that is zero."""
+    return 4 * unknowns * samples * epsilon
+
+
+def is_regular(eigenvalues: Array, limit: float) -> npt.NDArray[np.bool_]:
+    """Whether matrices of unit diagonal have an inverse to working precision, by their eigenvalues (..., unknowns).
+
+    They have if the trace of the inverse is below one over `limit`, the rounding of the sums that made them: bounds and
+    objectives all ask this, some of them of the inverse itself.
+    """
+    smallest = eigenvalues.min(axis=-1)
+    inverse = 1 / np.where(eigenvalues > 0, eigenvalues, np.inf)
+    return np.asarray((smallest > 0) & (inverse.sum(axis=-1) * limit < 1))
+
+
 def _invert_diagonal(fisher: Array, limit: float, singular: str) -> Array:
     """Diagonal of the inverse, inf where there is none.
 
-    The matrix is scaled to unit diagonal, so that the verdict does not depend on units; it is singular if its smallest
-    eigenvalue is not above `limit`, the rounding of the sums that made it.
+    The matrix is scaled to unit diagonal, so that the verdict does not depend on units (see `is_regular`).
     """
     scale = np.sqrt(np.diagonal(fisher, axis1=-2, axis2=-1))
     visible = scale > 0
@@ -107,7 +123,7 @@ def _invert_diagonal(fisher: Array, limit: float, singular: str) -> Array:
     size = fisher.shape[-1]
     usable = visible.all(axis=-1) & np.isfinite(correlation).all(axis=(-1, -2))
     trusted = np.where(usable[..., None, None], correlation, np.eye(size))
-    usable &= np.linalg.eigvalsh(trusted)[..., 0] > limit
+    usable &= is_regular(np.linalg.eigvalsh(trusted), limit)
     if singular == "raise" and not usable.all():
         raise ValueError("the Fisher matrix is singular to working precision: the unknowns cannot be told apart")
     trusted = np.where(usable[..., None, None], correlation, np.eye(size))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels.columns import M0 as M0_CODE
+from .bound import is_regular, rounding_limit
 
 Planar: TypeAlias = npt.NDArray[Any]  # float64, or complex128 for a complex step
 
@@ -52,6 +53,19 @@ class Criterion:
         ]
         return np.concatenate(parts, 1)
 
+    def _direction(self, amplitudes: Planar) -> tuple[Planar, Planar]:
+        """The signal (voxel, plane, readout) over its magnitude, which comes along."""
+        signal = self.m0[:, None, None] * amplitudes[:, 0]
+        size = np.sqrt((signal**2).sum(axis=1, keepdims=True))
+        return signal / np.where(size == 0, 1, size), size
+
+    def seen(self, amplitudes: Planar) -> Planar:
+        """Derivatives of what is measured (voxel, unknown, samples)."""
+        slopes = self.slopes(amplitudes)
+        if self.magnitude:
+            slopes = _along(slopes, self._direction(amplitudes)[0])
+        return slopes.reshape(*slopes.shape[:2], -1)
+
     def pull_slopes(self, bars: Planar, amplitudes: Planar) -> Planar:
         """Adjoint of `slopes`."""
         result = np.zeros(amplitudes.shape, bars.dtype)
@@ -65,10 +79,8 @@ class Criterion:
         if not self.magnitude:
             values, bars = self._of_slopes(slopes)
             return values, self.pull_slopes(bars, amplitudes)
-        signal = self.m0[:, None, None] * amplitudes[:, 0]
-        size = np.sqrt((signal**2).sum(axis=1, keepdims=True))
-        unit = signal / np.where(size == 0, 1, size)
-        values, bars = self._of_slopes((slopes * unit[:, None]).sum(axis=2, keepdims=True))
+        unit, size = self._direction(amplitudes)
+        values, bars = self._of_slopes(_along(slopes, unit))
         result = self.pull_slopes(bars * unit[:, None], amplitudes)
         unit_bar = (bars * slopes).sum(axis=1)
         along = (unit_bar * unit).sum(axis=1, keepdims=True)
@@ -90,7 +102,7 @@ class Criterion:
         scale = 1 / np.sqrt(np.where(visible[:, None], diagonal.real, 1.0))
         both = scale[:, :, None] * scale[:, None, :]
         correlation = np.where(visible[:, None, None], fisher * both, np.eye(n))
-        visible &= np.linalg.eigvalsh(correlation.real)[:, 0] > 4 * n * samples * np.finfo(float).eps
+        visible &= is_regular(np.linalg.eigvalsh(correlation.real), rounding_limit(n, samples, np.finfo(float).eps))
         correlation = np.where(visible[:, None, None], correlation, np.eye(n))
         inverse = np.linalg.inv(correlation) * both * self.variance
         root = np.sqrt(self.weights)
@@ -100,6 +112,17 @@ class Criterion:
         counted = (self.weights > 0).any(axis=1)
         middle = np.where((visible & counted)[:, None, None], -inner / self.variance, 0.0)
         return np.where(counted, np.where(visible, values, np.inf), 0.0), middle
+
+
+FEW = 8  # roundings
+
+
+def _along(slopes: Planar, unit: Planar) -> Planar:
+    """Derivatives of a magnitude: those of the signal along it. What cancels to a few roundings is nothing."""
+    along = (slopes * unit[:, None]).sum(axis=2, keepdims=True)
+    made_of = abs(slopes.real).max(axis=(2, 3), keepdims=True)
+    nothing = abs(along.real).max(axis=(2, 3), keepdims=True) <= FEW * np.finfo(float).eps * made_of
+    return np.asarray(along - np.where(nothing, along.real, 0))
 
 
 def _sets(codes: tuple[int, ...]) -> list[int]:

@@ -188,7 +188,7 @@ class CRLBObjective:
         """Derivatives by the design variables, from those by the signal of the tissue at `where` (see `vjp`)."""
         sequence, tissue = self.sequence(x), self._problem.tissue
         maps = {name: np.broadcast_to(value, tissue.shape)[where] for name, value in tissue.maps.items()}
-        problem = replace(self._problem, sequence=sequence, tissue=Tissue(**maps), codes=(), _jobs={})
+        problem = replace(self._problem, sequence=sequence, tissue=Tissue(**maps), codes=())
         bars = pull_back(problem, signal_bar, None, self.map.names)
         full = {name: bars.get(name, np.zeros(value.shape)) for name, value in sequence.parameters.items()}
         return np.asarray(self.map.pull_back(np.concatenate([value.ravel() for value in full.values()])))
@@ -204,25 +204,20 @@ class CRLBObjective:
 
     def bounds(self, x: npt.ArrayLike) -> Array:
         """Bound of each unknown in each tissue, unweighted; shape (*tissue, unknowns)."""
-        with self._lock:
-            signal, jacobian = self._at(self.read(x)).signals()
-        bound: Array = crlb(self._seen(signal, jacobian), noise=np.sqrt(self._variance), singular=self._singular)
+        bound: Array = crlb(self._seen(x), noise=np.sqrt(self._variance), singular=self._singular)
         return bound.reshape(*self._problem.tissue.shape, len(self.unknowns))
 
     def alone(self, x: npt.ArrayLike) -> Array:
         """Bound of each unknown if all others were known; zero in tissues without weight; shape as `bounds`."""
-        with self._lock:
-            signal, jacobian = self._at(self.read(x)).signals()
-        bound = crlb(self._seen(signal, jacobian)[:, :, None], noise=np.sqrt(self._variance))[..., 0]
+        bound = crlb(self._seen(x)[:, :, None], noise=np.sqrt(self._variance))[..., 0]
         counted = (self._tissue_weights > 0)[:, None]
         return np.where(counted, bound, 0.0).reshape(*self._problem.tissue.shape, len(self.unknowns))
 
-    def _seen(self, signal: npt.NDArray[Any], jacobian: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Derivatives of what is measured."""
-        if not self._criterion.magnitude:
-            return jacobian
-        size = abs(signal)[:, None]
-        return np.asarray((jacobian * signal[:, None].conj()).real / np.where(size == 0, 1, size))
+    def _seen(self, x: npt.ArrayLike) -> Array:
+        """Derivatives of what is measured (tissue, unknown, samples)."""
+        with self._lock:
+            amplitudes = self._at(self.read(x)).amplitudes()
+        return np.asarray(self._criterion.seen(amplitudes))
 
     def values(self, x: npt.ArrayLike) -> Array:
         """The criterion in each tissue, with its weight; shape (*tissue,)."""
@@ -336,7 +331,7 @@ class CRLBObjective:
             self._flips.set(self._job, x)
             return self._job
         # The sequence has limits of its own, and durations say how often it is repeated.
-        changed = replace(self._problem, sequence=self.sequence(x), _jobs={})
+        changed = replace(self._problem, sequence=self.sequence(x))
         program, entries = changed.compile(changed.sequence, self._turning, self._job.program.precesses)
         if program is not self._job.program:
             self._job = changed.cpu_job(self._turning)

@@ -15,6 +15,7 @@ from ..checks import Array
 from ..kernels import columns as col
 from ..kernels.columns import GROUP
 from ..program.program import Part, Program, unit_phase
+from ..program.rounding import rounding_limits
 from . import memory
 from .plan import Plan
 from .sums import Gathered, GradientSums
@@ -24,7 +25,6 @@ LANES = 16
 FEW_VOXELS = 2  # up to here a voxel at a time, its orders side by side, is quicker than a vector of voxels
 
 _local = threading.local()
-_NO_ROUNDING = np.zeros(col.N_ROUNDING)
 
 
 @cache
@@ -113,20 +113,18 @@ class Job:
         """Give the program other numbers."""
         self._prepared: tuple[Any, tuple[Any, ...]] | None = None
         flips, phases, durations, receivers, advance = entries
-        pieces = [durations, self._profile, self._rounding(flips, durations)]
-        for part in self.program.parts:
+        program = self.program
+        limits = rounding_limits(program.signal, flips.real, durations.real, self.tangents, self.dtype)
+        pieces = [durations, self._profile, limits]
+        for part in program.parts:
             pieces.append(part.signs * flips[: len(part.signs)] / 90)
             if part.reach.planes == 2:
                 pieces.append(bind_turns(part, phases, advance))
         values = np.concatenate(pieces).astype(self.dtype, copy=False)
-        factors = self.program.signal.factors(phases.real, receivers.real)
+        factors = program.signal.factors(phases.real, receivers.real)
         self.call = batch().Call(
-            self.program.tables(self.lanes).flat, self.plan.sizes, values, self._table, factors, self.n_voxels
+            program.tables(self.lanes).flat, self.plan.sizes, values, self._table, factors, self.n_voxels
         )
-
-    def _rounding(self, flips: npt.NDArray[np.inexact], durations: npt.NDArray[np.inexact]) -> Array:
-        """What tangents are made of (see `kernels.rounding`); nobody asks if there are none."""
-        return self.program.signal.rounding(flips.real, durations.real) if self.tangents else _NO_ROUNDING
 
     def __getstate__(self) -> dict[str, Any]:
         """Room to work in is not copied: a copy makes its own."""

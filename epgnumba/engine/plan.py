@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels import columns as col
-from ..kernels.columns import EPSILON, HALF, N_ROUNDING, N_SUMS, SCRATCH, VECTOR
+from ..kernels.columns import HALF, N_SUMS, SCRATCH, VECTOR
 from ..program.program import Program
 from .memory import aligned
 
@@ -56,7 +56,7 @@ class Plan:
 
     def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> list[int]:
         """Durations, slice profile, what rounding is told by, then flips and turns of each part."""
-        filled, flips_at = self.n_durations + self.n_positions + N_ROUNDING, []
+        filled, flips_at = self.n_durations + self.n_positions + self._sets, []
         for row, part in zip(sizes, program.parts, strict=True):
             row[col.FLIPS_AT] = filled
             flips_at.append(filled)
@@ -109,7 +109,6 @@ class Plan:
         """Room for one thread to play in. What only a reverse sweep needs takes no memory until there is one."""
         room = aligned(self._room_size, dtype)
         room[self._scratch + HALF] = 0.5
-        room[self._scratch + EPSILON] = np.finfo(dtype).eps
         return room
 
     def lane(self, kind: npt.DTypeLike) -> npt.NDArray[np.inexact]:

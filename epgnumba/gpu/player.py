@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..engine.job import bind_turns
 from ..kernels import columns as cpu
+from ..program.rounding import rounding_limits
 from .home import Scratch
 from .structure import Structure, compiled, kernels
 from .tables import sum_cuts
@@ -46,11 +47,12 @@ class Player:
         self._threads = kernels().jit.block_threads(structure.division.lanes)
 
     def _upload(self, entries: Sequence[Array]) -> None:
-        """Durations, flips, turns and factors, in one go."""
+        """Durations, factors, what rounding is told by, flips and turns, in one go."""
         flips, phases, durations, receivers, advance = entries
         program = self.structure.program
         factors = program.signal.factors(phases.real, receivers.real)
-        pieces: list[Array] = [durations, np.stack([factors.real, factors.imag], 1).ravel()]
+        limits = rounding_limits(program.signal, flips, durations, self.structure.kinds, self.real)
+        pieces: list[Array] = [durations, np.stack([factors.real, factors.imag], 1).ravel(), limits]
         for part in program.parts:
             pieces.append(part.signs * flips[: len(part.signs)] / 90)
             turns = bind_turns(part, phases, advance) if self.structure.planes == 2 else np.array([1.0, 0.0])
@@ -58,8 +60,8 @@ class Player:
         flat = kernels().runtime.upload(np.concatenate(pieces).astype(self.real), self.home.stream)
         cuts = np.cumsum([0, *(len(piece) for piece in pieces)])
         slices = [flat[int(a) : int(b)] for a, b in pairwise(cuts)]
-        self._durations, self._factors = slices[0], slices[1].reshape(-1, 2)
-        self._values = [(slices[k], slices[k + 1].reshape(-1, 2)) for k in range(2, len(slices), 2)]
+        self._durations, self._factors, self._rounding = slices[0], slices[1].reshape(-1, 2), slices[2]
+        self._values = [(slices[k], slices[k + 1].reshape(-1, 2)) for k in range(3, len(slices), 2)]
 
     # Scratch
 
@@ -170,6 +172,9 @@ class Player:
             self._taken = dict(kept)  # what a position took is free for the next
             start, _ = self._find_start(table, position, count)
             self._play(0, table, start, position, count, results=results)
+        if jacobian is not None:
+            hide = compiled("rounding", self.real, self.structure.kinds, self.structure.sets)
+            self.launch(hide, count, jacobian, table, self._rounding, offset, count)
 
     # Backward
 

@@ -42,6 +42,7 @@ def _compiled(which: tuple[Any, ...]) -> Any:
         "rewind": modules.rewind.make_rewind,
         "steady": modules.steady.make_steady,
         "voxels": modules.voxels.make_voxels,
+        "rounding": modules.voxels.make_rounding,
         "maps": modules.voxels.make_maps,
         "sums": modules.voxels.make_sums,
     }[name]

@@ -111,14 +111,10 @@ N_TISSUE = 6
 HZ = 0.006283185307179586  # radians per ms
 # Where things begin in `Player.scratch`, in numbers: coefficients of a pulse (5 VECTOR), a tangent's seeds (3), cosine
 # and sine of the turn before it (2), then one number each: the Z_0 that recovery aims at, 1 or (for the homogeneous
-# part of a map) 0; one half; the spacing of numbers at one. Its length, in lines of VECTOR.
-SEEDS, TURN, EQUILIBRIUM, HALF, EPSILON = 5 * VECTOR, 8 * VECTOR, 10 * VECTOR, 10 * VECTOR + 1, 10 * VECTOR + 2
+# part of a map) 0; one half. Its length, in lines of VECTOR.
+SEEDS, TURN, EQUILIBRIUM, HALF = 5 * VECTOR, 8 * VECTOR, 10 * VECTOR, 10 * VECTOR + 1
 SCRATCH = 11
 # The same in `Bars.sums`: flip, its seed, log e1 and log e2, angle.
 FLIP_SUM, SEED_SUM, LOG_SUM, ANGLE_SUM = 0, VECTOR, 2 * VECTOR, 4 * VECTOR
 N_SUMS = 5
-# What tells rounding (see `kernels.rounding`): a length of time (ms), an angle (radians), and how long after a pulse the
-# first readout comes (ms).
-TIME, ANGLE, EARLIEST = range(3)
-N_ROUNDING = 3
 N_DECAY = 4  # numbers per duration and lane: e1, e2, cosine and sine of what precession adds

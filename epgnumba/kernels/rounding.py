@@ -1,34 +1,25 @@
 """Derivatives that are nothing but rounding, told from those that are something.
 
 A derivative that vanishes, of a spin echo by off-resonance say, is made of contributions that cancel, and what is left
-of them is their rounding. A bound would take it for a sensitivity. Contributions are as large as a state times a change
-of what each interval does to it: time between pulses times the change of a rate, or a flip angle. A state is as large as
-M0 at most, and at a readout has decayed since the pulse before. Rounding errors add up like a random walk, so that the
-intervals count as the root of their sum of squares (`TIME`, `ANGLE`). A derivative that is nowhere larger than a few
-roundings of that is set to zero, at all readouts.
+of them is their rounding. A bound would take it for a sensitivity. A derivative that is nowhere larger than a few
+roundings of what it is made of is set to zero, at all readouts. `program.rounding` says what that is, voxels apart:
+the numbers here are how long after a pulse the first readout comes (ms), then one factor for each tangent.
 """
 
 import numpy as np
 
 from . import columns as col
-from .columns import ANGLE, B1, EARLIEST, EPSILON, INVERSION, R2, TIME, VECTOR
-from .forward import seed_row
+from .columns import R2, VECTOR
 from .jit import kernel
-
-FEW = 8  # roundings; spin echoes by off-resonance, of 1 to 800 pulses in either precision, came to 0.7 at most
 
 
 @kernel
 def rounding_level(player, given, i, j):
     """How large what is nothing may look in tangent `i` (from 1) of lane j, for M0 = 1."""
-    rate, size = player.kinds[i - 1], given.rounding[TIME]
-    slope = abs(seed_row(player, i, rate)[j])
-    if rate == B1:  # whose seeds hold the slice profile at one position
-        size, slope = given.rounding[ANGLE], 1 + 0 * slope
-    if rate == INVERSION:
-        size = 1 + 0 * size
-    state = np.exp(-given.rounding[EARLIEST] * player.rates[R2 * VECTOR + j])
-    return FEW * player.scratch[EPSILON] * size * slope * state
+    kind = player.kinds[i - 1]
+    decay = np.exp(-given.rounding[0] * player.rates[R2 * VECTOR + j])
+    rate = player.rates[kind * VECTOR + j]
+    return given.rounding[i] * decay * (rate * rate if kind <= R2 else 1 + 0 * rate)
 
 
 @kernel

@@ -64,10 +64,10 @@ class Part:
             for sign, beat in zip(self.frame.signs, self.score.beats, strict=True)
         ]
         self.signs = np.asarray(signs, np.float64)
-        between = [beat.duration for beat in self.score.beats]
-        after = sorted({read.duration for group in self.reads for read in group})
-        played = [n for n, beat in enumerate(self.score.beats) if not beat.invert]
-        self._used = np.array(between), np.array(after, np.int64), np.array(played, np.int64)
+        # What tells how long is played, by index: durations before pulses, those before readouts, flip angles.
+        self.between = np.array([beat.duration for beat in self.score.beats])
+        self.after = np.array(sorted({read.duration for group in self.reads for read in group}))
+        self.angles = np.array([n for n, beat in enumerate(self.score.beats) if not beat.invert], np.int64)
 
     def layout(self, lanes: int, tape_limit: int = TAPE_LIMIT) -> Layout:
         """Tables for `lanes` lanes; built once."""
@@ -84,14 +84,6 @@ class Part:
         A repetition starts in the frame of phase zero, which `advance` moves from one to the next.
         """
         return np.concatenate([-advance - phases[:1], phases[:-1] - phases[1:], phases[-1:]])
-
-    def rounding(self, flips: Array, durations: Array) -> Array:
-        """TIME, ANGLE and EARLIEST (see `kernels.rounding`): what derivatives of the outputs are made of."""
-        between, after, played = self._used
-        times, angles, delays = durations[between], flips[played], durations[after]
-        last = delays.max(initial=0.0)
-        time = np.sqrt(times @ times + last * last)
-        return np.array([time, np.deg2rad(np.sqrt(angles @ angles)), delays.min(initial=np.inf)])
 
     def factors(self, phases: Array, receivers: Array) -> ComplexArray:
         """What turns the kernels' amplitudes into signals."""

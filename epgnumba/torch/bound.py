@@ -2,7 +2,7 @@
 
 import torch
 
-from ..design.bound import check_bound
+from ..design.bound import check_bound, rounding_limit
 
 
 def crlb(
@@ -40,11 +40,13 @@ def crlb(
     visible = squares.detach() > 0
     safe = torch.where(visible, squares, torch.ones_like(squares)).sqrt()  # chosen first: sqrt has no slope at zero
     correlation = fisher / (safe[..., :, None] * safe[..., None, :])
-    limit = 4 * jac.shape[-2] * jac.shape[-1] * torch.finfo(correlation.dtype).eps
+    limit = rounding_limit(jac.shape[-2], jac.shape[-1], torch.finfo(correlation.dtype).eps)
     usable = visible.all(-1) & torch.isfinite(correlation.detach()).all(-1).all(-1)
     unit = torch.eye(jac.shape[-2], dtype=correlation.dtype, device=jac.device)
     trusted = torch.where(usable[..., None, None], correlation, unit)
-    usable = usable & (torch.linalg.eigvalsh(trusted.detach())[..., 0] > limit)
+    eigenvalues = torch.linalg.eigvalsh(trusted.detach())
+    inverses = torch.where(eigenvalues > 0, eigenvalues, torch.inf).reciprocal()
+    usable = usable & (eigenvalues.amin(-1) > 0) & (inverses.sum(-1) * limit < 1)  # as `design.bound.is_regular`
     if singular == "raise" and not bool(usable.all()):
         raise ValueError("the Fisher matrix is singular to working precision: the unknowns cannot be told apart")
     trusted = torch.where(usable[..., None, None], correlation, unit)

@@ -8,8 +8,10 @@ import pytest
 
 pytest.importorskip("numba_cuda", reason="the CUDA simulator is part of numba-cuda")
 
+from cases import KINDS
 from comparison import MAPS, UNKNOWNS, assert_close, deviations, error
 from families import FAMILIES, REPEATED
+from hypothesis import given, settings
 from players import play
 
 import epgnumba
@@ -283,3 +285,25 @@ def test_own_stream_for_each_call(thread_a_voxel, monkeypatch):
     epgnumba.simulate(TRAIN, 900, 80, device="cuda")
     epgnumba.simulate(TRAIN, 900, 80, device="cuda")
     assert len(set(map(id, made))) == len(made) >= 2
+
+
+def test_what_is_nothing_but_rounding_is_zero(thread_a_voxel):
+    """Spin echoes do not see off-resonance, on a device either."""
+    for dtype in ("float64", "float32"):
+        _, slopes = epgnumba.jacobian(TRAIN, **RESONANT, diff=("T2", "B0"), dtype=dtype, device="cuda")
+        assert not slopes[..., 1, :].any()
+        assert (slopes[..., 0, :] != 0).all()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_random_sequences(kind, thread_a_voxel):
+    """What the bench plays, in the simulator."""
+
+    @settings(max_examples=6, derandomize=True)
+    @given(KINDS[kind])
+    def check(case):
+        case.tissue["T1"] = 1.5 * case.tissue["T2"]  # few repetitions
+        maps = {name: np.array([value, 1.1 * value]) for name, value in case.tissue.items() if name != "inv_efficiency"}
+        assert_close(case.using(tolerance=1e-3).sequence(), 1e-12, maps=maps, diff=case.diff)
+
+    check()

@@ -1,5 +1,7 @@
 """Kernels about voxels one by one, and sums over them."""
 
+import math
+
 from numba import cuda
 
 from ..columns import B1, HZ, M0, N_RATES, OMEGA, R1, R2
@@ -76,6 +78,36 @@ def make_voxels(real, kinds, planes, lanes, codes, sets):
         profile_bars[voxel] += profile_bar
 
     return load_bars, gather_tissue
+
+
+def make_rounding(real, kinds, sets):
+    """The kernel that zeroes derivatives which are nothing but rounding (see `kernels.rounding`)."""
+    zero, n_codes = real(0), len(sets)
+    kinds, sets = (*kinds, -1), (*sets, 0)
+
+    @cuda.jit
+    def hide_rounding(jacobian, tissue, rounding, first, n_voxels):
+        voxel = cuda.grid(1)
+        if voxel >= n_voxels:
+            return
+        scale = tissue[M0, voxel] * math.exp(-rounding[0] * tissue[R2, voxel])
+        for k in range(n_codes):
+            i = sets[k]
+            if i > 0:
+                kind = kinds[i - 1]
+                limit = scale * rounding[i]
+                if kind <= R2:
+                    limit *= tissue[kind, voxel] * tissue[kind, voxel]
+                largest = zero
+                for out in range(jacobian.shape[1]):
+                    re, im = jacobian[k, out, first + voxel, 0], jacobian[k, out, first + voxel, 1]
+                    largest = max(largest, re * re + im * im)
+                if largest <= limit * limit:
+                    for out in range(jacobian.shape[1]):
+                        jacobian[k, out, first + voxel, 0] = zero
+                        jacobian[k, out, first + voxel, 1] = zero
+
+    return hide_rounding
 
 
 def make_maps(real, given):
@@ -174,4 +206,4 @@ def make_sums(real):
     return sum_rows, fill_zero, fill_unit, clear_voxels
 
 
-__all__ = ["SUM_THREADS", "make_maps", "make_sums", "make_voxels"]
+__all__ = ["SUM_THREADS", "make_maps", "make_rounding", "make_sums", "make_voxels"]
