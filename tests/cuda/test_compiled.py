@@ -12,7 +12,7 @@ pytest.importorskip("numba_cuda", reason="the compiler is part of numba-cuda")
 pytest.importorskip("nvidia.cuda_nvcc", reason="the toolkit's compiler comes with numba-cuda[cu12]")
 ALL = {
     *("play", "rewind", "find_start", "unfind_start", "load_bars", "gather_tissue"),
-    *("sum_rows", "fill_zero", "fill_unit", "fill_row", "find_range", "clear_voxels"),
+    *("sum_rows", "fill_zero", "fill_unit", "fill_row", "find_range", "clear_voxels", "hide_rounding"),
 }
 # The most common architecture compiles everything that is launched, the others what takes most of the time.
 CHOSEN = {"80": (), "70": ("fingerprint, two derivatives",), "90": ("96 echoes, gradient of a bound",)}
