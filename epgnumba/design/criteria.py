@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import Array
+from ..engine import state_sets
 from ..kernels.columns import M0 as M0_CODE
 
 Planar: TypeAlias = npt.NDArray[Any]  # float64, or complex128 for a complex step
@@ -44,7 +45,7 @@ class Criterion:
 
     def slopes(self, amplitudes: Planar) -> Planar:
         """Derivatives of the signal (voxel, unknown, plane, readout)."""
-        sets = _sets(self.codes)
+        sets = state_sets(self.codes)
         scale = self.m0[:, None, None, None]
         parts = [
             amplitudes[:, :1] if code == M0_CODE else scale * amplitudes[:, i : i + 1]
@@ -55,7 +56,7 @@ class Criterion:
     def pull_slopes(self, bars: Planar, amplitudes: Planar) -> Planar:
         """Adjoint of `slopes`."""
         result = np.zeros(amplitudes.shape, bars.dtype)
-        for k, (code, i) in enumerate(zip(self.codes, _sets(self.codes), strict=True)):
+        for k, (code, i) in enumerate(zip(self.codes, state_sets(self.codes), strict=True)):
             result[:, i] += bars[:, k] if code == M0_CODE else self.m0[:, None, None] * bars[:, k]
         return result
 
@@ -100,12 +101,6 @@ class Criterion:
         counted = (self.weights > 0).any(axis=1)
         middle = np.where((visible & counted)[:, None, None], -inner / self.variance, 0.0)
         return np.where(counted, np.where(visible, values, np.inf), 0.0), middle
-
-
-def _sets(codes: tuple[int, ...]) -> list[int]:
-    """For each unknown the state set that holds its derivative; M0 has none, and takes that of the states."""
-    tangents = [code for code in codes if code != M0_CODE]
-    return [0 if code == M0_CODE else 1 + tangents.index(code) for code in codes]
 
 
 def _trace(scaled: Planar, counted: npt.NDArray[np.bool_]) -> tuple[Planar, Planar]:
