@@ -4,7 +4,7 @@ import functools
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from .problem import Diff
 from .sequence import Sequence
 from .verbs import jacobian, simulate
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Numeric = Any  # a number, an array or a tensor
 
 
@@ -20,6 +22,20 @@ def has_tensor(values: tuple[Any, ...]) -> bool:
     """Whether any of `values` is a torch tensor; if torch was never imported, none is."""
     torch = sys.modules.get("torch")
     return torch is not None and any(isinstance(value, torch.Tensor) for value in values)
+
+
+def uncompiled(function: Callable[P, T]) -> Callable[P, T]:
+    """Make `torch.compile` leave a function to Python: it cannot see into kernels, and nothing is lost by a call."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        torch: Any = sys.modules.get("torch")
+        if torch is not None and torch.compiler.is_compiling():
+            result: T = torch.compiler.disable(function)(*args, **kwargs)
+            return result
+        return function(*args, **kwargs)
+
+    return run
 
 
 @dataclass
@@ -72,6 +88,7 @@ def one_call(describe: Callable[..., Call | list[Call]]) -> Callable[..., Any]:
     If any argument is a torch tensor, tensors come back.
     """
 
+    @uncompiled
     @functools.wraps(describe)
     def run(*args: Any, **kwargs: Any) -> Any:
         described = describe(*args, **kwargs)

@@ -2,9 +2,11 @@
 
 import torch
 
+from ..calls import uncompiled
 from ..design.bound import check_bound
 
 
+@uncompiled
 def crlb(
     jac: torch.Tensor,
     weights: torch.Tensor | float | None = None,

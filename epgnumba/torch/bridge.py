@@ -1,6 +1,7 @@
 """Simulations on tensors: what is called with tensors runs as the functions of `functions`."""
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..calls import Call, join
+from ..calls import Call, join, uncompiled
 from ..checks import real_array, shown
 from ..problem import Diff, Problem, read_problem
 from ..sequence import Sequence
@@ -52,8 +53,9 @@ def run_calls(calls: list[Call]) -> Any:
 
 def on_tensors(form: Callable[..., Any]) -> Callable[..., Any]:
     """A one-call form that returns tensors, whatever it is given."""
-    describe = form.__wrapped__  # type: ignore[attr-defined]
+    describe = inspect.unwrap(form)
 
+    @uncompiled
     @functools.wraps(form)
     def run(*args: Any, **kwargs: Any) -> Any:
         described = describe(*args, **kwargs)
@@ -87,6 +89,7 @@ def _on_sequence(
     return _run(make, {**tissue, **changed}, diff)
 
 
+@uncompiled
 def simulate(
     sequence: Sequence,
     T1: Numeric,
@@ -128,6 +131,7 @@ def simulate(
     return signal
 
 
+@uncompiled
 def jacobian(
     sequence: Sequence,
     T1: Numeric,

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..calls import uncompiled
 from ..design.objective import CRLBObjective
 
 
@@ -46,6 +47,7 @@ class CRLBModule(torch.nn.Module):
         super().__init__()
         self.objective = objective
 
+    @uncompiled
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Value of the objective at `x`, shape (variables,)."""
         value: torch.Tensor = _Value.apply(self.objective, x)  # type: ignore[no-untyped-call]

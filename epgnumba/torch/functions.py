@@ -29,6 +29,7 @@ from ..problem import Problem
 from ..sequence.sequence import NAMES
 from ..tissue import Tissue
 from ..verbs import signals
+from .tracing import record, recorder
 
 Tensor = torch.Tensor
 
@@ -138,6 +139,9 @@ class _Simulation(torch.autograd.Function):
 
     @staticmethod
     def forward(spec: Spec, *tensors: Tensor) -> tuple[Tensor, ...]:
+        mode = recorder()
+        if mode is not None:
+            return record(mode, _Simulation, (spec,), tensors)
         problem = spec.problem(tensors)
         signal, derivatives = signals(problem)
         shaped = problem.shape_signal(signal), problem.shape_jacobian(derivatives) if problem.codes else derivatives
@@ -173,6 +177,9 @@ class _Pull(torch.autograd.Function):
 
     @staticmethod
     def forward(spec: Spec, needed: tuple[bool, ...], *values: Tensor) -> tuple[Tensor, ...]:
+        mode = recorder()
+        if mode is not None:
+            return record(mode, _Pull, (spec, needed), values)
         signal_bar, jacobian_bar, *tensors = values
         problem = spec.problem(tuple(tensors))
         read: Callable[[Tensor], Any] = _array if isinstance(problem.tissue, Tissue) else torch.Tensor.detach
@@ -215,6 +222,9 @@ class _Push(torch.autograd.Function):
 
     @staticmethod
     def forward(spec: Spec, *values: Tensor) -> tuple[Tensor, ...]:
+        mode = recorder()
+        if mode is not None:
+            return record(mode, _Push, (spec,), values)
         tensors, tangents = values[: len(spec.names)], values[len(spec.names) :]
         results = push_forward(spec.problem(tensors, host=True), spec.moves(tangents))
         return _tensors(results, tensors[0].device)
@@ -255,6 +265,9 @@ class _PushPull(torch.autograd.Function):
 
     @staticmethod
     def forward(spec: Spec, needed: tuple[bool, ...], *values: Tensor) -> tuple[Tensor, ...]:
+        mode = recorder()
+        if mode is not None:
+            return record(mode, _PushPull, (spec, needed), values)
         tensors, tangents = values[4 : 4 + len(spec.names)], values[4 + len(spec.names) :]
         signal_bar, jacobian_bar, signal_move, jacobian_move = map(_array, values[:4])
         bars, moves = (signal_bar, jacobian_bar), (signal_move, jacobian_move)
