@@ -51,7 +51,7 @@ def pull_back(
 ) -> dict[str, Array]:
     """`vjp` of a checked problem."""
     sweep = Sweep(problem, wanted)
-    signal_bar, jacobian_bar = read_bars(problem, signal_bar, jacobian_bar, problem.complex_dtype)
+    signal_bar, jacobian_bar = sweep.read_bars(signal_bar, jacobian_bar, problem.complex_dtype)
     sums = sweep.job.gradient(signal_bar, jacobian_bar, sweep.timing, sweep.turning)
     return sweep.collect(sums, problem.tissue.slope)
 
@@ -86,6 +86,18 @@ class Sweep:
         turned = self.turning or not names_of.phase_names.isdisjoint(moved)
         self.job = problem.job(turned, "B0" in self.asked or "B0" in moved)
 
+    def read_bars(
+        self, signal_bar: npt.ArrayLike | None, jacobian_bar: npt.ArrayLike | None, dtype: npt.DTypeLike
+    ) -> tuple[ComplexArray, ComplexArray]:
+        """Cotangents of signal and Jacobian, checked, as (voxel, output) and (voxel, derivative, output)."""
+        problem, n_voxels, n_out = self.problem, self.job.n_voxels, self.job.program.n_out
+        tissue, n_codes = problem.tissue, len(problem.codes)
+        full = (*tissue.shape, *(() if problem.single else (n_codes,)), n_out) if n_codes else (n_voxels, 0, n_out)
+        cotangent = _cotangent if isinstance(tissue, Tissue) else tissue.cotangent
+        s_bar = cotangent("signal_bar", signal_bar, (*tissue.shape, n_out), dtype)
+        j_bar = cotangent("jacobian_bar", jacobian_bar, full, dtype)
+        return s_bar.reshape(-1, n_out), j_bar.reshape(n_voxels, n_codes, n_out)
+
     def collect(self, sums: engine.Gathered, slope: Callable[[str], Array]) -> dict[str, Array]:
         """Derivatives by name, in the shapes in which values were given.
 
@@ -100,21 +112,6 @@ class Sweep:
                 bar = sums.tissue[row].reshape(problem.tissue.shape)
                 result[name] = _summed(bar, tuple(value.shape)) * slope(name)
         return {name: result[name] for name in self.asked}
-
-
-def read_bars(
-    problem: Problem, signal_bar: npt.ArrayLike | None, jacobian_bar: npt.ArrayLike | None, dtype: npt.DTypeLike
-) -> tuple[ComplexArray, ComplexArray]:
-    """Cotangents of signal and Jacobian, checked, as (voxel, output) and (voxel, derivative, output)."""
-    job = problem.job()
-    n_out, n_codes = job.program.n_out, len(problem.codes)
-    full = (
-        (*problem.tissue.shape, *(() if problem.single else (n_codes,)), n_out) if n_codes else (job.n_voxels, 0, n_out)
-    )
-    cotangent = _cotangent if isinstance(problem.tissue, Tissue) else problem.tissue.cotangent
-    s_bar = cotangent("signal_bar", signal_bar, (*problem.tissue.shape, n_out), dtype)
-    j_bar = cotangent("jacobian_bar", jacobian_bar, full, dtype)
-    return s_bar.reshape(-1, n_out), j_bar.reshape(job.n_voxels, n_codes, n_out)
 
 
 @dataclass
@@ -231,7 +228,7 @@ def push_pull(
         As `pull_back`, in double precision.
     """
     sweep = Sweep(problem, wanted, tangents)
-    given, moves = (read_bars(problem, *pair, np.complex128) for pair in (bars, bar_tangents))
+    given, moves = (sweep.read_bars(*pair, np.complex128) for pair in (bars, bar_tangents))
     size = _size(*tangents.values(), *moves)
     stepped = _step(problem, sweep.job.program, tangents, STEP / size)
     results, steps = (np.concatenate([pair[0][:, None], pair[1]], 1) for pair in (given, moves))

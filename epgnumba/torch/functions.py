@@ -33,6 +33,12 @@ from .tracing import record, recorder
 
 Tensor = torch.Tensor
 
+TWICE_FORWARD = (
+    "forward mode over forward mode (jvp of jvp, jacfwd of jacfwd) is not available for simulations; for second "
+    "derivatives use torch.func.hessian, jvp or jacfwd of grad, or jacrev of jacfwd; there are no third ones"
+)
+THIRD = "third derivatives of a simulation are not available; take finite differences of second ones, which are exact"
+
 
 @dataclass
 class Spec:
@@ -59,6 +65,10 @@ class Spec:
         if tracked:
             self._last[host] = key, tensors, problem  # holding the tensors keeps their memory from being used again
         return problem
+
+    def anew(self) -> "Spec":
+        """The same, without a last problem: in a graph it is called with memory that others may have changed."""
+        return Spec(self.make, self.names)
 
     def moves(self, tangents: tuple[Tensor, ...]) -> dict[str, npt.NDArray[Any]]:
         """Tangents by name, those that are zero left out: what does not move costs nothing."""
@@ -112,16 +122,18 @@ def _spread(values: Sequence[Tensor], needed: tuple[bool, ...]) -> list[Tensor |
     return [next(given) if need else None for need in needed]
 
 
-def _apply(function: type[torch.autograd.Function], *values: Any) -> tuple[Tensor, ...]:
+def apply(function: type[torch.autograd.Function], *values: Any) -> tuple[Tensor, ...]:
     """Call a differentiable function (whose `apply` torch leaves untyped)."""
     results: tuple[Tensor, ...] = function.apply(*values)  # type: ignore[no-untyped-call]
     return results
 
 
-def _loop(
+def loop(
     function: Callable[..., tuple[Tensor, ...]], info: Any, in_dims: tuple[int | None, ...], values: tuple[Any, ...]
 ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
     """Batching rule: call once for each element of the batch."""
+    if info.batch_size == 0:
+        raise ValueError("vmap over an empty batch: there is nothing to simulate")
     results = []
     for b in range(info.batch_size):
         chosen = (value if dim is None else value.select(dim, b) for value, dim in zip(values, in_dims, strict=True))
@@ -130,8 +142,14 @@ def _loop(
     return stacked, (0,) * len(stacked)
 
 
-# Whether torch.func is at work; if torch no longer tells, suppose that it is.
+# If torch no longer tells whether torch.func is at work, suppose that it is.
 _transforms_active: Callable[[], bool] = getattr(torch._C, "_are_functorch_transforms_active", lambda: True)
+
+
+def _watched() -> bool:
+    """Whether somebody may differentiate or batch what is computed now: a graph, torch.func, or forward mode."""
+    forward_level = getattr(torch.autograd.forward_ad, "_current_level", 0)  # -1 outside of all dual levels
+    return torch.is_grad_enabled() or _transforms_active() or forward_level >= 0
 
 
 class _Simulation(torch.autograd.Function):
@@ -141,7 +159,7 @@ class _Simulation(torch.autograd.Function):
     def forward(spec: Spec, *tensors: Tensor) -> tuple[Tensor, ...]:
         mode = recorder()
         if mode is not None:
-            return record(mode, _Simulation, (spec,), tensors)
+            return record(mode, _Simulation, lambda: (spec.anew(),), tensors)
         problem = spec.problem(tensors)
         signal, derivatives = signals(problem)
         shaped = problem.shape_signal(signal), problem.shape_jacobian(derivatives) if problem.codes else derivatives
@@ -156,8 +174,8 @@ class _Simulation(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *bars: Tensor) -> tuple[Tensor | None, ...]:
         needed = tuple(ctx.needs_input_grad[1:])
-        if torch.is_grad_enabled() or _transforms_active():  # somebody may differentiate or batch this
-            pulled = _apply(_Pull, ctx.spec, needed, *bars, *ctx.saved_tensors)
+        if _watched():
+            pulled = apply(_Pull, ctx.spec, needed, *bars, *ctx.saved_tensors)
         else:
             pulled = _Pull.forward(ctx.spec, needed, *bars, *ctx.saved_tensors)
         return None, *_spread(pulled, needed)
@@ -165,11 +183,11 @@ class _Simulation(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, ...]:
         tensors = ctx.saved_tensors
-        return _apply(_Push, ctx.spec, *tensors, *_filled(tangents[1:], tensors))
+        return apply(_Push, ctx.spec, *tensors, *_filled(tangents[1:], tensors))
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *values: Any) -> Any:
-        return _loop(_Simulation.apply, info, in_dims, values)
+        return loop(_Simulation.apply, info, in_dims, values)
 
 
 class _Pull(torch.autograd.Function):
@@ -179,7 +197,7 @@ class _Pull(torch.autograd.Function):
     def forward(spec: Spec, needed: tuple[bool, ...], *values: Tensor) -> tuple[Tensor, ...]:
         mode = recorder()
         if mode is not None:
-            return record(mode, _Pull, (spec, needed), values)
+            return record(mode, _Pull, lambda: (spec.anew(), needed), values)
         signal_bar, jacobian_bar, *tensors = values
         problem = spec.problem(tuple(tensors))
         read: Callable[[Tensor], Any] = _array if isinstance(problem.tissue, Tissue) else torch.Tensor.detach
@@ -200,21 +218,21 @@ class _Pull(torch.autograd.Function):
         signal, derivatives = None, None
         pulled: tuple[Tensor, ...] = ()
         if any(ctx.needs_input_grad[2:4]):
-            signal, derivatives = _apply(_Push, ctx.spec, *tensors, *steps)
+            signal, derivatives = apply(_Push, ctx.spec, *tensors, *steps)
         if any(needed):
             still = torch.zeros_like(signal_bar), torch.zeros_like(jacobian_bar)
-            pulled = _apply(_PushPull, ctx.spec, needed, signal_bar, jacobian_bar, *still, *tensors, *steps)
+            pulled = apply(_PushPull, ctx.spec, needed, signal_bar, jacobian_bar, *still, *tensors, *steps)
         return None, None, signal, derivatives, *_spread(pulled, needed)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, ...]:
         signal_bar, jacobian_bar, *tensors = ctx.saved_tensors
         moves = _filled(tangents[2:], ctx.saved_tensors)
-        return _apply(_PushPull, ctx.spec, ctx.needed, signal_bar, jacobian_bar, *moves[:2], *tensors, *moves[2:])
+        return apply(_PushPull, ctx.spec, ctx.needed, signal_bar, jacobian_bar, *moves[:2], *tensors, *moves[2:])
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *values: Any) -> Any:
-        return _loop(_Pull.apply, info, (None, None, *in_dims[2:]), values)
+        return loop(_Pull.apply, info, (None, None, *in_dims[2:]), values)
 
 
 class _Push(torch.autograd.Function):
@@ -224,7 +242,7 @@ class _Push(torch.autograd.Function):
     def forward(spec: Spec, *values: Tensor) -> tuple[Tensor, ...]:
         mode = recorder()
         if mode is not None:
-            return record(mode, _Push, (spec,), values)
+            return record(mode, _Push, lambda: (spec.anew(),), values)
         tensors, tangents = values[: len(spec.names)], values[len(spec.names) :]
         results = push_forward(spec.problem(tensors, host=True), spec.moves(tangents))
         return _tensors(results, tensors[0].device)
@@ -243,21 +261,18 @@ class _Push(torch.autograd.Function):
         pulled: tuple[Tensor, ...] = ()
         if any(by_tensors):
             still = (torch.zeros_like(bar) for bar in bars)
-            pushed = _apply(_PushPull, ctx.spec, by_tensors, *bars, *still, *ctx.saved_tensors)
+            pushed = apply(_PushPull, ctx.spec, by_tensors, *bars, *still, *ctx.saved_tensors)
         if any(by_tangents):
-            pulled = _apply(_Pull, ctx.spec, by_tangents, *bars, *tensors)
+            pulled = apply(_Pull, ctx.spec, by_tangents, *bars, *tensors)
         return None, *_spread(pushed, by_tensors), *_spread(pulled, by_tangents)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, ...]:
-        raise NotImplementedError(
-            "forward mode over forward mode (jvp of jvp, jacfwd of jacfwd) is not available for simulations; "
-            "use torch.func.hessian, jvp or jacfwd of grad, or jacrev of jacfwd: they are exact"
-        )
+        raise NotImplementedError(TWICE_FORWARD)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *values: Any) -> Any:
-        return _loop(_Push.apply, info, in_dims, values)
+        return loop(_Push.apply, info, in_dims, values)
 
 
 class _PushPull(torch.autograd.Function):
@@ -267,7 +282,7 @@ class _PushPull(torch.autograd.Function):
     def forward(spec: Spec, needed: tuple[bool, ...], *values: Tensor) -> tuple[Tensor, ...]:
         mode = recorder()
         if mode is not None:
-            return record(mode, _PushPull, (spec, needed), values)
+            return record(mode, _PushPull, lambda: (spec.anew(), needed), values)
         tensors, tangents = values[4 : 4 + len(spec.names)], values[4 + len(spec.names) :]
         signal_bar, jacobian_bar, signal_move, jacobian_move = map(_array, values[:4])
         bars, moves = (signal_bar, jacobian_bar), (signal_move, jacobian_move)
@@ -280,26 +295,20 @@ class _PushPull(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *bars: Tensor) -> tuple[None, ...]:
-        raise NotImplementedError(_THIRD)
+        raise NotImplementedError(THIRD)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, ...]:
-        raise NotImplementedError(_THIRD)
+        raise NotImplementedError(THIRD)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *values: Any) -> Any:
-        return _loop(_PushPull.apply, info, (None, None, *in_dims[2:]), values)
-
-
-_THIRD = (
-    "third derivatives of a simulation are not available: first and second ones are exact; "
-    "take finite differences of a Hessian, or of jvp of grad"
-)
+        return loop(_PushPull.apply, info, (None, None, *in_dims[2:]), values)
 
 
 def simulation(spec: Spec, *tensors: Tensor) -> tuple[Tensor, ...]:
     """Signal and Jacobian."""
-    return _apply(_Simulation, spec, *tensors)
+    return apply(_Simulation, spec, *tensors)
 
 
 # torch asks for these signatures at every call; found once, they need not be worked out again.
