@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import ALL
+from costs import close, fingerprint_case, fse_case, with_columns
 from families import FAMILIES
-from torch.func import grad, hessian, jacfwd, jacrev, jvp, linearize, vjp, vmap
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 
 import epgnumba
 import epgnumba.torch as bridge
@@ -18,13 +19,6 @@ MAPS = {
     "T1": np.array([350.0, 500.0]), "T2": np.array([45.0, 70.0]), "B1": np.array(0.9), "M0": np.array([1.3, 0.8]),
     "B0": np.array([4.0, 9.0]), "inv_efficiency": np.array(0.93), "slice_prof": np.array([0.8, 1.0]),
 }  # fmt: skip
-
-
-def close(found, expected, tolerance):
-    """Within `tolerance` of the largest number."""
-    found, expected = np.asarray(found), np.asarray(expected)
-    assert found.shape == expected.shape
-    assert abs(found - expected).max() <= tolerance * abs(expected).max()
 
 
 class Moved:
@@ -186,40 +180,9 @@ def test_pull_backs_refuse_unknown_names():
 # Through torch
 
 
-def fse_case():
-    rng = np.random.default_rng(1)
-    objective = epgnumba.CRLBObjective(
-        epgnumba.FSE(rng.uniform(40, 160, 16), 6.0), 1000.0, [60.0, 100.0], B1=0.95, unknowns=("M0", "T1", "T2"),
-        weights=[0.0, 1e-3, 1.0], noise=0.1,
-    )  # fmt: skip
-
-    def cost(x):
-        _, slope = bridge.fse_sim(x, 6.0, 1000.0, [60.0, 100.0], B1=0.95, diff=("M0", "T1", "T2"))
-        return bridge.crlb(slope, weights=[0.0, 1e-3, 1.0], noise=0.1).sum()
-
-    return objective, cost
-
-
-def fingerprint_case():
-    rng = np.random.default_rng(2)
-    train = epgnumba.sequence.MRF(rng.uniform(10, 70, 20), rng.uniform(9, 13, 20), TI=15.0, TE=2.0)
-    objective = epgnumba.CRLBObjective(train, 900.0, 70.0, unknowns=("T1", "T2"), variables=("flip", "TR"))
-
-    def cost(x):
-        _, slope = bridge.mrf_sim(x[:20], x[20:], 900.0, 70.0, TI=15.0, TE=2.0, diff=("T1", "T2"))
-        return bridge.crlb(slope).sum()
-
-    return objective, cost
-
-
 @pytest.fixture(params=[fse_case, fingerprint_case], scope="module")
 def case(request):
-    """An objective, the same cost in torch, and the objective's exact Hessian, column by column."""
-    objective, cost = request.param()
-    columns = [objective.hessp(objective.x0, unit) for unit in np.eye(objective.x0.size)]
-    x = torch.tensor(objective.x0)
-    np.testing.assert_allclose(cost(x).item(), objective(objective.x0)[0], rtol=1e-12)
-    return objective, cost, x, np.stack(columns)
+    return with_columns(*request.param())
 
 
 def double_backward(function):
@@ -258,32 +221,6 @@ def test_products_with_a_hessian(case):
     batch = torch.stack([x, 1.01 * x])
     again = np.stack([objective.hessp(1.01 * objective.x0, unit) for unit in np.eye(x.numel())])
     close(vmap(hessian(cost))(batch), [expected, again], 1e-10)
-
-
-@pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")  # torch's own, in linearize
-def test_linearize(case):
-    """The linear function holds for every direction, not for the one it was made with."""
-    _, cost, x, expected = case
-    value, line = linearize(cost, x)
-    slope, curve = linearize(grad(cost), x)
-    close(value, cost(x), 1e-15)
-    close(slope, grad(cost)(x), 1e-15)
-    for seed in range(3):
-        v = torch.tensor(np.random.default_rng(seed).normal(size=x.shape))
-        close(line(v), (slope @ v), 1e-9)
-        close(curve(v), expected @ v.numpy(), 1e-10)
-
-
-def test_a_recorded_graph_is_not_a_constant(case):
-    _, cost, x, _ = case
-    make_fx = torch.fx.experimental.proxy_tensor.make_fx
-    graph, gradient = make_fx(cost)(x), make_fx(grad(cost))(x)
-    elsewhere = (1.02 * x).requires_grad_()
-    close(gradient(elsewhere).detach(), grad(cost)(elsewhere.detach()), 1e-13)
-    value = graph(elsewhere)
-    close(value.detach(), cost(elsewhere.detach()), 1e-14)
-    value.backward()
-    close(elsewhere.grad, grad(cost)(elsewhere.detach()), 1e-13)
 
 
 CHECKED = ["FSE", "FSE, steady", "MRF, phases, twice", "bSSFP", "DESS", "MP2RAGE", "own, balanced"]
@@ -378,44 +315,3 @@ def test_an_objective_is_twice_differentiable(case):
         jacrev(hessian(cost))(x)
     with pytest.raises(NotImplementedError, match="forward mode over forward mode"):
         jacfwd(jacfwd(cost))(x)
-
-
-# Precision
-
-
-@pytest.mark.parametrize("tensors", [torch.float32, torch.float64])
-@pytest.mark.parametrize("diff", ["T2", None])
-def test_single_precision_everywhere(tensors, diff):
-    """Results and their tangents in the precision asked for, derivatives in the type of their tensors."""
-    x = torch.tensor([60.0, 80.0, 100.0, 120.0], dtype=tensors)
-    T2 = torch.tensor([60.0, 90.0], dtype=tensors)
-
-    def results(flip, T2=T2, dtype="float32"):
-        found = bridge.fse_sim(flip, 6.0, 900.0, T2, diff=diff, dtype=dtype)
-        return found if diff else (found,)
-
-    def cost(flip, T2=T2, dtype="float32"):
-        return sum(part.abs().square().sum() for part in results(flip, T2, dtype))
-
-    expected = [part.to(torch.complex64) for part in results(x, dtype="float64")]
-    for found in (results(x), vmap(results)(x[None]), jvp(results, (x,), (x,))[1], jvp(results, (x,), (x,))[0]):
-        assert {part.dtype for part in found} == {torch.complex64}
-    for found, right in zip(results(x), expected, strict=True):
-        close(found, right, 1e-5)
-    assert cost(x).dtype == torch.float32
-    flip, t = x.clone().requires_grad_(), T2.clone().requires_grad_()
-    cost(flip, t).backward()
-    assert (flip.grad.dtype, t.grad.dtype) == (tensors, tensors)
-    exact = hessian(lambda y: cost(y, dtype="float64"))(x)
-    for found in (hessian(cost)(x), jacrev(grad(cost))(x), vmap(hessian(cost))(x[None])[0]):
-        assert found.dtype == tensors
-        close(found, exact, 1e-4)
-    assert jvp(grad(cost), (x,), (x,))[1].dtype == tensors
-    assert bridge.crlb(results(x)[-1][..., None, :]).dtype == torch.float32
-
-
-def test_the_type_may_be_torchs():
-    for given, result in ((torch.float32, torch.complex64), (torch.float64, torch.complex128)):
-        assert bridge.fse_sim([60.0], 5, 900, 70, dtype=given).dtype == result
-    with pytest.raises(ValueError, match=r"dtype=torch\.float16 is not allowed"):
-        bridge.fse_sim([60.0], 5, 900, 70, dtype=torch.float16)

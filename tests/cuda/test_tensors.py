@@ -63,6 +63,16 @@ def test_bound_written_in_torch_differentiates_where_it_lies(resident, monkeypat
         assert error(b.grad.numpy(), a.grad.numpy()) < 1e-12
 
 
+def test_second_derivatives_go_through_host_memory(resident, monkeypatch):
+    values = tensor([[300.0], [500.0]]), tensor([45.0, 80.0]), tensor([100.0, 70.0, 90.0])
+    there = torch.func.hessian(bound, argnums=(0, 1, 2))(*values)
+    monkeypatch.setattr(functions, "stays", lambda tensor: False)
+    here = torch.func.hessian(bound, argnums=(0, 1, 2))(*values)
+    for rows in zip(there, here, strict=True):
+        for a, b in zip(*rows, strict=True):
+            assert error(a.numpy(), b.numpy()) < 1e-12
+
+
 @pytest.mark.parametrize("name", ["MRF, steady", "own", "bSSFP"])
 def test_maps_are_not_copied_to_the_host(name, resident, monkeypatch):
     """Nothing but what sequences need, and the range of each map, is looked at there."""
