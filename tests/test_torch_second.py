@@ -109,13 +109,18 @@ def test_second_derivatives_are_symmetric(moved):
         assert abs(total[name] - along[name]).max() <= 1e-11 * parts[name].max() + 1e-13, name
 
 
-def test_a_part_of_second_derivatives_is_that_of_the_whole(moved):
-    first = moved.names[0]
-    whole = moved.second({first: moved.t[first]})
-    for name in moved.names:
-        part = moved.second({first: moved.t[first]}, (name,))
-        assert list(part) == [name]
-        assert abs(part[name] - whole[name]).max() <= 1e-11 * abs(whole[name]).max() + 1e-13, name
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_part_of_second_derivatives_is_that_of_the_whole(name):
+    """On resonance, where most programs are real until phases or off-resonance move, or are asked about."""
+    case = Moved(FAMILIES[name], {**MAPS, "B0": np.zeros(2)}, ("T1", "T2", "M0"))
+    for moved in case.names:
+        along = {moved: case.t[moved]}
+        whole = case.second(along)
+        for wanted in case.names:
+            part = case.second(along, (wanted,))
+            assert list(part) == [wanted]
+            size = max(abs(whole[wanted]).max(), 1e-3)
+            assert abs(part[wanted] - whole[wanted]).max() <= 1e-11 * size, (moved, wanted)
 
 
 def test_cotangents_enter_linearly(moved):
