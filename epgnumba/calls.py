@@ -26,14 +26,15 @@ def has_tensor(values: tuple[Any, ...]) -> bool:
 
 def uncompiled(function: Callable[P, T]) -> Callable[P, T]:
     """Make `torch.compile` leave a function to Python: it cannot see into kernels, and nothing is lost by a call."""
+    left: list[Callable[P, T]] = []  # the function as torch leaves it alone, once there is a compiler
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        torch: Any = sys.modules.get("torch")
-        if torch is not None and torch.compiler.is_compiling():
-            result: T = torch.compiler.disable(function)(*args, **kwargs)
-            return result
-        return function(*args, **kwargs)
+        if "torch._dynamo" not in sys.modules:
+            return function(*args, **kwargs)
+        if not left:
+            left.append(sys.modules["torch"].compiler.disable(function))
+        return left[0](*args, **kwargs)
 
     return run
 

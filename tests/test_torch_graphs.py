@@ -48,6 +48,24 @@ def test_a_compiled_cost_is_the_cost(name, backend):
         close(there.grad, here.grad, 1e-14)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+def test_differentiated_while_compiled():
+    """First and second derivatives asked for inside, and arguments of more kinds than torch compiles for."""
+    torch._dynamo.reset()
+
+    def slopes(x, T1, n):
+        cost = bridge.crlb(bridge.fse_sim(1.1 * x[:n], 5.0, T1, 100.0, diff=("T1", "T2"))[1]).log().sum()
+        (first,) = torch.autograd.grad(cost, x, create_graph=True)
+        return 2 * first, torch.autograd.grad((first * FLIP).sum(), x)[0]
+
+    compiled = torch.compile(slopes, backend="eager")
+    for k in range(10):
+        x = FLIP.clone().requires_grad_()
+        arguments = x, 500.0 + k, 2 + k % 3
+        for found, expected in zip(compiled(*arguments), slopes(*arguments), strict=True):
+            close(found.detach(), expected.detach(), 1e-14)
+
+
 def test_a_whole_graph_is_refused():
     torch._dynamo.reset()
     with pytest.raises(torch._dynamo.exc.Unsupported):

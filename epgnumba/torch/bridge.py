@@ -64,8 +64,9 @@ def on_tensors(form: Callable[..., Any]) -> Callable[..., Any]:
     run.__doc__ = f"""`epgnumba.{form.__name__}` on tensors, differentiable.
 
     Every numeric argument may be a tensor, and may require its gradient, which passes through the signal and the
-    Jacobian. `torch.autograd` (first order) and grad, vjp, jvp, jacrev, jacfwd and vmap of `torch.func` apply. The
-    computation runs in `dtype`, on the device where the tissue's maps lie; results come back on the tensors' device.
+    Jacobian: first and second derivatives are exact, in every mode of `torch.autograd` and `torch.func` but forward
+    over forward. The computation runs in `dtype`, on the device where the tissue's maps lie; results come back on the
+    tensors' device. `torch.compile` leaves it to Python.
 
     Arguments, shapes and errors are those of `epgnumba.{form.__name__}`; tensors on several devices are refused.
     """

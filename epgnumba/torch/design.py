@@ -42,6 +42,7 @@ class _Value(torch.autograd.Function):
         ctx.save_for_forward(x, output[1])
 
     @staticmethod
+    @uncompiled
     def backward(ctx: Any, bar: Tensor | None, gradient_bar: Tensor | None) -> tuple[None, Tensor | None]:
         x, gradient = ctx.saved_tensors
         first = None if bar is None else bar * gradient
@@ -75,6 +76,7 @@ class _Curved(torch.autograd.Function):
         pass
 
     @staticmethod
+    @uncompiled
     def backward(ctx: Any, bar: Tensor) -> tuple[None, None, None]:
         raise NotImplementedError(THIRD)
 

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..calls import uncompiled
 from ..derivatives import pull_back, push_forward, push_pull
 from ..problem import Problem
 from ..sequence.sequence import NAMES
@@ -172,6 +173,7 @@ class _Simulation(torch.autograd.Function):
         ctx.save_for_forward(*tensors)
 
     @staticmethod
+    @uncompiled
     def backward(ctx: Any, *bars: Tensor) -> tuple[Tensor | None, ...]:
         needed = tuple(ctx.needs_input_grad[1:])
         if _watched():
@@ -211,6 +213,7 @@ class _Pull(torch.autograd.Function):
         ctx.save_for_forward(*values)
 
     @staticmethod
+    @uncompiled
     def backward(ctx: Any, *bars: Tensor) -> tuple[Tensor | None, ...]:
         needed = tuple(ctx.needs_input_grad[4:])
         signal_bar, jacobian_bar, *tensors = ctx.saved_tensors
@@ -253,6 +256,7 @@ class _Push(torch.autograd.Function):
         ctx.save_for_backward(*values)
 
     @staticmethod
+    @uncompiled
     def backward(ctx: Any, *bars: Tensor) -> tuple[Tensor | None, ...]:
         count = len(ctx.spec.names)
         by_tensors, by_tangents = tuple(ctx.needs_input_grad[1 : 1 + count]), tuple(ctx.needs_input_grad[1 + count :])
@@ -294,6 +298,7 @@ class _PushPull(torch.autograd.Function):
         pass
 
     @staticmethod
+    @uncompiled
     def backward(ctx: Any, *bars: Tensor) -> tuple[None, ...]:
         raise NotImplementedError(THIRD)
 
