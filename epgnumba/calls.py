@@ -4,7 +4,7 @@ import functools
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from .problem import Diff
 from .sequence import Sequence
 from .verbs import jacobian, simulate
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Numeric = Any  # a number, an array or a tensor
 
 
@@ -20,6 +22,21 @@ def has_tensor(values: tuple[Any, ...]) -> bool:
     """Whether any of `values` is a torch tensor; if torch was never imported, none is."""
     torch = sys.modules.get("torch")
     return torch is not None and any(isinstance(value, torch.Tensor) for value in values)
+
+
+def uncompiled(function: Callable[P, T]) -> Callable[P, T]:
+    """Make `torch.compile` leave a function to Python: it cannot see into kernels, and nothing is lost by a call."""
+    left: list[Callable[P, T]] = []  # the function as torch leaves it alone, once there is a compiler
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        if "torch._dynamo" not in sys.modules:
+            return function(*args, **kwargs)
+        if not left:
+            left.append(sys.modules["torch"].compiler.disable(function))
+        return left[0](*args, **kwargs)
+
+    return run
 
 
 @dataclass
@@ -72,6 +89,7 @@ def one_call(describe: Callable[..., Call | list[Call]]) -> Callable[..., Any]:
     If any argument is a torch tensor, tensors come back.
     """
 
+    @uncompiled
     @functools.wraps(describe)
     def run(*args: Any, **kwargs: Any) -> Any:
         described = describe(*args, **kwargs)

@@ -44,15 +44,16 @@ def read_diff(diff: Diff) -> tuple[int, ...]:
 
 
 def read_dtype(dtype: npt.DTypeLike) -> type[np.floating]:
-    """float64 or float32.
+    """float64 or float32, NumPy's or torch's.
 
     Raises
     ------
     ValueError
         If it is anything else.
     """
+    given = str(dtype).removeprefix("torch.") if type(dtype).__module__ == "torch" else dtype
     try:
-        kind = np.dtype(dtype)
+        kind = np.dtype(given)
     except TypeError:
         kind = np.dtype(object)
     if kind == np.float64:

@@ -103,3 +103,8 @@ class Tissue:
         """Derivative of a row of the table with respect to its map."""
         value = self.maps[name]
         return -1 / value**2 if name in ("T1", "T2") else np.full_like(value, HZ if name == "B0" else 1.0)
+
+    def curvature(self, name: str) -> Array:
+        """Second derivative of a row of the table with respect to its map."""
+        value = self.maps[name]
+        return 2 / value**3 if name in ("T1", "T2") else np.zeros_like(value)

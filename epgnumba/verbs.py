@@ -1,21 +1,13 @@
-"""The verbs: simulate, jacobian, vjp, and the directional derivative."""
-
-from collections.abc import Mapping
-from typing import cast
+"""The verbs: simulate, jacobian, vjp."""
 
 import numpy as np
 import numpy.typing as npt
 
-from . import engine
-from .checks import Array, shown, warn_caller
-from .kernels.columns import M0 as M0_CODE
+from .checks import Array, warn_caller
+from .derivatives import pull_back
 from .problem import ComplexArray, Diff, Problem, read_problem
-from .program.expressions import flatten, unflatten
 from .sequence.sequence import NAMES, Sequence
-from .tissue import Tissue
 from .truncation import WORTH_A_WARNING, truncation_error
-
-STEP = 1e-30  # of a complex step: its square vanishes beside one, so that the derivative is exact
 
 
 def signals(problem: Problem) -> tuple[ComplexArray, ComplexArray]:
@@ -177,24 +169,6 @@ def jacobian(
     return problem.shape_signal(signal), problem.shape_jacobian(derivatives)
 
 
-def _cotangent(name: str, value: npt.ArrayLike | None, shape: tuple[int, ...], dtype: npt.DTypeLike) -> ComplexArray:
-    if value is None:
-        return np.zeros(shape, dtype)
-    array = np.asarray(value)
-    if array.dtype.kind not in "iufc":
-        raise TypeError(f"{name}={shown(value)} is not numeric")
-    if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}; {shape} is needed")
-    return array.astype(dtype)
-
-
-def _summed(value: Array, shape: tuple[int, ...]) -> Array:
-    """Sum over the axes along which an array of `shape` was broadcast."""
-    extra = value.ndim - len(shape)
-    stretched = tuple(range(extra)) + tuple(extra + i for i, n in enumerate(shape) if n == 1)
-    return cast("Array", (value.sum(axis=stretched) if stretched else value).reshape(shape))
-
-
 def vjp(
     sequence: Sequence,
     T1: npt.ArrayLike,
@@ -263,85 +237,3 @@ def vjp(
         device=device,
     )
     return pull_back(problem, signal_bar, jacobian_bar, wanted)
-
-
-def pull_back(
-    problem: Problem,
-    signal_bar: npt.ArrayLike | None,
-    jacobian_bar: npt.ArrayLike | None,
-    wanted: tuple[str, ...] | None = None,
-) -> dict[str, Array]:
-    """`vjp` of a checked problem."""
-    parameters = problem.sequence.parameters
-    names = (*parameters, *NAMES, "slice_prof")
-    asked = names if wanted is None else wanted
-    for name in asked:
-        if name not in names:
-            raise ValueError(f"wanted: {name!r} is unknown; allowed are {names}")
-    names_of = problem.job().program.expressions
-    turning = not names_of.phase_names.isdisjoint(asked)
-    timing = not (names_of.time_names | {"T1", "T2", "B0"}).isdisjoint(asked)
-    job = problem.job(turning, "B0" in asked)
-    n_out, n_codes = job.program.n_out, len(problem.codes)
-    signal_shape = (*problem.tissue.shape, n_out)
-    full = (
-        (*problem.tissue.shape, *(() if problem.single else (n_codes,)), n_out) if n_codes else (job.n_voxels, 0, n_out)
-    )
-    cotangent = _cotangent if isinstance(problem.tissue, Tissue) else problem.tissue.cotangent
-    s_bar = cotangent("signal_bar", signal_bar, signal_shape, problem.complex_dtype).reshape(-1, n_out)
-    j_bar = cotangent("jacobian_bar", jacobian_bar, full, problem.complex_dtype)
-    j_bar = j_bar.reshape(job.n_voxels, n_codes, n_out)
-    sums = job.gradient(s_bar, j_bar, timing, turning)
-    result = unflatten(job.program.expressions.pull_back(sums.entries(timing, turning)), parameters)
-    if "slice_prof" in asked:
-        result["slice_prof"] = sums.profile().reshape(problem.profile_shape)
-    for row, (name, value) in enumerate(problem.tissue.maps.items()):
-        if name in asked:
-            bar = sums.tissue[row].reshape(problem.tissue.shape)
-            slope = problem.tissue.slope(name)
-            result[name] = _summed(bar, tuple(value.shape)) * slope
-    return {name: result[name] for name in asked}
-
-
-def push_forward(problem: Problem, tangents: Mapping[str, Array]) -> tuple[ComplexArray, ComplexArray]:
-    """Directional derivative of signal and Jacobian, by a complex step through the kernels.
-
-    The kernels are analytic in planar reals, so that running them in complex arithmetic with an imaginary step of
-    1e-30 gives the derivative to full precision (Squire and Trapp, SIAM Rev 40 (1998) 110).
-    """
-    parameters = problem.sequence.parameters
-    stepped = {
-        name: value + 1j * STEP * tangents[name] if name in tangents else value for name, value in parameters.items()
-    }
-    precesses = problem.job().program.precesses or "B0" in tangents
-    program, _ = problem.compile(problem.sequence, True, precesses)
-    entries = program.expressions.evaluate(flatten(stepped))
-    table = problem.host_tissue.table(np.complex128)
-    for row, name in enumerate(NAMES):
-        if name in tangents:
-            step = np.broadcast_to(problem.tissue.slope(name) * tangents[name], problem.tissue.shape)
-            table[row] += 1j * STEP * step.ravel()
-    profile = problem.profile.astype(np.complex128)
-    if "slice_prof" in tangents:
-        profile += 1j * STEP * np.atleast_1d(tangents["slice_prof"])
-    job = engine.Job(program, entries, table, profile, problem.codes)
-    amplitudes = job.amplitudes()
-    value, slope = amplitudes.real, amplitudes.imag / STEP
-    # S = M0 factor amplitude; the factor turns with the phases
-    _, phases, _, receivers, _ = entries
-    layout_step = program.signal.layout(1).factor_step
-    turning = np.deg2rad((phases[layout_step] - receivers).imag / STEP)
-    factors = job.call.factors
-    planes = np.array([1, 1j])[: amplitudes.shape[2], None]
-    value, slope = ((part * planes).sum(axis=2) * factors for part in (value, slope))
-    slope = slope + 1j * turning * value
-    m0, m0_slope = table[M0_CODE].real[:, None], table[M0_CODE].imag[:, None] / STEP
-    signal = m0_slope * value[:, 0] + m0 * slope[:, 0]
-    derivatives = np.zeros((job.n_voxels, len(problem.codes), signal.shape[-1]), np.complex128)
-    for k, code in enumerate(problem.codes):
-        i = 1 + sum(earlier != M0_CODE for earlier in problem.codes[:k])
-        derivatives[:, k] = slope[:, 0] if code == M0_CODE else m0_slope * value[:, i] + m0 * slope[:, i]
-    return (
-        problem.shape_signal(signal).astype(problem.complex_dtype),
-        problem.shape_jacobian(derivatives).astype(problem.complex_dtype) if problem.codes else derivatives,
-    )

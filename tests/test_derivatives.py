@@ -7,9 +7,9 @@ from conftest import ALL, Problem
 import epgnumba
 import epgnumba.program.program
 from epgnumba import FSE, fse_sim
+from epgnumba.derivatives import push_forward
 from epgnumba.problem import read_problem
 from epgnumba.program import plan
-from epgnumba.verbs import push_forward
 
 
 def central(function, h):

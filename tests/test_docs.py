@@ -8,9 +8,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/sequences.md", "docs/protocols.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/sequences.md", "docs/protocols.md", "docs/torch.md"])
 def test_python_runs(page):
-    if page == "README.md":
+    if page in ("README.md", "docs/torch.md"):
         pytest.importorskip("torch")
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     assert len(blocks) > 1

@@ -9,8 +9,8 @@ from players import Isochromats, Spins, play
 
 import epgnumba
 from epgnumba import sequence as seq
+from epgnumba.derivatives import push_forward
 from epgnumba.problem import read_problem
-from epgnumba.verbs import push_forward
 
 TISSUE = {"T1": 310.0, "T2": 45.0, "B1": 0.9, "M0": 1.7, "B0": 13.0, "inv_efficiency": 0.93}
 RESONANT = {**TISSUE, "B0": 0.0}

@@ -8,9 +8,9 @@ from players import play
 
 import epgnumba
 from epgnumba import EventSequence
+from epgnumba.derivatives import push_forward
 from epgnumba.problem import read_problem
 from epgnumba.sequence import Inversion, Pulse, Readout, Shift, Spoil, Wait, t2_preparation
-from epgnumba.verbs import push_forward
 
 ANGLES = [0.0, 90.0, 180.0, 270.0, 33.0]
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..calls import has_tensor
+from ..calls import has_tensor, uncompiled
 from ..checks import Array, check_range, real_array, shown
 
 
@@ -25,6 +25,7 @@ def check_bound(jac: tuple[int, ...], weights: tuple[int, ...] | None, singular:
         raise ValueError(f"singular={shown(singular)} is not allowed: it must be 'inf' or 'raise'")
 
 
+@uncompiled
 def crlb(
     jac: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,

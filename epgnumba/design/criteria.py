@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import Array
+from ..engine import state_sets
 from ..kernels.columns import M0 as M0_CODE
 from .bound import is_regular, rounding_limit
 
@@ -45,7 +46,7 @@ class Criterion:
 
     def slopes(self, amplitudes: Planar) -> Planar:
         """Derivatives of the signal (voxel, unknown, plane, readout)."""
-        sets = _sets(self.codes)
+        sets = state_sets(self.codes)
         scale = self.m0[:, None, None, None]
         parts = [
             amplitudes[:, :1] if code == M0_CODE else scale * amplitudes[:, i : i + 1]
@@ -69,7 +70,7 @@ class Criterion:
     def pull_slopes(self, bars: Planar, amplitudes: Planar) -> Planar:
         """Adjoint of `slopes`."""
         result = np.zeros(amplitudes.shape, bars.dtype)
-        for k, (code, i) in enumerate(zip(self.codes, _sets(self.codes), strict=True)):
+        for k, (code, i) in enumerate(zip(self.codes, state_sets(self.codes), strict=True)):
             result[:, i] += bars[:, k] if code == M0_CODE else self.m0[:, None, None] * bars[:, k]
         return result
 
@@ -123,12 +124,6 @@ def _along(slopes: Planar, unit: Planar) -> Planar:
     made_of = abs(slopes.real).max(axis=(2, 3), keepdims=True)
     nothing = abs(along.real).max(axis=(2, 3), keepdims=True) <= FEW * np.finfo(float).eps * made_of
     return np.asarray(along - np.where(nothing, along.real, 0))
-
-
-def _sets(codes: tuple[int, ...]) -> list[int]:
-    """For each unknown the state set that holds its derivative; M0 has none, and takes that of the states."""
-    tangents = [code for code in codes if code != M0_CODE]
-    return [0 if code == M0_CODE else 1 + tangents.index(code) for code in codes]
 
 
 def _trace(scaled: Planar, counted: npt.NDArray[np.bool_]) -> tuple[Planar, Planar]:

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from .. import engine
 from ..checks import Array, check_range, real_array, scalar, shown
+from ..derivatives import STEP, pull_back
 from ..kernels.columns import M0 as M0_CODE
 from ..problem import read_problem
 from ..program.expressions import unflatten
 from ..sequence.sequence import NAMES, Sequence
 from ..tissue import Tissue
-from ..verbs import STEP, pull_back
 from .bound import crlb
 from .criteria import Criterion, worst_case
 from .variables import Spec, Variables

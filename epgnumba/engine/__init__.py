@@ -1,7 +1,8 @@
 """From a program and a call to kernels at work: memory, threads, launches, gathered derivatives."""
 
 from .job import LANES, AnyJob, Job, batch, bounds
-from .sums import Flips, GradientSums
+from .plan import state_sets
+from .sums import Flips, Gathered, GradientSums
 from .threads import get_num_threads, set_num_threads, spread
 from .warm import warm_up
 
@@ -9,6 +10,7 @@ __all__ = [
     "LANES",
     "AnyJob",
     "Flips",
+    "Gathered",
     "GradientSums",
     "Job",
     "batch",
@@ -16,5 +18,6 @@ __all__ = [
     "get_num_threads",
     "set_num_threads",
     "spread",
+    "state_sets",
     "warm_up",
 ]

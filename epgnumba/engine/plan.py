@@ -12,6 +12,12 @@ from ..program.program import Program
 from .memory import aligned
 
 
+def state_sets(codes: tuple[int, ...]) -> list[int]:
+    """For each derivative the state set that holds it; that by M0 has none, and takes that of the states."""
+    tangents = [code for code in codes if code != col.M0]
+    return [0 if code == col.M0 else 1 + tangents.index(code) for code in codes]
+
+
 class Plan:
     """Where everything that kernels read and write lies, for one kind of call of a program.
 
@@ -43,7 +49,7 @@ class Plan:
         sizes[:, col.TANGENTS], sizes[:, col.N_CODES] = len(tangents), len(codes)
         sizes[:, col.N_POSITIONS] = self.n_positions
         self.n_durations = int(sizes[0, col.N_DURATIONS])
-        tail = [*codes, *(0 if code == col.M0 else 1 + tangents.index(code) for code in codes), *tangents]
+        tail = [*codes, *state_sets(codes), *tangents]
         for place, start in ((col.CODES_AT, 0), (col.SETS_AT, len(codes)), (col.KINDS_AT, 2 * len(codes))):
             sizes[:, place] = parts * col.N_SIZE + start
         sizes[:, col.PROFILE_AT] = self.n_durations

@@ -97,6 +97,12 @@ class GradientSums(Gathered):
     def clear(self) -> None:
         self._all.fill(0)
 
+    def add_outputs(self, factors: npt.NDArray[np.inexact], m0: npt.NDArray[np.inexact]) -> None:
+        """Add derivatives by each output's phase, per radian, and by each voxel's M0, which `pull` does not know."""
+        start = int(self._plan.sizes[col.FACTOR_SUMS_AT])
+        self.rows[start : start + len(factors)] += factors
+        self.tissue[col.M0] += m0
+
     def _columns(self, place: int, count: int) -> Array:
         """Sums over groups, a row a part, of what begins at a place in the groups' rows."""
         start = int(self._plan.sizes[place])

@@ -1,4 +1,4 @@
-"""The same names on torch tensors, differentiable in every mode: `import epgnumba.torch as torchsim`.
+"""The same names on torch tensors, twice differentiable: `import epgnumba.torch as torchsim`.
 
 The gradient of a bound with respect to flip angles:
 

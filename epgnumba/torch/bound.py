@@ -1,10 +1,22 @@
 """The Cramer-Rao lower bound of a Jacobian tensor."""
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import torch
 
+from ..calls import uncompiled
 from ..design.bound import check_bound, rounding_limit
 
 
+def _all(values: Any, allowed: Callable[[Any], Any]) -> bool:
+    """Whether all of them are allowed; numbers are not made tensors for it, as those are being recorded or batched."""
+    given = values if isinstance(values, torch.Tensor) else np.asarray(values)
+    return bool(allowed(given).all())
+
+
+@uncompiled
 def crlb(
     jac: torch.Tensor,
     weights: torch.Tensor | float | None = None,
@@ -29,12 +41,12 @@ def crlb(
     jac = torch.as_tensor(jac)
     if not (jac.is_floating_point() or jac.is_complex()):
         jac = jac.to(torch.float64)
-    if weights is not None and not bool((torch.as_tensor(weights) >= 0).all()):
+    if weights is not None and not _all(weights, lambda given: given >= 0):
         raise ValueError(f"weights={torch.as_tensor(weights).tolist()} is not allowed: it must be at least 0")
     check_bound(tuple(jac.shape), None if weights is None else tuple(torch.as_tensor(weights).shape), singular)
+    if not _all(noise, lambda given: (given > 0) & (given < np.inf)):
+        raise ValueError(f"noise={torch.as_tensor(noise).tolist()} is not allowed: it must be positive and finite")
     noise = torch.as_tensor(noise, dtype=jac.real.dtype, device=jac.device)
-    if not bool(torch.isfinite(noise).all()) or bool((noise <= 0).any()):
-        raise ValueError(f"noise={noise.tolist()} is not allowed: it must be positive and finite")
     fisher = (jac @ jac.mH).real if jac.is_complex() else jac @ jac.mT
     squares = fisher.diagonal(dim1=-2, dim2=-1)
     visible = squares.detach() > 0

@@ -3,29 +3,94 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from ..calls import uncompiled
+from ..checks import Array
 from ..design.objective import CRLBObjective
+from .functions import THIRD, TWICE_FORWARD, apply, loop
+from .tracing import record, recorder
+
+Tensor = torch.Tensor
+
+
+def _plain(x: Tensor) -> Array:
+    return np.asarray(x.detach().cpu().numpy(), np.float64)
+
+
+def _beside(array: npt.ArrayLike, x: Tensor) -> Tensor:
+    return torch.from_numpy(np.array(array, np.float64)).to(x)
 
 
 class _Value(torch.autograd.Function):
-    """(objective, x) -> value; the gradient comes with it."""
+    """(objective, x) -> value and gradient: going back takes the second, which is then differentiated in its turn."""
 
     @staticmethod
-    def forward(ctx: Any, objective: CRLBObjective, x: torch.Tensor) -> torch.Tensor:
-        value, gradient = objective(np.asarray(x.detach().cpu().numpy(), np.float64))
-        ctx.save_for_backward(torch.from_numpy(np.array(gradient)).to(x))
-        return x.new_tensor(value)
+    def forward(objective: CRLBObjective, x: Tensor) -> tuple[Tensor, ...]:
+        mode = recorder()
+        if mode is not None:
+            return record(mode, _Value, lambda: (objective,), (x,))
+        value, gradient = objective(_plain(x))
+        return _beside(value, x), _beside(gradient, x)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, bar: torch.Tensor) -> tuple[None, torch.Tensor]:
-        (gradient,) = ctx.saved_tensors
-        return None, bar * gradient
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.objective, x = inputs
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, output[1])
+        ctx.save_for_forward(x, output[1])
+
+    @staticmethod
+    @uncompiled
+    def backward(ctx: Any, bar: Tensor | None, gradient_bar: Tensor | None) -> tuple[None, Tensor | None]:
+        x, gradient = ctx.saved_tensors
+        first = None if bar is None else bar * gradient
+        if gradient_bar is None:
+            return None, first
+        second = apply(_Curved, ctx.objective, x, gradient_bar)[0]
+        return None, second if first is None else first + second
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, tangent: Tensor) -> tuple[Tensor, Tensor]:
+        x, gradient = ctx.saved_tensors
+        return gradient @ tangent, apply(_Curved, ctx.objective, x, tangent)[0]
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *values: Any) -> Any:
+        return loop(_Value.apply, info, in_dims, values)
+
+
+class _Curved(torch.autograd.Function):
+    """(objective, x, p) -> the Hessian at x times p, in a tuple."""
+
+    @staticmethod
+    def forward(objective: CRLBObjective, x: Tensor, p: Tensor) -> tuple[Tensor, ...]:
+        mode = recorder()
+        if mode is not None:
+            return record(mode, _Curved, lambda: (objective,), (x, p))
+        return (_beside(objective.hessp(_plain(x), _plain(p)), x),)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        pass
+
+    @staticmethod
+    @uncompiled
+    def backward(ctx: Any, bar: Tensor) -> tuple[None, None, None]:
+        raise NotImplementedError(THIRD)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor]:
+        raise NotImplementedError(TWICE_FORWARD)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *values: Any) -> Any:
+        return loop(_Curved.apply, info, in_dims, values)
 
 
 class CRLBModule(torch.nn.Module):
-    """A `CRLBObjective` as a module: from design variables to the value, differentiable once.
+    """A `CRLBObjective` as a module: from design variables to the value, twice differentiable, in every mode.
 
     Parameters
     ----------
@@ -40,13 +105,15 @@ class CRLBModule(torch.nn.Module):
     >>> module(flip).backward()
     >>> flip.grad.shape
     torch.Size([4])
+    >>> torch.func.hessian(module)(flip.detach()).shape
+    torch.Size([4, 4])
     """
 
     def __init__(self, objective: CRLBObjective) -> None:
         super().__init__()
         self.objective = objective
 
+    @uncompiled
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Value of the objective at `x`, shape (variables,)."""
-        value: torch.Tensor = _Value.apply(self.objective, x)  # type: ignore[no-untyped-call]
-        return value
+        return apply(_Value, self.objective, x)[0]

@@ -15,7 +15,7 @@ from epgnumba import gpu  # noqa: E402
 from epgnumba.gpu import tables  # noqa: E402
 from epgnumba.kernels.cuda import runtime  # noqa: E402
 from epgnumba.kernels.cuda.jit import SIMULATED  # noqa: E402
-from epgnumba.torch import bridge, home  # noqa: E402
+from epgnumba.torch import functions, home  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not SIMULATED, reason="a device is used instead of the simulator (pytest -m gpu)")
 DOUBLE = torch.float64
@@ -38,7 +38,7 @@ def resident(monkeypatch):
     known = gpu.choose.library
     monkeypatch.setattr(gpu.choose, "library", lambda x: "torch" if isinstance(x, torch.Tensor) else known(x))
     monkeypatch.setattr(home, "TorchHome", StandIn)
-    monkeypatch.setattr(bridge, "stays", lambda tensor: True)
+    monkeypatch.setattr(functions, "stays", lambda tensor: True)
     monkeypatch.setattr(tables, "FORWARD", 1 << 16)
     monkeypatch.setattr(tables, "BACKWARD", 1 << 16)
 
@@ -57,10 +57,20 @@ def test_bound_written_in_torch_differentiates_where_it_lies(resident, monkeypat
     here = [tensor(value, requires_grad=True) for value in values]
     there = [tensor(value, requires_grad=True) for value in values]
     bound(*there).backward()
-    monkeypatch.setattr(bridge, "stays", lambda tensor: False)
+    monkeypatch.setattr(functions, "stays", lambda tensor: False)
     bound(*here).backward()
     for a, b in zip(here, there, strict=True):
         assert error(b.grad.numpy(), a.grad.numpy()) < 1e-12
+
+
+def test_second_derivatives_go_through_host_memory(resident, monkeypatch):
+    values = tensor([[300.0], [500.0]]), tensor([45.0, 80.0]), tensor([100.0, 70.0, 90.0])
+    there = torch.func.hessian(bound, argnums=(0, 1, 2))(*values)
+    monkeypatch.setattr(functions, "stays", lambda tensor: False)
+    here = torch.func.hessian(bound, argnums=(0, 1, 2))(*values)
+    for rows in zip(there, here, strict=True):
+        for a, b in zip(*rows, strict=True):
+            assert error(a.numpy(), b.numpy()) < 1e-12
 
 
 @pytest.mark.parametrize("name", ["MRF, steady", "own", "bSSFP"])
