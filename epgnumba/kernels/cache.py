@@ -136,7 +136,10 @@ class Cache(caching._Cache):
 
     @property
     def cache_path(self):
-        return str(directory())
+        try:
+            return str(directory())
+        except OSError:
+            return None
 
     def enable(self):
         self._enabled = True
@@ -145,7 +148,8 @@ class Cache(caching._Cache):
         self._enabled = False
 
     def flush(self):
-        for path in directory().glob(f"{self._name}.*.nbc"):
+        found = self.cache_path
+        for path in Path(found).glob(f"{self._name}.*.nbc") if found else ():
             path.unlink(missing_ok=True)
 
     def _place(self, signature, codegen):
