@@ -1,36 +1,32 @@
-"""Every Numba decorator, flag and cache setting, in one place.
+"""Every Numba decorator and flag, in one place.
 
 - `kernel`: a compiled function whose pointer arguments do not overlap. LLVM vectorises loops over many arrays only
   when it knows that, and Numba can say so (it does for its own parallel loops) through a compiler flag. Should a
   release drop the flag, only speed is lost.
 - `pasted`: a kernel whose source its callers take in. LLVM goes over everything below a function again, so that every
   level costs seconds when nothing is compiled yet.
-- `entry`: a kernel that Python calls; it releases the GIL and is cached on disk.
+- `entry`: a kernel that Python calls; it releases the GIL and is kept on disk (`cache`).
 - `at`: a pointer into an array: no view, no reference count, one machine word as an argument. Kernels work on pointers
   and on named tuples of them; the arrays are the entry's.
 """
 
-import hashlib
-import os
-import platform
-import tempfile
-from pathlib import Path
+from operator import index
 
-import llvmlite
 import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import caching, config, types
+from numba.core import config, errors, types
 from numba.core.compiler import Compiler
 from numba.extending import intrinsic, overload, register_jitable
 
 from . import physics
+from .cache import Cache
 
 # Contraction to fused multiply-adds only: NaN and infinity keep their meaning and sums keep their order.
 FASTMATH = frozenset({"contract"})
 
 
-class _NoAliasCompiler(Compiler):
+class _NoAliasCompiler(Compiler):  # pragma: no cover - compiled only
     """Arguments do not overlap, and no C callback is made of the function."""
 
     def __init__(self, *args, **kwargs):
@@ -39,90 +35,12 @@ class _NoAliasCompiler(Compiler):
         self.state.flags.no_cfunc_wrapper = True
 
 
-class _InnerCompiler(_NoAliasCompiler):
+class _InnerCompiler(_NoAliasCompiler):  # pragma: no cover - compiled only
     """A function that only kernels call: no Python wrapper, which takes as long to compile as the function."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.state.flags.no_cpython_wrapper = True
-
-
-def _source_digest() -> str:
-    """Digest of everything compiled code depends on: the kernels' source and the toolchain."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    versions = (numba.__version__, llvmlite.__version__, np.__version__, platform.python_version(), platform.machine())
-    digest.update("|".join(versions).encode())
-    return digest.hexdigest()[:16]
-
-
-def _writable_directory() -> Path | None:
-    """First of the candidate cache directories that can be written, or None: then nothing is kept."""
-    stated = os.environ.get("EPGNUMBA_CACHE_DIR")
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    candidates = [stated] if stated else [os.path.join(home, "epgnumba"), f"{tempfile.gettempdir()}/epgnumba-{user}"]
-    for candidate in candidates:
-        directory = Path(candidate) / _source_digest()
-        try:
-            Path(candidate).mkdir(mode=0o700, parents=True, exist_ok=True)
-            directory.mkdir(mode=0o700, exist_ok=True)
-            with tempfile.TemporaryFile(dir=directory):
-                pass
-        except OSError:
-            continue
-        if hasattr(os, "getuid") and {directory.stat().st_uid, Path(candidate).stat().st_uid} != {os.getuid()}:
-            continue  # compiled code is run as it is found: never take somebody else's
-        return directory
-    return None
-
-
-CACHE_DIRECTORY = None if config.DISABLE_JIT else _writable_directory()
-
-
-class _Locator(caching._CacheLocator):
-    """Cache files lie in one directory per digest, so they go stale together and never mix."""
-
-    def __init__(self, py_func, py_file):
-        self._disambiguator = str(py_func.__code__.co_firstlineno)
-
-    def get_cache_path(self):
-        return str(CACHE_DIRECTORY)
-
-    def get_source_stamp(self):
-        return CACHE_DIRECTORY.name
-
-    def get_disambiguator(self):
-        return self._disambiguator
-
-    @classmethod
-    def from_function(cls, py_func, py_file):
-        return cls(py_func, py_file)
-
-
-class _CacheFiles(caching.IndexDataCacheFile):
-    """Data files named by their key: processes that start together cannot write each other's code."""
-
-    def save(self, key, data):
-        name = f"{self._index_name}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
-        self._save_data(name, data)
-        overloads = self._load_index()
-        overloads[key] = name
-        self._save_index(overloads)
-
-
-class _CacheImpl(caching.CompileResultCacheImpl):
-    _locator_classes = (_Locator,)
-
-
-class _Cache(caching.FunctionCache):
-    _impl_class = _CacheImpl
-
-    def __init__(self, py_func):
-        super().__init__(py_func)
-        files = self._cache_file
-        self._cache_file = _CacheFiles(self._cache_path, self._impl.filename_base, files._source_stamp)
 
 
 def _compiled(function, compiler, inline="never"):
@@ -133,7 +51,7 @@ def _compiled(function, compiler, inline="never"):
 def kernel(function, inline="never"):
     """Compile `function` for other kernels to call, its pointer and array arguments known not to overlap."""
     compiled = _compiled(function, _InnerCompiler, inline)
-    if not config.DISABLE_JIT:
+    if not config.DISABLE_JIT:  # pragma: no cover - compiled only
         resolve = compiled.get_call_template
 
         def without_literals(args, kws):
@@ -152,21 +70,53 @@ def pasted(function):
 def entry(function):
     """Compile `function` for Python to call, and keep it on disk between processes."""
     compiled = _compiled(function, _NoAliasCompiler)
-    if CACHE_DIRECTORY is not None:
-        compiled._cache = _Cache(function)
+    if not config.DISABLE_JIT:  # pragma: no cover - compiled only
+        compiled._cache = Cache(function)
     return compiled
+
+
+MAGIC = 6755399441055744.0  # 1.5 * 2^52: what is added to it is rounded to a whole number, in its lowest bits
+
+
+def _factor(x):
+    """exp(x) for real x <= 0."""
+    y = max(np.float64(x), -707.0)  # what is below is zero for all that follows
+    magic = y * 1.4426950408889634 + MAGIC
+    return _scaled(physics.exp_reduced(y, magic - MAGIC), magic)
 
 
 def decay_factor(x):
     """exp(x) for x <= 0: in kernels as arithmetic that vectorises, but for a complex step the library's."""
-    return np.exp(x)
+    return np.exp(x) if np.iscomplexobj(x) else _factor(x)
 
 
 if config.DISABLE_JIT:
+    BEYOND = 1 << 62
+
+    class Pointer:
+        """What `at` gives when kernels run as plain Python: it steps back and forth, but not out of its array.
+
+        NumPy counts a place below zero from the end; here it becomes one that no array reaches, and so an IndexError.
+        """
+
+        __slots__ = ("numbers", "start")
+
+        def __init__(self, numbers, start):
+            self.numbers, self.start = numbers, start
+
+        def __getitem__(self, i):
+            return self.numbers[(self.start + index(i)) % BEYOND]
+
+        def __setitem__(self, i, value):
+            self.numbers[(self.start + index(i)) % BEYOND] = value
 
     def at(array, offset):
-        """View of `array` from `offset` on: stands in for the pointer when kernels run as plain Python."""
-        return array[offset:]
+        """Pointer to element `offset` of a contiguous array, or of what a pointer points to."""
+        if isinstance(array, Pointer):
+            return Pointer(array.numbers, array.start + index(offset))
+        if not array.flags.c_contiguous:
+            raise TypeError("a pointer needs a contiguous array")
+        return Pointer(array.reshape(-1), index(offset))
 
     def keep_out_of_line():
         """Nothing to do in plain Python."""
@@ -174,12 +124,19 @@ if config.DISABLE_JIT:
     def paste_in():
         """Nothing to do in plain Python."""
 
-else:
+    def _scaled(x, k):
+        """x times two to the power of k, where k + MAGIC is given: its lowest bits are those of k."""
+        bits = np.array([x, k]).view(np.uint64)
+        return (bits[:1] + (bits[1:] << np.uint64(52))).view(np.float64)[0]
+
+else:  # pragma: no cover - compiled only
 
     @intrinsic
     def at(typing_context, array, offset):
         """Pointer to element `offset` of a contiguous array, or of what a pointer points to."""
         is_array = isinstance(array, types.Array)
+        if is_array and array.layout != "C":
+            raise errors.TypingError("a pointer needs a contiguous array")
 
         def generate(context, builder, signature, arguments):
             start = arguments[0]
@@ -208,7 +165,7 @@ else:
 
     @intrinsic
     def _scaled(typing_context, x, k):
-        """x times two to the power of k, where k + 1.5 * 2^52 is given: its lowest bits are those of k."""
+        """x times two to the power of k, where k + MAGIC is given: its lowest bits are those of k."""
 
         def generate(context, builder, signature, arguments):
             bits = ir.IntType(64)
@@ -221,13 +178,7 @@ else:
     def _decay_factor(x):
         if isinstance(x, types.Complex):
             return lambda x: np.exp(x)
-
-        def factor(x):
-            y = max(np.float64(x), -707.0)  # what is below is zero for all that follows
-            magic = y * 1.4426950408889634 + 6755399441055744.0
-            return _scaled(physics.exp_reduced(y, magic - 6755399441055744.0), magic)
-
-        return factor
+        return _factor
 
 
 for _name in physics.__all__:

@@ -1,0 +1,183 @@
+"""Small calls of everything that the kernels can do, for the same numbers from compiled code and from plain Python.
+
+As a program it writes them to a file: `python cases.py results.npz`.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.append(str(Path(__file__).parent.parent))
+
+from families import FAMILIES, REPEATED
+
+import epgnumba
+from epgnumba import CRLBObjective
+from epgnumba import sequence as seq
+from epgnumba.problem import read_problem
+from epgnumba.program.program import Program
+from epgnumba.sequence.sequence import NAMES
+from epgnumba.verbs import push_forward
+
+ONE = {"T1": 200.0, "T2": 40.0, "B1": 0.93, "inv_efficiency": 0.8, "M0": 1.3}
+# Voxels side by side; and more than a vector has lanes, so that the last of them share theirs with none.
+SPREAD = np.linspace(0.9, 1.1, 18)
+MANY = {name: value * SPREAD for name, value in ONE.items()} | {"M0": 1.3 * SPREAD[::-1]}
+THREE = {name: value[:3] for name, value in MANY.items()}
+B0 = 9.0
+REAL = ("T2", "T1", "B1", "M0", "inv_efficiency")  # off-resonance would make all programs complex
+# Their steady state is found by playing them again and again: a handful of times, where T1 is short.
+SHORT = {"SPGR, RF spoiled": seq.SPGR(20.0, 2.0, 600.0, "rf"), "DESS": seq.DESS(35.0, 4.0, 600.0)}
+SEQUENCES = {**{name: sequence for name, sequence in FAMILIES.items() if name not in REPEATED}, **SHORT}
+
+
+def bar(shape, seed):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=shape) + 1j * rng.normal(size=shape)
+
+
+def signal_and_derivatives(sequence, tissue, diff=NAMES, parts=False, **options):
+    """Signal, Jacobian, and what a reverse sweep finds; `parts`: also when only flips, times or phases are wanted."""
+    signal, jacobian = epgnumba.jacobian(sequence, **tissue, diff=diff, **options)
+    scale = np.maximum(abs(jacobian).max(axis=-1, keepdims=True), 1e-3)
+    bars = {"signal_bar": bar(signal.shape, 1), "jacobian_bar": bar(jacobian.shape, 2) / scale}
+    pull = {**tissue, **bars, "diff": diff, **options}
+    found = {"signal": signal, "jacobian": jacobian}
+    problem = read_problem(sequence, **tissue)
+    names = problem.job().program.expressions
+    groups = {
+        "flips": set(sequence.parameters) - names.time_names - names.phase_names,
+        "times": names.time_names,
+        "phases": names.phase_names - names.time_names,
+    }
+    chosen = {title: tuple(sorted(group)) for title, group in groups.items() if group} if parts else {}
+    for title, wanted in {"all": None, **chosen}.items():
+        for name, value in epgnumba.vjp(sequence, **pull, wanted=wanted).items():
+            found[f"{title} by {name}"] = value
+    return found
+
+
+def direction(sequence, tissue, diff=NAMES):
+    """A directional derivative: the forward kernels in complex arithmetic."""
+    values, rng = {**sequence.parameters, **tissue}, np.random.default_rng(3)
+    tangents = {name: rng.normal(size=np.shape(value)) for name, value in values.items()}
+    signal, jacobian = push_forward(read_problem(sequence, **tissue, diff=diff), tangents)
+    return {"signal": signal, "jacobian": jacobian}
+
+
+def families():
+    for name, sequence in SEQUENCES.items():
+        short = {"T1": 50.0} if name in SHORT else {}
+        one, three = {**ONE, **short}, {**THREE, **short}
+        yield f"{name}, on resonance", lambda s=sequence, t=one: signal_and_derivatives(s, t, REAL)
+        yield f"{name}, one", lambda s=sequence, t=one: signal_and_derivatives(s, {**t, "B0": B0}, parts=True)
+        yield f"{name}, direction", lambda s=sequence, t=one: direction(s, {**t, "B0": B0})
+        yield f"{name}, three", lambda s=sequence, t=three: signal_and_derivatives(s, {**t, "B0": B0 * SPREAD[:3]})
+
+
+CPMG = seq.FSE(np.linspace(150, 50, 6), 7.0)
+CPMG_STEADY = seq.FSE(np.linspace(150, 50, 5), 7.0, TR=200.0)
+CP = seq.FSE(np.linspace(150, 50, 6), 7.0, phases=90.0)
+
+
+def real_programs():
+    inversion = seq.MRF(np.linspace(10, 50, 6), 11.0, TI=15.0, TE=2.0)
+    for name, sequence in {"CPMG": CPMG, "CPMG, steady": CPMG_STEADY, "CP": CP, "inverted": inversion}.items():
+        for company, tissue in (("one", ONE), ("three", THREE)):
+            yield (
+                f"{name}, {company}",
+                lambda s=sequence, t=tissue, p=company == "one": signal_and_derivatives(s, t, REAL, p),
+            )
+        yield f"{name}, direction", lambda s=sequence: direction(s, ONE, REAL)
+
+
+def odd_ones():
+    profile = {"slice_prof": np.array([0.7, 1.0])}
+    for name, sequence in {"slice": CPMG_STEADY, "slice, complex": SEQUENCES["own, balanced"]}.items():
+        for company, tissue in (("one", ONE), ("three", THREE)):
+            yield f"{name}, {company}", lambda s=sequence, t=tissue: signal_and_derivatives(s, t, REAL, **profile)
+    yield "many", lambda: signal_and_derivatives(CPMG_STEADY, MANY, REAL)
+    single = {"dtype": np.float32}
+    yield "float32, one", lambda: signal_and_derivatives(CPMG_STEADY, ONE, REAL, **single)
+    yield "float32, three", lambda: signal_and_derivatives(SEQUENCES["FSE"], THREE, **single)
+    yield "truncated", lambda: signal_and_derivatives(CPMG, ONE, REAL, nstates=5)
+    wide = np.linspace(30.0, 50.0, 150)  # two groups of eight units
+    yield "groups", lambda: signal_and_derivatives(seq.FSE([120.0], 7.0), {"T1": 200.0, "T2": wide}, ("T2",))
+    idle = seq.FSE([0.0, 0.0], 5.0, exc_flip=0.0, TR=100.0)  # Z_0 comes back as it was
+    yield "nothing played", lambda: signal_and_derivatives(idle, {"T1": np.inf, "T2": 50.0}, "T2")
+    yield "not finite", not_finite
+
+
+def not_finite():
+    """A call whose angles overflow, then one like it: nothing of the first is left."""
+    train = seq.FSE(np.full(4, 120.0), 7.0, phases=20.0)
+    with np.errstate(all="ignore"):
+        lost = signal_and_derivatives(train.replace(flip=np.full(4, 1e300)), {**ONE, "B1": 1e30}, REAL)
+    assert not np.isfinite(lost["signal"]).any()
+    return signal_and_derivatives(train, ONE, REAL)
+
+
+def in_segments(function):
+    """What a function finds while tapes hold next to nothing, so that trains are played in segments."""
+    tables = Program.tables
+    Program.tables = lambda self, lanes, tape_limit=1: tables(self, lanes, tape_limit)
+    try:
+        return function()
+    finally:
+        Program.tables = tables
+
+
+SEGMENTED = {
+    "segments, real": (seq.FSE(np.linspace(150, 50, 9), 7.0, TR=200.0), ONE, REAL),
+    "segments, complex": (seq.FSE(np.linspace(150, 50, 9), 7.0, np.linspace(0, 70, 9), TR=200.0), THREE, NAMES),
+}
+
+
+def segments():
+    """Programs are kept: a limit on orders that limits nothing makes the segmented one another."""
+    for name, (sequence, tissue, diff) in SEGMENTED.items():
+        yield f"{name}, straight", lambda s=sequence, t=tissue, d=diff: signal_and_derivatives(s, t, d)
+        yield (
+            name,
+            lambda s=sequence, t=tissue, d=diff: in_segments(lambda: signal_and_derivatives(s, t, d, nstates=99)),
+        )
+
+
+def at_start(objective, second=True):
+    x = objective.x0
+    value, gradient = objective(x)
+    found = {"value": np.array(value), "gradient": gradient}
+    return {**found, "hessp": objective.hessp(x, np.cos(np.arange(x.size)))} if second else found
+
+
+def objectives():
+    few = {name: THREE[name] for name in ("T1", "T2", "B1", "M0")}
+    alone = {name: ONE[name] for name in few}
+    unknowns = {"unknowns": ("M0", "T2"), "weights": [0.1, 1.0]}
+    yield "objective, one", lambda: at_start(CRLBObjective(CPMG, **alone, **unknowns))
+    yield "objective, three", lambda: at_start(CRLBObjective(CPMG_STEADY, **few, **unknowns))
+    slices = {"slice_prof": [0.7, 1.0], "variables": ("flip", "ESP", "phases")}
+    yield "objective, slices", lambda: at_start(CRLBObjective(CPMG_STEADY, **few, **unknowns, **slices))
+    own = SEQUENCES["own, balanced"]
+    yield "objective, balanced", lambda: at_start(CRLBObjective(own, **alone, unknowns=("T1", "T2"), B0=B0,
+                                                                variables=("flip", "TR", "step")))  # fmt: skip
+    weighted = {**unknowns, "weights": [[0.1, 1.0], [0.0, 0.0], [1.0, 1.0]]}
+    yield "objective, one tissue without weight", lambda: at_start(CRLBObjective(CPMG, **few, **weighted))
+    # One echo cannot tell two unknowns apart; nor is there a bound where nothing depends on the unknown.
+    yield "objective, singular", lambda: at_start(CRLBObjective(seq.FSE([120.0], 7.0), **few, **unknowns), False)
+    untold = {"unknowns": ("T1", "T2"), "weights": [1.0, 1.0]}
+    refocused = seq.FSE(np.full(4, 180.0), 7.0)
+    yield "objective, T1 unseen", lambda: at_start(CRLBObjective(refocused, 200.0, 40.0, **untold), False)
+    for name, options in {"D": {"criterion": "D"}, "E": {"criterion": "E", "data": "magnitude"}}.items():
+        yield f"objective, {name}", lambda o=options: at_start(CRLBObjective(CPMG, **few, **unknowns, **o))
+
+
+def cases():
+    """Names, and functions of no argument that find named arrays."""
+    for group in (families, real_programs, odd_ones, segments, objectives):
+        yield from group()
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **{f"{name}: {key}": value for name, run in cases() for key, value in run().items()})
