@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from cases import KINDS, Case
 from hypothesis import given
 from opinion import derivatives
+from random_cases import KINDS, Case
 
 import epgnumba
 

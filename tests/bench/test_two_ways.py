@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from cases import KINDS
 from hypothesis import given
 from hypothesis import strategies as st
+from random_cases import KINDS
 
 import epgnumba
 import epgnumba.torch as bridge

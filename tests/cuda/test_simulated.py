@@ -8,11 +8,11 @@ import pytest
 
 pytest.importorskip("numba_cuda", reason="the CUDA simulator is part of numba-cuda")
 
-from cases import KINDS
 from comparison import MAPS, UNKNOWNS, assert_close, deviations, error
 from families import FAMILIES, REPEATED
 from hypothesis import given, settings
 from players import play
+from random_cases import KINDS
 
 import epgnumba
 from epgnumba import gpu
