@@ -15,7 +15,9 @@ from operator import index
 import numba
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import Linkage
 from numba.core import config, errors, types
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.extending import intrinsic, overload, register_jitable
 
@@ -33,6 +35,30 @@ class _NoAliasCompiler(Compiler):  # pragma: no cover - compiled only
         super().__init__(*args, **kwargs)
         self.state.flags.noalias = True
         self.state.flags.no_cfunc_wrapper = True
+
+
+class _OwnCopies(JITCodeLibrary):  # pragma: no cover - compiled only
+    """The code of an entry, with what it takes in made its own.
+
+    Otherwise the first function of a name that a process meets stands in for all of that name: the same function, but
+    optimised in other company, and so rounded otherwise. Results would depend on what was compiled or loaded before.
+    """
+
+    def _optimize_final_module(self):
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+                function.linkage = "internal"
+        super()._optimize_final_module()
+
+
+class _EntryCompiler(_NoAliasCompiler):  # pragma: no cover - compiled only
+    """A function that Python calls."""
+
+    def compile_extra(self, function):
+        library = _OwnCopies(self.state.targetctx.codegen(), function.__qualname__)
+        library.enable_object_caching()
+        self.state.library = library
+        return super().compile_extra(function)
 
 
 class _InnerCompiler(_NoAliasCompiler):  # pragma: no cover - compiled only
@@ -69,7 +95,7 @@ def pasted(function):
 
 def entry(function):
     """Compile `function` for Python to call, and keep it on disk between processes."""
-    compiled = _compiled(function, _NoAliasCompiler)
+    compiled = _compiled(function, _EntryCompiler)
     if not config.DISABLE_JIT:  # pragma: no cover - compiled only
         compiled._cache = Cache(function)
     return compiled

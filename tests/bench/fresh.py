@@ -1,9 +1,10 @@
 """Digests of calls (see `calls`), each from a process that has called nothing of its kind.
 
-    python fresh.py < names.json > digests.json
+    python fresh.py [cold] < names.json > digests.json
 
 Names are those of calls, or lists of them, of which the last one's digest is wanted. Kernels are loaded first, by
-playing a sequence that is like no other; then every call runs in a copy of that process.
+playing a sequence that is like no other; then every call runs in a copy of that process. `cold` leaves that out: what
+the first name needs is compiled, or loaded, for it.
 """
 
 import json
@@ -59,6 +60,7 @@ def in_a_copy(names):
 
 
 if __name__ == "__main__":
-    load_kernels()
+    if "cold" not in sys.argv:
+        load_kernels()
     wanted = json.load(sys.stdin)
     json.dump([in_a_copy([one] if isinstance(one, str) else one) for one in wanted], sys.stdout)

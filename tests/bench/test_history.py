@@ -16,10 +16,11 @@ import epgnumba
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="fresh processes are forks")
 
 
-def fresh(names):
+def fresh(names, *options, **environment):
     """Digests of calls, each from a process of its own."""
-    script = Path(__file__).with_name("fresh.py")
-    run = subprocess.run([sys.executable, script], input=json.dumps(names), capture_output=True, text=True)
+    command = [sys.executable, Path(__file__).with_name("fresh.py"), *options]
+    environment = {**os.environ, **environment}
+    run = subprocess.run(command, input=json.dumps(names), capture_output=True, text=True, env=environment)
     assert run.returncode == 0, run.stderr[-3000:]
     return json.loads(run.stdout)
 
@@ -39,6 +40,13 @@ def test_calls_are_calls(expected):
     """No digest is an error's text, and different sequences differ."""
     assert all(len(value) == 64 for value in expected.values()), [v for v in expected.values() if len(v) != 64][:3]
     assert len(set(expected.values())) > 0.85 * len(expected)
+
+
+def test_compiled_and_loaded_code_are_one(expected, tmp_path):
+    """Whether a call compiles its kernel, or finds it on disk, changes no bit."""
+    cold = fresh(["FSE: signal"], "cold", EPGNUMBA_CACHE_DIR=str(tmp_path))
+    assert any(tmp_path.rglob("*.nbc"))
+    assert cold == [expected["FSE: signal"]]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
