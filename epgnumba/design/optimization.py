@@ -135,7 +135,7 @@ def optimize(
             watch = Watch(objective, scale, value_scale, box, cost, begun + allowed)
             watches.append(watch)
             outcomes.append(OptimizeResult(message="nothing feasible was found", success=False, nit=0))
-            after = _reporter(bar, f"start {n + 1} of {wanted or f'up to {MOST}'}", watches, callback)
+            after = _reporter(bar, f"design, start {n + 1} of {wanted or f'up to {MOST}'}", watches, callback)
             try:
                 start = origin if n == 0 else random_start(origin, box, scale, np.random.default_rng([root, n]))
                 if start is not None:
@@ -165,7 +165,7 @@ def _reporter(
     bar: Any, label: str, watches: list[Watch], callback: Callable[[Array, float], None] | None
 ) -> Callable[[Array, float], None]:
     """What is called after each iteration of a start."""
-    bar.set_description(label)
+    bar.set_description_str(label, refresh=False)
 
     def after(x: Array, value: float) -> None:
         best = min((watch.best[0] for watch in watches if watch.best), default=np.nan)

@@ -70,14 +70,15 @@ class Watch:
         self.calls += 1
         self.operations += self._cost.evaluation
         try:
-            value, gradient = self._objective(x)
+            with np.errstate(invalid="ignore"):  # a gradient where there is no value; refused below
+                value, gradient = self._objective(x)
         except ValueError:
             if self._sound is None:
                 raise
             value, gradient = np.inf, np.zeros_like(x)  # no protocol at all
         self.seconds += time.perf_counter() - start
         self.last = (x.copy(), value)
-        if not np.isfinite(value):
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
             return self._wall(z)
         if (self.best is None or value < self.best[0]) and violation(x, self._limits) <= SLACK:
             self.best = (value, x.copy())
