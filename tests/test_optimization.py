@@ -523,6 +523,7 @@ def test_progress_goes_to_standard_error(capsys):
 
 
 def test_the_default_counts_work_and_not_time(monkeypatch):
+    monkeypatch.setattr("epgnumba.design.optimization.PATIENCE", np.inf)  # however busy the machine is
     objective = small()
     full = optimize(objective, within(objective), progress=False, seed=5)
     assert len(full.starts) == 50

@@ -124,6 +124,7 @@ def optimize(
     _check_sight(objective, origin)
     bounds = next((each for each in box if isinstance(each, Bounds)), None)
     value, scale, value_scale = _sizes(objective, origin, bounds)
+    smallest = accuracy * abs(value) / value_scale
     cost = Cost.of(objective, box, origin, chosen)
     watches: list[Watch] = []
     outcomes: list[Any] = []
@@ -139,7 +140,6 @@ def optimize(
             try:
                 start = origin if n == 0 else random_start(origin, box, scale, np.random.default_rng([root, n]))
                 if start is not None:
-                    smallest = accuracy * abs(value) / value_scale
                     outcomes[n] = run(watch, start, chosen, box, most, accuracy, smallest, after)
             except ValueError:
                 if n == 0:
