@@ -28,7 +28,7 @@ def test_own_sequence_example(monkeypatch, capsys):
     assert "before" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "best"), [("design_fingerprint", 1172.8819), ("design_fse", 93726.85)])
+@pytest.mark.parametrize(("name", "best"), [("design_fingerprint", 1172.8819), ("design_fse", 73844.6)])
 def test_design_examples(name, best, monkeypatch, tmp_path, capsys):
     monkeypatch.syspath_prepend(ROOT / "examples")
     found = __import__(name).main(tmp_path / "figure.png")

@@ -1,5 +1,6 @@
 """Limits with exact Jacobians; published designs reproduced; what goes wrong before, and in the middle."""
 
+import naive
 import numpy as np
 import pytest
 import scipy.sparse
@@ -8,6 +9,7 @@ from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, minimi
 import epgnumba
 from epgnumba import CRLBObjective, EventSequence
 from epgnumba.design import BSpline, Design, Free, Shared, limits, optimize
+from epgnumba.design.starts import Cost, random_start
 from epgnumba.sequence import MRF, Inversion, Pulse, Readout, Spoil, Wait
 
 # Published cases
@@ -29,7 +31,7 @@ def lee():
 def test_published_fingerprint_design():
     objective, within = lee()
     assert objective(objective.x0)[0] == pytest.approx(4160.82041660845, abs=1e-9)
-    found = optimize(objective, within, progress=False)
+    found = optimize(objective, within, starts=1, progress=False)
     assert found.success
     assert found.fun < 1172.8819
     flip, TR = found.sequence.parameters["flip"], found.sequence.parameters["TR"]
@@ -50,14 +52,70 @@ def tamir():
 
 @pytest.mark.parametrize("method", ["SLSQP", "trust-constr"])
 def test_published_train_under_a_power_limit(method):
+    """One start from the constant train ends where the published design did: in a local optimum."""
     objective, within = tamir()
-    found = optimize(objective, within, method=method, progress=False)
+    found = optimize(objective, within, method=method, starts=1, progress=False)
     assert found.value_before == pytest.approx(194177.2029, abs=1e-4)
     assert found.fun == pytest.approx(93726.8374, rel=2e-7)
     expected = [133.9, 92.2, 76.6, 76.3, 74.9, 75.5, 71.1, 69.0, 65.6, 65.3]
     np.testing.assert_allclose(found.x[:10], expected, atol=0.3)
     assert found.active == ["rms flip angle at most 60 deg"]
     assert np.sqrt((found.x**2).mean()) <= 60 * (1 + 1e-6)
+
+
+def plain_bound(flip, B1=1.0):
+    """The published train's bound of T2, M0 unknown, from the plain EPG and differences."""
+    tissue = {"T1": 1000.0, "TR": 1000.0, "B1": B1}
+    step = 1e-2
+    ends = [naive.fse(flip, 10.0, T2=100.0 + move, **tissue) for move in (-step, step)]
+    slopes = np.stack([naive.fse(flip, 10.0, T2=100.0, **tissue), (ends[1] - ends[0]) / (2 * step)])
+    return np.linalg.inv((slopes @ slopes.conj().T).real)[1, 1]
+
+
+LOCAL = 73844.5945  # what most runs of some twenty starts find; not the best there is
+
+
+def test_the_default_leaves_local_optima_behind():
+    objective, within = tamir()
+    found = optimize(objective, within, progress=False)
+    assert found.success
+    assert found.fun <= LOCAL * (1 + 1e-6)
+    assert found.fun == pytest.approx(plain_bound(found.x), rel=1e-6)
+    assert np.sqrt((found.x**2).mean()) <= 60 * (1 + 1e-6)
+    assert found.x.min() >= 0
+    assert found.x.max() <= 180
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_seed_will_do(seed):
+    objective, within = tamir()
+    found = optimize(objective, within, starts=20, seed=seed, progress=False)
+    assert found.starts[0] == pytest.approx(93726.8374, rel=2e-7)
+    assert found.fun == found.starts.min() <= LOCAL * (1 + 1e-6)
+
+
+def test_best_known_train_under_a_power_limit():
+    flip = [
+        121, 62, 47, 103, 0, 0, 0, 150, 0, 0, 0, 108, 44, 49, 58, 76, 58, 61, 61, 60, 55, 54, 52, 50, 48, 47, 45, 42,
+        36, 27, 18, 9,
+    ]  # fmt: skip
+    objective, within = tamir()
+    found = optimize(objective, within, x0=np.array(flip, float), starts=1, progress=False)
+    assert found.fun == pytest.approx(72271.0837, rel=1e-6)  # what a limit met to 1e-6 leaves open
+    assert plain_bound(found.x) == pytest.approx(72271.0837, rel=1e-6)
+
+
+def test_a_range_of_B1_in_the_design():
+    """Its worst bound within the range is lower than that of the train for B1 = 1 alone."""
+    objective, within = tamir()
+    B1 = np.linspace(0.85, 1.15, 7)
+    choice = {"unknowns": ("M0", "T2"), "weights": [0, 1], "over": "worst"}
+    ranged = CRLBObjective(objective.start, 1000, 100, B1, **choice)
+    one, robust = (optimize(each, within, starts=12, progress=False) for each in (objective, ranged))
+    worst = [max(plain_bound(found.x, each) for each in B1) for found in (one, robust)]
+    assert ranged.worst(robust.x) == pytest.approx(worst[1], rel=1e-6)
+    assert worst[1] < 0.97 * worst[0]
+    assert robust.fun < 0.8 * robust.starts[0]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +133,8 @@ def test_published_echo_spacings(unknowns, known):
         train = epgnumba.FSE([180.0] * echoes, 30.0)
         weights = [0.0, 1.0][-len(unknowns) :]
         objective = CRLBObjective(train, np.inf, 100.0, unknowns=unknowns, weights=weights, variables=("ESP",))
-        found = optimize(objective, [limits.bounds(objective, ESP=(1, 500))], progress=False, tolerance=1e-14)
+        box = limits.bounds(objective, ESP=(1, 500))
+        found = optimize(objective, [box], starts=1, progress=False, tolerance=1e-14)
         assert found.x[0] / 100 == pytest.approx(best, abs=5e-5)
 
 
@@ -83,11 +142,12 @@ def test_published_echo_spacings(unknowns, known):
 def test_multipliers_are_what_a_limit_costs(method):
     """The published train with a little more power: the bound falls by the multiplier times that."""
     objective, (box, power) = tamir()
-    found = optimize(objective, [box, power], method=method, progress=False, tolerance=1e-12)
+    options = {"starts": 1, "progress": False, "tolerance": 1e-12}
+    found = optimize(objective, [box, power], method=method, **options)
     if found.multipliers is None:
         pytest.skip("this scipy's SLSQP gives no multipliers")
     ends = [
-        optimize(objective, [box, limits.flip_power(objective, np.sqrt(3600 + step))], progress=False, tolerance=1e-12)
+        optimize(objective, [box, limits.flip_power(objective, np.sqrt(3600 + step))], **options)
         for step in (-20.0, 20.0)
     ]
     cost = (ends[1].fun - ends[0].fun) / 40
@@ -211,7 +271,9 @@ def within(objective):
 def test_result_holds_the_evidence(tmp_path):
     objective = small()
     seen = []
-    found = optimize(objective, within(objective), progress=False, callback=lambda x, value: seen.append(value))
+    found = optimize(
+        objective, within(objective), starts=1, progress=False, callback=lambda x, value: seen.append(value)
+    )
     assert found.fun < found.value_before == objective(objective.x0)[0]
     np.testing.assert_array_equal(found.bounds_before, objective.bounds(objective.x0))
     np.testing.assert_array_equal(found.bounds_after, objective.bounds(found.x))
@@ -265,7 +327,7 @@ def test_interruption_leaves_the_best_so_far():
     objective = Interrupted(
         train, [800.0, 1200.0], [60.0, 90.0], unknowns=("M0", "T2"), weights=[0, 1], variables=("flip", "TR", "TI")
     )
-    found = optimize(objective, within(objective), progress=False)
+    found = optimize(objective, within(objective), starts=1, progress=False)
     assert (found.message, found.success) == ("interrupted", False)
     assert found.fun < found.value_before
     assert found.x[:8].max() <= 90
@@ -357,7 +419,7 @@ def recovery(**options):
 def test_steps_that_are_no_protocol_are_taken_back():
     """Bounds alone let TI exceed TR; a line search that goes there must return, and not call it converged."""
     objective, box = recovery(per_time=True)
-    found = optimize(objective, [box], progress=False)
+    found = optimize(objective, [box], starts=1, progress=False)
     assert found.fun < 0.87 * found.value_before
     several = optimize(objective, [box], progress=False, starts=4)
     assert several.fun <= found.fun
@@ -398,17 +460,18 @@ def test_tissues_without_weight_are_not_asked():
 def test_fixed_variables_stay_as_they_are(method):
     objective = small(variables=("flip",))
     flip = objective.x0
-    everything = optimize(objective, [Bounds(flip, flip)], method=method, progress=False)
+    everything = optimize(objective, [Bounds(flip, flip)], method=method, starts=1, progress=False)
     np.testing.assert_array_equal(everything.x, flip)
     high = np.where(np.arange(8) < 3, flip, 90.0)
-    some = optimize(objective, [Bounds(np.minimum(flip, high), high)], method=method, progress=False, max_iterations=30)
+    box = Bounds(np.minimum(flip, high), high)
+    some = optimize(objective, [box], method=method, starts=2, progress=False, max_iterations=30)
     np.testing.assert_array_equal(some.x[:3], flip[:3])
 
 
 def test_small_limits_are_limits():
     objective = small(M0=1e-6, variables=("flip",))
     at_least = limits.signal_limits(objective, [7], minimum=1.2 * abs(objective.signal(objective.x0)[:, 7]).max())
-    found = optimize(objective, [limits.bounds(objective, flip=(5, 90)), at_least], progress=False)
+    found = optimize(objective, [limits.bounds(objective, flip=(5, 90)), at_least], starts=3, progress=False)
     assert (at_least.fun(found.x) >= at_least.lb * (1 - 1e-5)).all()
 
 
@@ -416,10 +479,10 @@ def test_sparse_limits_and_numerical_jacobians():
     objective = small(variables=("flip",))
     plain = LinearConstraint(np.eye(8), 10.0, 45.0)
     sparse = LinearConstraint(scipy.sparse.csr_array(np.eye(8)), 10.0, 45.0)
-    values = [optimize(objective, [limit], progress=False).fun for limit in (plain, sparse)]
+    values = [optimize(objective, [limit], starts=1, progress=False).fun for limit in (plain, sparse)]
     assert values[0] == values[1]
     jacobian = NonlinearConstraint(lambda x: x**2, 100, 2025, jac=lambda x: scipy.sparse.diags_array(2 * x))
-    assert optimize(objective, [jacobian], progress=False).fun == pytest.approx(values[0], rel=1e-4)
+    assert optimize(objective, [jacobian], starts=1, progress=False).fun == pytest.approx(values[0], rel=1e-4)
     with pytest.raises(ValueError, match="LinearConstraint is not about the objective's 8 variables"):
         optimize(objective, [LinearConstraint(np.eye(7), 10.0, 45.0)], progress=False)
     with pytest.raises(ValueError, match="the limits cannot all be met"), np.errstate(invalid="ignore"):
@@ -448,9 +511,102 @@ def test_many_variables_are_no_burden(monkeypatch):
 
 def test_progress_goes_to_standard_error(capsys):
     objective = small()
-    optimize(objective, within(objective), max_iterations=3)
+    optimize(objective, within(objective), starts=2, max_iterations=3)
     captured = capsys.readouterr()
-    assert "design" in captured.err
+    assert "design, start 2 of 2" in captured.err
     assert not captured.out
     optimize(objective, within(objective), max_iterations=3, progress=False)
     assert not capsys.readouterr().err
+
+
+# Several starts
+
+
+def test_the_default_counts_work_and_not_time(monkeypatch):
+    monkeypatch.setattr("epgnumba.design.optimization.PATIENCE", np.inf)  # however busy the machine is
+    objective = small()
+    full = optimize(objective, within(objective), progress=False, seed=5)
+    assert len(full.starts) == 50
+    monkeypatch.setattr("epgnumba.design.optimization.OPERATIONS", 5e7)
+    fewer = [optimize(objective, within(objective), progress=False, seed=5) for _ in range(2)]
+    assert 2 < len(fewer[0].starts) < 50
+    np.testing.assert_array_equal(fewer[0].starts, fewer[1].starts)
+    np.testing.assert_array_equal(fewer[0].starts, full.starts[: len(fewer[0].starts)])
+    exactly = optimize(objective, within(objective), progress=False, seed=5, starts=len(fewer[0].starts))
+    np.testing.assert_array_equal(exactly.starts, fewer[0].starts)
+
+
+def test_larger_problems_count_as_more_work():
+    objective, keep = tamir()
+    x = objective.x0
+    cost = Cost.of(objective, keep, x, "SLSQP")
+    more = CRLBObjective(objective.start, 1000, np.full(50, 100.0), unknowns=("M0", "T2"))
+    assert Cost.of(more, keep, x, "SLSQP").evaluation > 5 * cost.evaluation
+    neighbours = limits.max_change(objective, "flip", 1.0)
+    assert Cost.of(objective, [*keep, neighbours], x, "SLSQP").iteration > cost.iteration
+    assert Cost.of(objective, keep[:1], x, "L-BFGS-B").iteration < cost.iteration
+
+
+@pytest.mark.parametrize("bound", ["OPERATIONS", "PATIENCE"])
+def test_a_single_start_warns_unless_asked_for(bound, monkeypatch, recwarn):
+    objective = small()
+    monkeypatch.setattr(f"epgnumba.design.optimization.{bound}", 0.0)
+    with pytest.warns(UserWarning, match="comes from one start .more would take long. and may be any local") as seen:
+        found = optimize(objective, within(objective), progress=False)
+    assert seen[0].filename == __file__
+    assert len(found.starts) == 1
+    assert len(optimize(objective, within(objective), starts=3, progress=False).starts) == 3
+    asked = optimize(objective, within(objective), starts=1, progress=False)
+    assert asked.fun == found.fun
+    assert not recwarn.list
+    assert "one start: this may be any local optimum" in str(asked)
+
+
+def test_starts_that_fail_hide_nothing(monkeypatch):
+    """Random starts may break limits, raise, or see nothing: the others count."""
+    objective = small()
+    plain = optimize(objective, within(objective), starts=1, progress=False)
+    nowhere = np.full_like(objective.x0, np.nan)
+    for start in (None, nowhere):
+        monkeypatch.setattr("epgnumba.design.optimization.random_start", lambda *_, start=start: start)
+        with pytest.warns(UserWarning, match="one start .3 others found nothing feasible"):
+            found = optimize(objective, within(objective), starts=4, progress=False)
+        np.testing.assert_array_equal(found.starts, [plain.fun, np.nan, np.nan, np.nan])
+        np.testing.assert_array_equal(found.x, plain.x)
+        assert "one of 4 starts found something feasible" in str(found)
+
+
+def test_interruption_of_a_later_start_keeps_the_earlier_ones():
+    plain = optimize(small(), within(small()), starts=1, progress=False)
+    objective = small()
+    objective.__class__ = Interrupted
+    objective.calls = 10 - plain.nfev - 8  # some calls into the second start
+    found = optimize(objective, within(objective), starts=9, progress=False)
+    assert found.message == "interrupted"
+    assert len(found.starts) == 2
+    assert found.starts[0] == plain.fun >= found.fun
+
+
+def test_how_the_starts_ended_is_told(tmp_path):
+    objective, keep = tamir()
+    found = optimize(objective, keep, starts=12, progress=False)
+    close = (found.starts <= 1.001 * found.fun).sum()
+    assert (
+        f"12 starts: {close} within 0.1 % of the best, {found.fun:.6g}; median {np.median(found.starts):.6g}, "
+        f"worst {found.starts.max():.6g}"
+    ) in str(found)
+    found.save(tmp_path / "design.json")
+    assert str(Design.load(tmp_path / "design.json")) == str(found)
+
+
+def test_random_starts_keep_limits_and_move_everything():
+    objective, keep = tamir()
+    rng = np.random.default_rng(0)
+    drawn = np.array([random_start(objective.x0, keep, np.ones(32), rng) for _ in range(20)])
+    assert drawn.min() >= 0
+    assert drawn.max() <= 180
+    assert np.sqrt((drawn**2).mean(1)).max() <= 60 * (1 + 1e-5)
+    assert drawn.std(0).min() > 10
+    free = np.array([random_start(np.zeros(3), [], np.ones(3), rng) for _ in range(20)])
+    assert free.std(0).min() > 0.1
+    assert random_start(np.zeros(1), [NonlinearConstraint(lambda x: x**2, -2, -1)], np.ones(1), rng) is None

@@ -45,6 +45,11 @@ def _ends(limit: Any, x: Array) -> tuple[Array, Array, Array]:
     return values, np.broadcast_to(limit.lb, values.shape), np.broadcast_to(limit.ub, values.shape)
 
 
+def count_rows(limits: Sequence[Any], x: Array) -> int:
+    """How many numbers the limits other than bounds are about."""
+    return sum(_ends(limit, x)[0].size for limit in limits if not isinstance(limit, Bounds))
+
+
 def scaled(limit: Any, scale: Array, curved: bool = False) -> Any:
     """A limit on z = x / scale; `curved`: with its Hessian, if it has one."""
     if isinstance(limit, Bounds):

@@ -1,82 +1,23 @@
-"""From a question to a protocol: optimisation with scipy, and the evidence."""
+"""From a question to a protocol: starts, and the evidence."""
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, OptimizeResult, minimize
+from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, OptimizeResult
 from tqdm import tqdm
 
-from ..checks import Array, count, scalar, shown
-from .feasibility import SLACK, active_limits, broken, check_limits, project, scaled, violation
+from ..checks import Array, count, scalar, shown, warn_caller
+from .feasibility import SLACK, active_limits, broken, check_limits, project, violation
 from .objective import CRLBObjective
 from .result import Design
+from .starts import MOST, OPERATIONS, PATIENCE, Cost, TimeLimitError, Watch, random_start, run
 
 METHODS = ("SLSQP", "L-BFGS-B", "trust-constr")
 CAUTION = 0.1  # see `_sizes`
 STOPPED = "interrupted", "the time limit was reached"
-
-
-class _TimeLimitError(Exception):
-    """Time is up."""
-
-
-class _Watch:
-    """The objective as the optimiser sees it, scaled; what it has cost; and the best feasible point so far."""
-
-    def __init__(
-        self, objective: CRLBObjective, scale: Array, value_scale: float, limits: list[Any], deadline: float
-    ) -> None:
-        self._objective, self._limits, self._deadline = objective, limits, deadline
-        self.scale, self.value_scale = scale, value_scale
-        self.calls, self.seconds = 0, 0.0
-        self._sound: tuple[Array, float] | None = None  # the last point with a finite value
-        self.last: tuple[Array, float] | None = None
-        self.best: tuple[float, Array] | None = None
-        self.history: list[float] = []
-
-    def __call__(self, z: Array) -> tuple[float, Array]:
-        start = time.perf_counter()
-        if start > self._deadline and self.calls:
-            raise _TimeLimitError
-        x = self._tidied(z * self.scale)
-        self.calls += 1
-        try:
-            value, gradient = self._objective(x)
-        except ValueError:
-            if self._sound is None:
-                raise
-            value, gradient = np.inf, np.zeros_like(x)  # no protocol at all
-        self.seconds += time.perf_counter() - start
-        self.last = (x.copy(), value)
-        if (self.best is None or value < self.best[0]) and violation(x, self._limits) <= SLACK:
-            self.best = (value, x.copy())
-        if np.isfinite(value):
-            self._sound = (z.copy(), value / self.value_scale)
-            return value / self.value_scale, gradient * self.scale / self.value_scale
-        if self._sound is None:
-            return 1e30, np.zeros_like(z)
-        away, height = z - self._sound[0], abs(self._sound[1]) + 1  # a wall that sends a line search back
-        return float(self._sound[1] + height * (1 + away @ away)), 2 * height * away
-
-    def _tidied(self, x: Array) -> Array:
-        """`x` on a bound that it misses by rounding."""
-        for limit in self._limits:
-            if isinstance(limit, Bounds):
-                inside = np.clip(x, limit.lb, limit.ub)
-                x = np.where(abs(x - inside) <= SLACK * np.maximum(1.0, abs(inside)), inside, x)
-        return x
-
-    def hessp(self, z: Array, p: Array) -> Array:
-        start = time.perf_counter()
-        if start > self._deadline:
-            raise _TimeLimitError
-        product = self._objective.hessp(z * self.scale, p * self.scale) * self.scale / self.value_scale
-        self.seconds += time.perf_counter() - start
-        return product
 
 
 def _check_sight(objective: CRLBObjective, x: Array) -> None:
@@ -98,7 +39,7 @@ def optimize(
     method: str | None = None,
     x0: npt.ArrayLike | None = None,
     infeasible: str = "project",
-    starts: int = 1,
+    starts: int | None = None,
     seed: int = 0,
     max_iterations: int = 500,
     tolerance: float = 1e-9,
@@ -108,8 +49,11 @@ def optimize(
 ) -> Design:
     """Optimise a protocol within limits.
 
-    Parameters and objective are scaled by their curvature at the start. Interrupting (Ctrl-C), or running out of time,
-    returns the best feasible point so far.
+    Parameters and objective are scaled by their curvature at the start. Each start ends in a local optimum, and there
+    may be many: where they are cheap, several are made, and the best is returned with the values of all. Interrupting
+    (Ctrl-C), or running out of time, returns the best feasible point so far.
+
+    Warns if one start was all that could be made of several: the result may be any local optimum then.
 
     Parameters
     ----------
@@ -125,10 +69,13 @@ def optimize(
         Where to start; the objective's own sequence by default.
     infeasible : 'project' or 'refuse'
         What becomes of a start that breaks a limit: the closest point that does not, or an error.
-    starts : int
-        How many starts: `x0`, then random ones between the bounds (or around `x0` where there are none).
+    starts : int, optional
+        How many starts: `x0`, then random ones between the bounds (or around `x0` where there are none). By default up
+        to 50, until about three seconds' work is done. Work is counted in operations, so the default makes the same
+        starts on any machine, unless half a minute has passed (a busy machine, slow limits of your own): then no more
+        begin. `starts=n` is n, whatever it takes.
     seed : int
-        Of the random starts.
+        Of the random starts; the same ones for the same seed.
     max_iterations : int
         For each start.
     tolerance : float
@@ -138,7 +85,7 @@ def optimize(
     progress : bool
         Whether to show a progress bar.
     callback : callable, optional
-        Called with (x, value) after each iteration.
+        Called with (x, value) after each iteration, of every start.
 
     Returns
     -------
@@ -164,7 +111,8 @@ def optimize(
     chosen = _choose_method(method, box)
     if infeasible not in ("project", "refuse"):
         raise ValueError(f"infeasible={shown(infeasible)} is not allowed: it must be 'project' or 'refuse'")
-    wanted, most = count("starts", starts), count("max_iterations", max_iterations)
+    wanted = None if starts is None else count("starts", starts)
+    most = count("max_iterations", max_iterations)
     root = count("seed + 1", seed + 1 if isinstance(seed, int) else seed) - 1
     accuracy = scalar("tolerance", tolerance, positive=True)
     allowed = scalar("time_limit", time_limit, positive=True, infinite=True, unit="seconds")
@@ -174,26 +122,59 @@ def optimize(
         raise ValueError(f"the start breaks limits: {broken(first, box)}")
     origin = project(first, box)
     _check_sight(objective, origin)
-    scale, value_scale = _sizes(objective, origin, next((each for each in box if isinstance(each, Bounds)), None))
-    watches: list[_Watch] = []
+    bounds = next((each for each in box if isinstance(each, Bounds)), None)
+    value, scale, value_scale = _sizes(objective, origin, bounds)
+    smallest = accuracy * abs(value) / value_scale
+    cost = Cost.of(objective, box, origin, chosen)
+    watches: list[Watch] = []
     outcomes: list[Any] = []
-    with tqdm(disable=not progress, desc="design", unit="iterations") as bar:
-        for n in range(wanted):
-            watch = _Watch(objective, scale, value_scale, box, begun + allowed)
+    patient_until = time.perf_counter() + PATIENCE
+    with tqdm(disable=not progress, unit="iterations") as bar:
+        for n in range(wanted or MOST):
+            if n and wanted is None and _enough(watches, patient_until):
+                break
+            watch = Watch(objective, scale, value_scale, box, cost, begun + allowed)
             watches.append(watch)
             outcomes.append(OptimizeResult(message="nothing feasible was found", success=False, nit=0))
+            after = _reporter(bar, f"design, start {n + 1} of {wanted or f'up to {MOST}'}", watches, callback)
             try:
-                start = origin if n == 0 else _random_start(origin, box, np.random.default_rng([root, n]))
+                start = origin if n == 0 else random_start(origin, box, scale, np.random.default_rng([root, n]))
                 if start is not None:
-                    outcomes[n] = _run(watch, start, chosen, box, most, accuracy, bar, callback)
+                    outcomes[n] = run(watch, start, chosen, box, most, accuracy, smallest, after)
             except ValueError:
                 if n == 0:
                     raise
-            except (KeyboardInterrupt, _TimeLimitError) as stop:
-                message = STOPPED[isinstance(stop, _TimeLimitError)]
+            except (KeyboardInterrupt, TimeLimitError) as stop:
+                message = STOPPED[isinstance(stop, TimeLimitError)]
                 outcomes[n] = OptimizeResult(message=message, success=False, nit=max(len(watch.history) - 1, 0))
                 break
-    return _report(objective, first, watches, outcomes, box, begun)
+    design = _report(objective, first, watches, outcomes, box, begun)
+    if wanted != 1 and np.isfinite(design.starts).sum() == 1 and design.message not in STOPPED:
+        made = len(design.starts)
+        reason = "more would take long" if made == 1 else f"{made - 1} others found nothing feasible"
+        warn_caller(f"the design comes from one start ({reason}) and may be any local optimum: try starts=n")
+    return design
+
+
+def _enough(watches: list[Watch], patient_until: float) -> bool:
+    """Whether the starts made so far are all that the default affords."""
+    return sum(watch.operations for watch in watches) >= OPERATIONS or time.perf_counter() > patient_until
+
+
+def _reporter(
+    bar: Any, label: str, watches: list[Watch], callback: Callable[[Array, float], None] | None
+) -> Callable[[Array, float], None]:
+    """What is called after each iteration of a start."""
+    bar.set_description_str(label, refresh=False)
+
+    def after(x: Array, value: float) -> None:
+        best = min((watch.best[0] for watch in watches if watch.best), default=np.nan)
+        bar.update()
+        bar.set_postfix_str(f"value {value:.6g}, best {best:.6g}", refresh=False)
+        if callback is not None:
+            callback(x, value)
+
+    return after
 
 
 def _choose_method(method: str | None, limits: list[Any]) -> str:
@@ -208,8 +189,9 @@ def _choose_method(method: str | None, limits: list[Any]) -> str:
     return chosen
 
 
-def _sizes(objective: CRLBObjective, x: Array, box: Bounds | None) -> tuple[Array, float]:
-    """What variables and objective are measured in, so that an optimiser that knows no curvature starts well.
+def _sizes(objective: CRLBObjective, x: Array, box: Bounds | None) -> tuple[float, Array, float]:
+    """The value at `x`; what variables and objective are measured in, so that an optimiser that knows no curvature
+    starts well.
 
     The curvature along each parameter's gradient, from one exact Hessian-vector product, makes the parameters alike.
     The objective is then scaled to a tenth of the remaining curvature: too long a first step is cut by the line search,
@@ -229,69 +211,11 @@ def _sizes(objective: CRLBObjective, x: Array, box: Bounds | None) -> tuple[Arra
         if curvature > 0 and np.isfinite(curvature):
             scale[place] = np.sqrt(value / curvature)
             curved = True
-    return scale, value * CAUTION if curved else value
-
-
-def _random_start(x: Array, limits: list[Any], rng: np.random.Generator) -> Array | None:
-    """A random point between the bounds, or around `x`, that keeps the limits; None if none is found."""
-    point = x * (1 + 0.3 * rng.normal(size=x.shape))
-    for limit in limits:
-        if isinstance(limit, Bounds):
-            low, high = np.broadcast_to(limit.lb, x.shape), np.broadcast_to(limit.ub, x.shape)
-            boxed = np.isfinite(low) & np.isfinite(high)
-            inside = np.where(boxed, low, 0) + rng.uniform(size=x.shape) * np.where(boxed, high - low, 0)
-            point = np.where(boxed, inside, np.clip(point, low, high))
-    try:
-        return project(point, limits)
-    except ValueError:
-        return None
-
-
-def _run(
-    watch: _Watch,
-    start: Array,
-    method: str,
-    limits: list[Any],
-    most: int,
-    accuracy: float,
-    bar: Any,
-    callback: Callable[[Array, float], None] | None,
-) -> OptimizeResult:
-    """One start."""
-    scale = watch.scale
-    value = watch(start / scale)[0] * watch.value_scale
-    watch.history.append(float(value))
-
-    def after(_: Any = None, *state: Any) -> None:
-        if watch.last is not None:
-            x, current = watch.last
-            watch.history.append(current)
-            bar.update()
-            bar.set_postfix_str(f"value {current:.6g}", refresh=False)
-            if callback is not None:
-                callback(x, current)
-
-    within = [scaled(limit, scale, method == "trust-constr") for limit in limits]
-    box = next((limit for limit in within if isinstance(limit, Bounds)), None)
-    rest = [limit for limit in within if not isinstance(limit, Bounds)]
-    options: dict[str, Any] = {"maxiter": most}
-    extra: dict[str, Any] = {"constraints": rest} if rest else {}
-    if method == "trust-constr":
-        options |= {"gtol": 1e-3 * accuracy**0.5, "xtol": 1e-10}
-        extra["hessp"] = watch.hessp
-    else:
-        options["ftol"] = accuracy * abs(value) / watch.value_scale if method == "SLSQP" else accuracy
-    if method == "L-BFGS-B":
-        options["maxfun"] = 10 * most
-    with warnings.catch_warnings():  # what older versions of SLSQP say of their own rounding
-        warnings.filterwarnings("ignore", "Values in x were outside bounds")
-        return minimize(
-            watch, start / scale, jac=True, bounds=box, method=method, callback=after, options=options, **extra
-        )
+    return value, scale, value * CAUTION if curved else value
 
 
 def _report(
-    objective: CRLBObjective, first: Array, watches: list[_Watch], outcomes: list[Any], limits: list[Any], begun: float
+    objective: CRLBObjective, first: Array, watches: list[Watch], outcomes: list[Any], limits: list[Any], begun: float
 ) -> Design:
     values = [watch.best[0] if watch.best else np.nan for watch in watches]
     if np.isnan(values).all():

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+NEAR = 1e-3  # starts that end so close to the best, relatively, are said to have found it
+
 
 class Design(OptimizeResult):  # type: ignore[misc]
     """What `optimize` returns: a scipy `OptimizeResult` with the protocol and its evidence.
@@ -31,8 +33,9 @@ class Design(OptimizeResult):  # type: ignore[misc]
         much the objective changes per unit of a limit.
     history : ndarray, shape (iterations,)
         Values of the best start, by iteration.
-    starts : ndarray
-        Final value of each start, nan where it found nothing feasible.
+    starts : ndarray, shape (starts,)
+        Best value of each start, nan where it found nothing feasible: the first from `x0`, then the random ones. How
+        they spread tells how far `fun` may be trusted to be the best there is.
     seconds, objective_seconds : float
         Time taken, and what of it went into objective calls.
     """
@@ -42,6 +45,7 @@ class Design(OptimizeResult):  # type: ignore[misc]
             f"{self.message} ({self.nit} iterations, {self.nfev} evaluations, {self.seconds:.2f} s, "
             f"of which {self.objective_seconds:.2f} s in the objective)",
             f"objective {self.value_before:.6g} -> {self.fun:.6g}",
+            self._spread(),
         ]
         before = np.asarray(self.bounds_before).reshape(-1, len(self.unknowns))
         after = np.asarray(self.bounds_after).reshape(-1, len(self.unknowns))
@@ -51,6 +55,20 @@ class Design(OptimizeResult):  # type: ignore[misc]
             lines.append(f"std of {name}: {', '.join(f'{value:+.1f} %' for value in change[:8])}{rest}")
         lines.append(f"active limits: {'; '.join(self.active) or 'none'}")
         return "\n".join(lines)
+
+    def _spread(self) -> str:
+        """How the starts ended, in words."""
+        values = np.asarray(self.starts)
+        found = values[np.isfinite(values)]
+        if found.size == 1:
+            made = "one start" if values.size == 1 else f"one of {values.size} starts found something feasible"
+            return f"{made}: this may be any local optimum"
+        close = int((found <= found.min() + NEAR * abs(found.min())).sum())
+        lost = f"; {values.size - found.size} found nothing feasible" if found.size < values.size else ""
+        return (
+            f"{values.size} starts: {close} within {100 * NEAR:g} % of the best, {found.min():.6g}; "
+            f"median {np.median(found):.6g}, worst {found.max():.6g}{lost}"
+        )
 
     def save(self, path: str | Path) -> None:
         """Write everything but the sequence object to a JSON file."""

@@ -167,7 +167,7 @@ def plot_bounds(
 
 
 def plot_convergence(design: Design, ax: Axes | None = None) -> Axes:
-    """The objective by iteration.
+    """The objective by iteration in the best start, and where the other starts ended.
 
     Parameters
     ----------
@@ -190,6 +190,10 @@ def plot_convergence(design: Design, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax)
     panel(ax, f"{design.value_before:.5g} to {design.fun:.5g} in {design.seconds:.2g} s", "Iteration", "Objective")
-    ax.plot(design.history, ".-", color=FIRST, lw=1)
+    ax.plot(design.history, ".-", color=FIRST, lw=1, label="best start")
+    if design.starts.size > 1:
+        ended = np.full(design.starts.shape, len(design.history) - 1)
+        ax.plot(ended, design.starts, "_", color=SECOND, label=f"ends of {design.starts.size} starts")
+        legend(ax)
     ax.set_yscale("log")
     return ax
