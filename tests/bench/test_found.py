@@ -1,0 +1,100 @@
+"""What was once wrong, by name: each failed before it was mended."""
+
+import numpy as np
+import pytest
+from opinion import derivatives
+from random_cases import Case
+from test_second_opinion import check_signal_and_jacobian
+
+import epgnumba
+from epgnumba import EventSequence, sequence
+from epgnumba.sequence import Pulse, Readout, Spoil, Wait
+
+TISSUE = {"T1": 1000.0, "T2": 80.0, "B1": 1.0, "B0": 0.0, "inv_efficiency": 1.0, "M0": 1.0}
+PHASES = [0.0, 45.0, 45.0, 45.0, 45.0, 45.0]
+CASES = {
+    "oblique step before an inversion": Case(
+        [("p", 90.0, 0.0), ("p", 90.0, 1.0), ("i", 1.0), ("p", 90.0, 0.0), ("w", 1.0), ("r", 0.0), ("c",), ("w", 30.0)],
+        {**TISSUE, "T1": 60.0, "T2": 8.0, "B1": 0.87}, steady=True,
+    ),
+    "oblique step before a crusher, played once": Case(
+        [("p", 60.0, 0.0), ("w", 9.0), ("p", 50.0, 45.0), ("w", 9.0), ("c",), ("p", 40.0, 0.0), ("w", 5.0), ("r", 0.0)],
+        TISSUE,
+    ),
+    "oblique step among pulses on one axis": Case(
+        [("p", 90.0, 0.0), ("w", 5.0), ("p", 70.0, 1e-7), ("w", 5.0), ("c",), ("p", 90.0, 0.0), ("r", 0.0), ("w", 9.0)],
+        TISSUE, steady=True,
+    ),
+}  # fmt: skip
+TRAINS = {
+    "balanced fingerprint": sequence.MRF([20.0, 30, 40, 50, 60, 70], 12.0, 20.0, PHASES, balanced=True, steady=True),
+    "fingerprint": sequence.MRF([20.0, 30, 40, 50, 60, 70], 12.0, 20.0, PHASES, steady=True),
+    "spin echoes": sequence.FSE([120.0, 90, 60, 80, 100, 70], 8.0, PHASES, TR=300.0),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case(name):
+    check_signal_and_jacobian(CASES[name])
+
+
+@pytest.mark.parametrize("name", TRAINS)
+def test_oblique_phases_in_a_steady_state(name):
+    tissue = {**TISSUE, "T1": 300.0}
+    names = ("T1", "T2", "B1")
+    expected, slopes = derivatives(TRAINS[name], tissue, names)
+    signal, jacobian = epgnumba.jacobian(TRAINS[name], **tissue, diff=names)
+    np.testing.assert_allclose(signal, expected, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(jacobian, slopes, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(("phase", "expected"), [(10.0, 0.21912208), (45.0, 0.23667410), (90.0, 0.29731497)])
+def test_closed_form_of_an_oblique_step(phase, expected):
+    """Z after two pulses at once is that of one rotation after another: cos 60 cos 50 - sin 60 sin 50 cos(phase)."""
+
+    def events(p):
+        return [Pulse(60.0), Pulse(50.0, p.phase), Wait(500.0), Spoil(), Pulse(40.0), Readout(), Spoil()]
+
+    signal = epgnumba.simulate(EventSequence(events, steady=True, phase=phase), 1000.0, 80.0)
+    a, b, c = np.deg2rad([60.0, 50.0, 40.0])
+    turned = np.cos(a) * np.cos(b) - np.sin(a) * np.sin(b) * np.cos(np.deg2rad(phase))
+    decay = np.exp(-500 / 1000)
+    z = (1 - decay) / (1 - turned * decay * np.cos(c))  # before the last pulse; cos c of it is left for the next
+    np.testing.assert_allclose(abs(signal), [z * np.sin(c)], rtol=1e-14)
+    assert abs(signal[0]) == pytest.approx(expected, abs=5e-9)
+
+
+def test_fingerprints_with_other_preparations_are_others():
+    """Two parameters of one shape under different names: whichever is played first, each is itself."""
+    common = {"flip": [10.0, 20.0, 30.0], "TR": 12.0, "T1": 1000.0, "T2": 80.0}
+    inverted, prepared = {"TI": 20.0, "inversion": 1.0}, {"inversion": None, "T2prep": 40.0}
+    for order in ((inverted, prepared), (prepared, inverted)):
+        for options in order:
+            train = sequence.MRF(common["flip"], common["TR"], **options)
+            expected, _ = derivatives(train, TISSUE, ())
+            np.testing.assert_allclose(epgnumba.mrf_sim(**common, **options), expected, rtol=0, atol=1e-14)
+
+
+def test_what_spin_echoes_do_not_see():
+    """Off-resonance and its rounding: infinite for `crlb`, for the objective, for its bounds, in whatever order."""
+    train = sequence.FSE(np.full(32, 60.0), 10.0, TR=1000.0)
+    _, slopes = epgnumba.jacobian(train, 1000.0, 100.0, diff=("M0", "T2", "B0"))
+    assert not slopes[2].any()
+    assert np.isinf(epgnumba.crlb(slopes)).all()
+    objective = epgnumba.CRLBObjective(train, 1000.0, 100.0, unknowns=("M0", "T2", "B0"), weights=[0, 1, 1])
+    assert objective(objective.x0)[0] == np.inf
+    assert np.isinf(objective.bounds(objective.x0)).all()
+    with pytest.raises(ValueError, match="cannot see the unknown B0"):
+        epgnumba.design.optimize(objective, progress=False)
+
+
+@pytest.mark.parametrize("data", ["complex", "magnitude"])
+@pytest.mark.parametrize("unknowns", [("M0", "B0"), ("M0", "T2", "B0")])
+def test_objective_and_bounds_agree_on_what_magnitudes_see(data, unknowns):
+    """Magnitudes of a spoiled gradient echo do not see off-resonance; complex samples do."""
+    train = sequence.SPGR(15.0, [2.0, 5.0, 9.0], 20.0)
+    objective = epgnumba.CRLBObjective(train, 1000.0, 50.0, unknowns=unknowns, data=data, variables=("flip",))
+    seen = data == "complex"
+    assert np.isfinite(objective(objective.x0)[0]) == seen
+    assert np.isfinite(objective.bounds(objective.x0)).all() == seen
+    assert np.isfinite(objective.values(objective.x0)) == seen
