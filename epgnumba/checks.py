@@ -11,10 +11,30 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+# What arguments may be, said once. The limits lie far beyond what scanners do, and close enough that signals and their
+# first and second derivatives stay finite in single precision too (the worst is M0 / T^2).
+LARGEST = sys.float_info.max
+RELAXATION: dict[str, Any] = {"positive": True, "minimum": 1e-6, "maximum": 1e15, "unit": "ms"}
+TIME: dict[str, Any] = {"minimum": 0.0, "maximum": 1e9, "unit": "ms"}
+INTERVAL: dict[str, Any] = {"positive": True, "minimum": 1e-6, "maximum": 1e9, "unit": "ms"}
+# Beyond these, the digits that are left of an angle modulo 360 say little: of a flip angle in single precision, of a
+# phase (which quadratic RF spoiling makes large) in double precision, in which phases are always reduced.
+FLIP: dict[str, Any] = {"minimum": -1e5, "maximum": 1e5, "unit": "degrees"}
+PHASE: dict[str, Any] = {"minimum": -1e10, "maximum": 1e10, "unit": "degrees"}
+# A step that grows from repetition to repetition is multiplied with the square of their number.
+PHASE_STEP: dict[str, Any] = {"minimum": -3600.0, "maximum": 3600.0, "unit": "degrees"}
+FRACTION: dict[str, Any] = {"minimum": 0.0, "maximum": 1.0, "unit": "fractions (not percent)"}
+FLIP_SCALE: dict[str, Any] = {"minimum": 0.0, "maximum": 10.0, "unit": "fractions of the nominal flip angle"}
+
+MOST_PULSES = 10_000  # in a train: states grow with every pulse, and work with their square
+
 
 def shown(value: Any) -> str:
     """`value` as an error message quotes it: short, on one line."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes no more than some thousand digits
+        text = f"a {type(value).__name__} too long to write"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -34,7 +54,7 @@ def real_array(name: str, value: Any) -> Array:
         array = np.asarray(value)
     except TypeError as error:
         if not hasattr(type(value), "__cuda_array_interface__"):
-            raise
+            raise TypeError(f"{name}={shown(value)} is not numeric: {error}") from error
         raise TypeError(f"{name} lies on a CUDA device; it is needed in host memory") from error
     except RuntimeError as error:
         raise TypeError(f"{name} is a tensor that requires its gradient; use epgnumba.torch, which keeps it") from error
@@ -43,9 +63,35 @@ def real_array(name: str, value: Any) -> Array:
     if array.dtype.kind not in "iuf":
         kind = {"c": "complex", "U": "text", "S": "text", "b": "boolean"}.get(array.dtype.kind, str(array.dtype))
         raise TypeError(f"{name}={shown(value)} is {kind}; real numbers are needed")
-    if isinstance(array, np.ma.MaskedArray) or isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask would be ignored; fill it first")
+    if isinstance(value, (np.ma.MaskedArray, list, tuple)):
+        _refuse_hidden(name, value)
+    if array.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):
+            double = array.astype(np.float64)
+        if (np.isinf(double) & ~np.isinf(array)).any():
+            raise ValueError(f"{name}={shown(value)} is beyond what double precision holds")
+        return double
     return array.astype(np.float64)
+
+
+def _refuse_hidden(name: str, value: Any) -> None:
+    """Refuse what NumPy turns into numbers without a word: masked arrays, and booleans among numbers."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, or holds one, whose mask would be ignored; fill it first")
+    if isinstance(value, np.ndarray) and value.dtype.kind == "b":
+        raise TypeError(f"{name} holds a boolean; real numbers are needed")
+    if isinstance(value, (list, tuple)) and not set(map(type, value)) <= {float, int}:
+        for inner in value:
+            if isinstance(inner, (bool, np.bool_)):
+                raise TypeError(f"{name}={shown(value)} holds a boolean; real numbers are needed")
+            _refuse_hidden(name, inner)
+
+
+def _allowed(positive: bool, minimum: float | None, maximum: float | None, infinite: bool, unit: str) -> str:
+    """Limits in words."""
+    words = ["positive"] * positive + ["finite"] * (not infinite)
+    words += [f"{end} {value:g}" for end, value in (("at least", minimum), ("at most", maximum)) if value is not None]
+    return (" and ".join(words) or "a number") + " (inf is allowed)" * infinite + (unit and f", in {unit}")
 
 
 def check_range(
@@ -54,39 +100,43 @@ def check_range(
     *,
     positive: bool = False,
     minimum: float | None = None,
+    maximum: float | None = None,
     infinite: bool = False,
     unit: str = "",
 ) -> Array:
-    """Refuse NaN, infinity (unless allowed) and values out of range, naming the first offender."""
+    """Refuse NaN, infinity (unless `infinite`: then +inf is allowed) and values out of range, naming the first."""
     if not array.size:
         return array
+    low, high = -LARGEST if minimum is None else minimum, LARGEST if maximum is None else maximum
     smallest, largest = np.minimum.reduce(array, axis=None), np.maximum.reduce(array, axis=None)
-    if smallest >= (minimum or 0) and smallest > 0 and largest < np.inf:
-        return array  # nothing to object to, whatever the limits (NaN fails both comparisons)
-    bad = np.isnan(array) | (array == -np.inf) if infinite else ~np.isfinite(array)
-    allowed = "any number or inf" if infinite else "finite"
-    if positive:
-        bad = bad | (array <= 0)
-        allowed = "positive (inf is allowed)" if infinite else "positive and finite"
-    elif minimum is not None:
-        bad = bad | (array < minimum)
-        allowed = f"at least {minimum:g}" + (" (inf is allowed)" if infinite else " and finite")
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
+    if smallest >= low and largest <= high and (smallest > 0 or not positive):
+        return array  # NaN fails the comparisons
+    inside = (array >= low) & (array <= high) & ((array > 0) | (not positive))
+    if infinite:
+        inside |= array == np.inf
+    if not inside.all():
+        where = tuple(int(i) for i in np.argwhere(~inside)[0])
         place = f"[{', '.join(map(str, where))}]" if where else ""
         raise ValueError(
-            f"{name}{place}={array[where]:g} is not allowed: it must be {allowed}{unit and ', in ' + unit}"
+            f"{name}{place}={array[where]:g} is not allowed: it must be "
+            f"{_allowed(positive, minimum, maximum, infinite, unit)}"
         )
     return array
 
 
 def _plainly_allowed(
-    value: Any, *, positive: bool = False, minimum: float | None = None, infinite: bool = False, unit: str = ""
+    value: Any,
+    *,
+    positive: bool = False,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    infinite: bool = False,
+    unit: str = "",
 ) -> bool:
     """Whether `value` is a Python number within limits: what most calls bring, told in a fraction of a microsecond."""
     if type(value) not in (float, int) or (positive and value <= 0) or (minimum is not None and value < minimum):
         return False
-    return bool(-np.inf < value < np.inf or (infinite and value == np.inf))
+    return bool(-LARGEST <= value <= (LARGEST if maximum is None else maximum) or (infinite and value == np.inf))
 
 
 def scalar(name: str, value: Any, **limits: Any) -> float:
@@ -111,11 +161,41 @@ def vector(name: str, value: Any, *, length: int | None = None, **limits: Any) -
 
 def count(name: str, value: Any) -> int:
     """A whole number, at least 1."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
         raise TypeError(f"{name}={shown(value)} is not a whole number; an integer of at least 1 is needed")
     if value < 1:
-        raise ValueError(f"{name}={value} is not allowed: it must be at least 1")
+        raise ValueError(f"{name}={shown(value)} is not allowed: it must be at least 1")
     return int(value)
+
+
+def pulse_count(name: str, pulses: int) -> int:
+    """A number of pulses that can be played, refused before anything is made of it."""
+    if pulses > MOST_PULSES:
+        raise ValueError(
+            f"{name} makes {pulses} pulses; at most {MOST_PULSES} are played: states grow with their number, so that "
+            f"these take up to {0.5 * pulses**2:.0e} state updates for each voxel, and minutes to prepare"
+        )
+    return pulses
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False; nothing else that happens to be true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}={shown(value)} is not allowed: it must be True or False")
+    return bool(value)
+
+
+def needed(name: str, value: Any, kind: type) -> None:
+    """Refuse what is no instance of a class."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}={shown(value)} is not a {kind.__name__}")
+
+
+def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+    """One of a few words."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name}={shown(value)} is not allowed: it must be {' or '.join(map(repr, allowed))}")
+    return value
 
 
 def checked(name: str, value: Any, **limits: Any) -> Array:

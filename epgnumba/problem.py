@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import checks, engine
-from .checks import Array, checked, shown
+from .checks import FLIP_SCALE, Array, checked, flag, shown
 from .kernels.columns import OMEGA
 from .program.program import Program, compile_program
 from .sequence.sequence import NAMES, Sequence
@@ -53,7 +53,7 @@ def read_dtype(dtype: npt.DTypeLike) -> type[np.floating]:
     """
     given = str(dtype).removeprefix("torch.") if type(dtype).__module__ == "torch" else dtype
     try:
-        kind = np.dtype(given)
+        kind = np.dtype(object if given is None else given)  # None is NumPy's word for float64
     except TypeError:
         kind = np.dtype(object)
     if kind == np.float64:
@@ -117,17 +117,36 @@ class Problem:
 
     def _make_job(self, program: Program, entries: list[Array]) -> engine.AnyJob:
         """On the device where the maps lie; on the one that was asked for; or on the CPU."""
+        if self.tissue.precesses:
+            self._check_turns(entries[2])
         profile = self.profile.astype(self.dtype, copy=False)
         if not isinstance(self.tissue, Tissue):
             from .gpu import DeviceJob
 
             return DeviceJob(program, entries, self.tissue, profile, self.codes, self.dtype)
         table = self.tissue.table(self.dtype)
-        if self.device is None:
+        if self.device is None or not self.tissue.size:
             return engine.Job(program, entries, table, profile, self.codes)
         from .gpu import HostJob
 
         return HostJob(program, entries, table, profile, self.codes, self.device)
+
+    def _check_turns(self, durations: Array) -> None:
+        """Refuse precession by so many turns that rounding leaves nothing of the angle.
+
+        Raises
+        ------
+        ValueError
+            If it is more than a hundredth of a turn.
+        """
+        info = np.finfo(self.dtype)
+        alive = min(float(durations.max()), -np.log(info.eps) * self.tissue.longest_t2)  # ms; later nothing is left
+        turns = self.tissue.largest_b0 * alive / 1000
+        if turns * info.eps > 1e-2:
+            raise ValueError(
+                f"B0={self.tissue.largest_b0:g} Hz is not allowed here: over {alive:g} ms it makes {turns:.0f} turns, "
+                f"of which dtype={info.dtype} leaves no fraction; use float64, or shorter waits"
+            )
 
     @property
     def host_tissue(self) -> Tissue:
@@ -188,10 +207,9 @@ def read_problem(
     TypeError, ValueError
         Naming the argument, its value and what is allowed.
     """
-    if not isinstance(sequence, Sequence):
-        raise TypeError(f"sequence={shown(sequence)} is not a Sequence")
+    checks.needed("sequence", sequence, Sequence)
     codes = read_diff(diff)
-    profile = checked("slice_prof", slice_prof, minimum=0.0)
+    profile = checked("slice_prof", slice_prof, **FLIP_SCALE)
     if profile.ndim > 1 or profile.size == 0:
         raise ValueError(
             f"slice_prof has shape {profile.shape}; a number or a non-empty one-dimensional array is needed"
@@ -203,7 +221,7 @@ def read_problem(
     )
     return Problem(
         sequence, tissue, codes, isinstance(diff, str), np.atleast_1d(profile), profile.shape, kept, precision,
-        bool(check_nstates), index,
+        flag("check_nstates", check_nstates), index,
     )  # fmt: skip
 
 

@@ -5,18 +5,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .checks import Array, checked, warn_caller
+from .checks import FLIP_SCALE, FRACTION, RELAXATION, Array, checked, warn_caller
 from .sequence.sequence import NAMES
 
 HZ = float(2 * np.pi / 1000)  # in radians per ms
 
 LIMITS: dict[str, dict[str, Any]] = {
-    "T1": {"positive": True, "infinite": True, "unit": "ms"},
-    "T2": {"positive": True, "unit": "ms"},
-    "B1": {"minimum": 0.0, "unit": "fractions of the nominal flip angle"},
-    "B0": {"unit": "Hz"},
-    "inv_efficiency": {"minimum": 0.0},
-    "M0": {},
+    "T1": {**RELAXATION, "infinite": True},
+    "T2": RELAXATION,
+    "B1": FLIP_SCALE,
+    "B0": {"minimum": -1e6, "maximum": 1e6, "unit": "Hz"},
+    "inv_efficiency": FRACTION,
+    "M0": {"minimum": -1e15, "maximum": 1e15},
 }
 
 
@@ -26,17 +26,14 @@ def broadcast_maps(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        If there is none, or it holds nothing.
+        If there is none.
     """
     distinct = set(shapes.values())
     try:
-        shape = distinct.pop() if len(distinct) == 1 else np.broadcast_shapes(*distinct)
+        return distinct.pop() if len(distinct) == 1 else np.broadcast_shapes(*distinct)
     except ValueError:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ValueError(f"tissue maps do not broadcast: {listed}") from None
-    if 0 in shape:
-        raise ValueError(f"tissue maps are empty: they broadcast to {shape}")
-    return shape
 
 
 class Tissue:
@@ -77,7 +74,17 @@ class Tissue:
     @property
     def longest_t1(self) -> float:
         """The longest T1, ms."""
-        return float(self.maps["T1"].max())
+        return float(self.maps["T1"].max(initial=0.0))
+
+    @property
+    def longest_t2(self) -> float:
+        """The longest T2, ms."""
+        return float(self.maps["T2"].max(initial=0.0))
+
+    @property
+    def largest_b0(self) -> float:
+        """The largest off-resonance either way, Hz."""
+        return float(abs(self.maps["B0"]).max(initial=0.0))
 
     @property
     def precesses(self) -> bool:
@@ -97,7 +104,7 @@ class Tissue:
         table = np.empty((len(NAMES), *self.shape), dtype)
         for row, (name, value) in enumerate(self.maps.items()):
             table[row] = 1 / value if name in ("T1", "T2") else value * HZ if name == "B0" else value
-        return table.reshape(len(NAMES), -1)
+        return table.reshape(len(NAMES), self.size)
 
     def slope(self, name: str) -> Array:
         """Derivative of a row of the table with respect to its map."""

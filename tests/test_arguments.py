@@ -52,7 +52,6 @@ def test_times_are_positive(name, value):
         ({"M0": np.nan}, ValueError, "M0=nan"),
         ({"M0": 1j}, TypeError, "M0.*complex"),
         ({"T1": np.ones(3) * 900, "T2": np.ones(2) * 70}, ValueError, r"do not broadcast: T1 \(3,\), T2 \(2,\)"),
-        ({"T1": []}, ValueError, "empty"),
         ({"slice_prof": [[1.0]]}, ValueError, "slice_prof"),
         ({"slice_prof": []}, ValueError, "slice_prof"),
         ({"slice_prof": [-1.0]}, ValueError, r"slice_prof\[0\]=-1"),

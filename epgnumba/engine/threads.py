@@ -71,6 +71,8 @@ def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) 
 
     `cost` is the number of state updates per unit of `total`. Interrupting stops after the chunks in flight.
     """
+    if not total:
+        return
     if total <= step or is_small(total, cost):
         work(0, total)
         return

@@ -49,19 +49,23 @@ class DeviceTissue:
                 ranges[name] = float(value), float(value)
             self.maps[name] = value
         self.shape: tuple[int, ...] = broadcast_maps({name: tuple(value.shape) for name, value in self.maps.items()})
+        if 0 in self.shape:
+            raise ValueError(f"maps on a device are empty: they broadcast to {self.shape}; a voxel at least is needed")
         with kernels().runtime.on_device(home.index):
             for name, value in self.maps.items():
                 self._flat[name] = value if name in ranges else self._dense(name, value, tuple(value.shape))
             found = self._find_ranges([name for name in NAMES if name not in ranges])
             for name, (low, high, bad) in found.items():
-                try:
-                    check_range(name, np.array([low, high, np.nan if bad else low]), **LIMITS[name])
+                try:  # an infinite end hides what lies before it
+                    check_range(name, np.array([low, high, np.nan if bad or high == np.inf else low]), **LIMITS[name])
                 except ValueError:  # which voxel it is can be told from all of them
                     host = home.to_host(self._flat[name]).astype(np.float64)
                     check_range(name, host.reshape(tuple(self.maps[name].shape)), **LIMITS[name])
                 ranges[name] = low, high
         self.size = int(np.prod(self.shape))
-        self.longest_t1, self.precesses = ranges["T1"][1], any(ranges["B0"])
+        self.longest_t1, self.longest_t2 = ranges["T1"][1], ranges["T2"][1]
+        self.largest_b0 = max(map(abs, ranges["B0"]))
+        self.precesses = self.largest_b0 > 0
 
     def _dense(self, name: str, value: Any, shape: tuple[int, ...]) -> Any:
         try:

@@ -1,41 +1,15 @@
 """Sequences of a user's own, from a function that writes their events."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from copy import copy
-from typing import Any, get_args
+from typing import Any
 
 import numpy.typing as npt
 
-from ..checks import Array, check_range, real_array, scalar, shown
+from ..checks import PHASE_STEP, Array, check_range, flag, real_array, scalar, shown
 from .events import Event, Linear, Shift, Value, linear
 from .sequence import NAMES, Family, settling
-
-
-class _Events:
-    """A tuple of events whose hash is taken once."""
-
-    def __init__(self, events: tuple[Event, ...]) -> None:
-        self.events = events
-        self._hash = hash(events)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Events, (self.events,)  # hashes of text differ between processes
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Events) and (self.events is other.events or self.events == other.events)
-
-
-def _flat(events: Any) -> Iterable[Event]:
-    if isinstance(events, get_args(Event)):
-        yield events
-        return
-    if not isinstance(events, Iterable) or isinstance(events, str):
-        raise TypeError(f"{shown(events)} is not an event; allowed are Pulse, Wait, Shift, Readout, Spoil, Inversion")
-    for event in events:
-        yield from _flat(event)
+from .written import Events, Ranges, check_effort, flat
 
 
 class EventSequence(Family):
@@ -45,13 +19,14 @@ class EventSequence(Family):
     ----------
     build : callable
         Called with one argument, whose attributes are the parameters: a vector is a tuple of symbols, a number a
-        symbol. Symbols add, subtract, and multiply with numbers. It returns or yields events, nested as it likes. Which
-        events there are must not depend on anything else that changes.
+        symbol. Symbols add, subtract, and multiply with numbers, vectors entry by entry; they have no values to tell.
+        It returns or yields events, nested as it likes. Which events there are must not depend on anything else that
+        changes.
     steady : bool
         Whether the events repeat until the steady state (see `Sequence.steady`); else they start from equilibrium.
     advance, growth : float or str
         Degrees that each repetition adds to all RF and receiver phases, and by how much more each next one does
-        (quadratic RF spoiling has both the same); a number, or the name of a parameter.
+        (quadratic RF spoiling has both the same); a number, or the name of a parameter. Only with `steady`.
     balanced : bool
         Whether gradients must sum to zero over the events; checked.
     tolerance : float
@@ -62,7 +37,8 @@ class EventSequence(Family):
     Raises
     ------
     TypeError, ValueError
-        If a parameter is not finite or has more than one axis, an event is none, or `balanced` does not hold.
+        If a parameter is not finite, has more than one axis, or gives an event a number out of range; if an event is
+        none, there are too many, or `balanced` does not hold.
 
     Examples
     --------
@@ -94,22 +70,22 @@ class EventSequence(Family):
         if taken:
             raise ValueError(f"parameters {taken} are not allowed: these names are the tissue's")
         values = {name: self._read(name, value) for name, value in parameters.items()}
-        options = {
-            "build": build, "steady": bool(steady), "advance": advance, "growth": growth, "balanced": bool(balanced),
-            "tolerance": limit,
+        options: dict[str, Any] = {
+            "build": build, "steady": flag("steady", steady), "advance": advance, "growth": growth,
+            "balanced": flag("balanced", balanced), "tolerance": limit,
         }  # fmt: skip
-        super().__init__(values, options, bool(steady))
+        super().__init__(values, options, options["steady"])
         self._advance = self._phase("advance", advance), self._phase("growth", growth)
-        self._written = _Events(tuple(self.write(self.symbols(), options)))
-        for event in self._written.events:
-            for value in () if isinstance(event, Shift) else vars(event).values():
-                linear(value)  # refuses what is not a number or linear in parameters
+        self._written = Events(tuple(self.write(self.symbols(), options)))
         self._check_names()
+        self._ranges = Ranges(self._written.events, {name: value.size for name, value in values.items()})
+        self._check_values()
+        check_effort(self._written.events)
         shapes = tuple((name, value.shape) for name, value in values.items())
-        self._structure = type(self), bool(steady), shapes, self._advance, self._written
+        self._structure = type(self), self._steady, shapes, *map(linear, self._advance), self._written
         total = sum(event.orders for event in self._written.events if isinstance(event, Shift))
         if balanced and total:
-            raise ValueError(f"the gradients sum to {total} cycles; a balanced sequence needs zero")
+            raise ValueError(f"balanced=True, but the gradients sum to {total} cycles; a balanced sequence needs zero")
 
     @staticmethod
     def _read(name: str, value: npt.ArrayLike) -> Array:
@@ -122,8 +98,12 @@ class EventSequence(Family):
         if isinstance(value, str):
             if value not in self._parameters or self._parameters[value].ndim:
                 raise ValueError(f"{name}={value!r} is not a number among the parameters, {list(self._parameters)}")
-            return Linear.of(value)
-        return scalar(name, value, unit="degrees")
+            symbol: Value = Linear.of(value)
+        else:
+            symbol = scalar(name, value, **PHASE_STEP)
+        if not self._steady and linear(symbol) != Linear():
+            raise ValueError(f"{name}={shown(value)} is not allowed with steady=False: nothing is repeated")
+        return symbol
 
     def _check_names(self) -> None:
         """Parameters that no event refers to are almost surely a mistake."""
@@ -144,7 +124,16 @@ class EventSequence(Family):
         for value in values.values():
             value.setflags(write=False)
         same._parameters = {**self._parameters, **values}
+        same._check_values()
         return same
+
+    def _check_values(self) -> None:
+        """What the parameters' values make of the events, and of the phase from one repetition to the next."""
+        self._ranges.check(self._parameters, self._steady)
+        for name in ("advance", "growth"):
+            value = self._options[name]
+            if isinstance(value, str):
+                check_range(f"{name}={value!r}: {value}", self._parameters[value], **PHASE_STEP)
 
     @property
     def structure(self) -> Hashable:
@@ -163,7 +152,7 @@ class EventSequence(Family):
 
     @staticmethod
     def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
-        return list(_flat(options["build"](p)))
+        return list(flat(options["build"](p)))
 
 
 def _names_in(value: Any) -> list[str]:

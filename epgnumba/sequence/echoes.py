@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import scalar, vector
+from ..checks import FLIP, INTERVAL, PHASE, TIME, pulse_count, scalar, vector
 from .events import Event, Pulse, Readout, Shift, Wait
 from .fingerprint import per_pulse
 from .sequence import Family, each
@@ -46,10 +46,10 @@ class StimulatedEcho(Family):
         self, TE: float, TM: float, flip: npt.ArrayLike = (90.0, 90.0, 90.0), phases: npt.ArrayLike = 0.0
     ) -> None:
         parameters = {
-            "TE": np.asarray(scalar("TE", TE, positive=True, unit="ms")),
-            "TM": np.asarray(scalar("TM", TM, minimum=0.0, unit="ms")),
-            "flip": vector("flip", flip, length=3, unit="degrees"),
-            "phases": per_pulse("phases", phases, 3, unit="degrees"),
+            "TE": np.asarray(scalar("TE", TE, **INTERVAL)),
+            "TM": np.asarray(scalar("TM", TM, **TIME)),
+            "flip": vector("flip", flip, length=3, **FLIP),
+            "phases": per_pulse("phases", phases, 3, **PHASE),
         }
         super().__init__(parameters)
 
@@ -104,14 +104,15 @@ class Hyperecho(Family):
         exc_phase: float = 90.0,
         refocus: float = 180.0,
     ) -> None:
-        flips = vector("flip", flip, unit="degrees")
+        flips = vector("flip", flip, **FLIP)
+        pulse_count("flip, there and back,", 2 * flips.size)
         parameters = {
             "flip": flips,
-            "ESP": np.asarray(scalar("ESP", ESP, positive=True, unit="ms")),
-            "phases": per_pulse("phases", phases, flips.size, unit="degrees"),
-            "exc_flip": np.asarray(scalar("exc_flip", exc_flip, unit="degrees")),
-            "exc_phase": np.asarray(scalar("exc_phase", exc_phase, unit="degrees")),
-            "refocus": np.asarray(scalar("refocus", refocus, unit="degrees")),
+            "ESP": np.asarray(scalar("ESP", ESP, **INTERVAL)),
+            "phases": per_pulse("phases", phases, flips.size, **PHASE),
+            "exc_flip": np.asarray(scalar("exc_flip", exc_flip, **FLIP)),
+            "exc_phase": np.asarray(scalar("exc_phase", exc_phase, **PHASE)),
+            "refocus": np.asarray(scalar("refocus", refocus, **FLIP)),
         }
         super().__init__(parameters)
 

@@ -1,102 +1,50 @@
 """The vocabulary that sequences are written in."""
 
 from dataclasses import dataclass
-from math import isfinite
-from numbers import Integral, Real
-from typing import TypeAlias
+from numbers import Integral
+from typing import Any, ClassVar, TypeAlias
 
-from ..checks import shown
+from ..checks import FLIP, FRACTION, PHASE, TIME, scalar, shown
+from .linear import Linear, Value, Vector, linear
 
+__all__ = [
+    "Event", "Inversion", "Linear", "Pulse", "Readout", "Shift", "Spoil", "Value", "Vector", "Wait", "linear",
+    "t2_preparation",
+]  # fmt: skip
 
-@dataclass(frozen=True)
-class Linear:
-    """A linear function of a sequence's parameters: what an event holds in place of a number.
-
-    Attributes
-    ----------
-    terms : tuple of (str, int, float)
-        Parameter name, index into that parameter, coefficient; sorted, one term per entry.
-    constant : float
-        What is added.
-
-    Examples
-    --------
-    >>> spacing = Linear.of("ESP")
-    >>> (spacing / 2 + spacing / 2).terms
-    (('ESP', 0, 1.0),)
-    """
-
-    terms: tuple[tuple[str, int, float], ...] = ()
-    constant: float = 0.0
-
-    @classmethod
-    def of(cls, name: str, index: int = 0) -> "Linear":
-        """Entry `index` of parameter `name`."""
-        return cls(((name, index, 1.0),))
-
-    def __str__(self) -> str:
-        parts = [f"{f:g} {name}[{i}]" for name, i, f in self.terms] + ([f"{self.constant:g}"] if self.constant else [])
-        return " + ".join(parts) or "0"
-
-    def __add__(self, other: "Value") -> "Linear":
-        other = linear(other)
-        merged = {(name, index): factor for name, index, factor in self.terms}
-        for name, index, factor in other.terms:
-            merged[name, index] = merged.get((name, index), 0.0) + factor
-        terms = tuple((name, index, factor) for (name, index), factor in sorted(merged.items()) if factor)
-        return Linear(terms, self.constant + other.constant)
-
-    def __mul__(self, factor: float) -> "Linear":
-        if not isinstance(factor, Real):
-            raise TypeError(f"a parameter times {shown(factor)} is not linear; only numbers are allowed")
-        return Linear(tuple((n, i, f * factor) for n, i, f in self.terms), self.constant * factor)
-
-    def __truediv__(self, divisor: float) -> "Linear":
-        return self * (1 / divisor)
-
-    def __neg__(self) -> "Linear":
-        return self * -1.0
-
-    def __sub__(self, other: "Value") -> "Linear":
-        return self + -linear(other)
-
-    __radd__ = __add__
-    __rmul__ = __mul__
+MOST_CYCLES = 10_000  # of one gradient: every cycle is an order of its own
 
 
-Value: TypeAlias = float | Linear
+class Holder:
+    """What an event holds: numbers within `limits`, or expressions, whose values are checked by who knows them."""
 
+    limits: ClassVar[dict[str, dict[str, Any]]] = {}
 
-def linear(value: Value) -> Linear:
-    """`value` as a `Linear`: a number is a constant.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is neither, or not finite.
-    """
-    if isinstance(value, Linear):
-        return value
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{shown(value)} stands where an event needs a number, a parameter, or what is linear in them")
-    if not isfinite(value):
-        raise ValueError(f"{value} stands where an event needs a finite number")
-    return Linear((), float(value))
+    def __post_init__(self) -> None:
+        for field, limits in self.limits.items():
+            value = getattr(self, field)
+            if type(value) is not Linear:
+                name = f"{type(self).__name__}.{field}"
+                object.__setattr__(self, field, scalar(name, linear(value, name).constant, **limits))
 
 
 @dataclass(frozen=True)
-class Pulse:
+class Pulse(Holder):
     """An RF pulse: flip angle and phase, in degrees. B1 scales the flip angle."""
 
     flip: Value
     phase: Value = 0.0
 
+    limits: ClassVar = {"flip": FLIP, "phase": PHASE}
+
 
 @dataclass(frozen=True)
-class Wait:
+class Wait(Holder):
     """Free precession and relaxation, in ms."""
 
     duration: Value
+
+    limits: ClassVar = {"duration": {**TIME, "minimum": -TIME["maximum"]}}  # a negative part of a longer wait
 
 
 @dataclass(frozen=True)
@@ -107,15 +55,22 @@ class Shift:
 
     def __post_init__(self) -> None:
         if isinstance(self.orders, bool) or not isinstance(self.orders, Integral):
-            raise TypeError(f"Shift.orders={self.orders!r} is not allowed: it must be a whole number of cycles")
+            raise TypeError(f"Shift.orders={shown(self.orders)} is not allowed: it must be a whole number of cycles")
+        if abs(self.orders) > MOST_CYCLES:
+            raise ValueError(
+                f"Shift.orders={shown(self.orders)} is not allowed: at most {MOST_CYCLES} cycles, each an order of its "
+                "own; count in units of the smallest gradient"
+            )
         object.__setattr__(self, "orders", int(self.orders))
 
 
 @dataclass(frozen=True)
-class Readout:
+class Readout(Holder):
     """Sample F_0, with the receiver at `phase` degrees: S = F_0 exp(-i phase)."""
 
     phase: Value = 0.0
+
+    limits: ClassVar = {"phase": PHASE}
 
 
 @dataclass(frozen=True)
@@ -124,13 +79,16 @@ class Spoil:
 
 
 @dataclass(frozen=True)
-class Inversion:
+class Inversion(Holder):
     """An inversion, then an ideal crusher: Z_0 becomes -efficiency times itself, and nothing else is left.
 
-    The tissue's `inv_efficiency` scales the efficiency, as B1 scales a flip angle.
+    The efficiency is a fraction, from 0 (saturation) to 1. The tissue's `inv_efficiency` scales it, as B1 scales a flip
+    angle.
     """
 
     efficiency: Value = 1.0
+
+    limits: ClassVar = {"efficiency": FRACTION}
 
 
 Event: TypeAlias = Inversion | Pulse | Wait | Shift | Readout | Spoil

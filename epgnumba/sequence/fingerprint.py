@@ -6,7 +6,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import Array, checked, count, scalar, shown, vector
+from ..checks import (
+    FLIP,
+    FRACTION,
+    INTERVAL,
+    PHASE,
+    TIME,
+    Array,
+    checked,
+    count,
+    flag,
+    pulse_count,
+    scalar,
+    shown,
+    vector,
+)
 from .events import Event, Inversion, Pulse, Readout, Shift, Spoil, Wait, t2_preparation
 from .sequence import Family, each
 
@@ -44,7 +58,8 @@ class MRF(Family):
     TE : float
         From pulse to readout, ms; at most the shortest TR.
     inversion : float or None
-        Its efficiency, which the tissue's `inv_efficiency` scales (0 saturates); None leaves it, and TI, out.
+        Its efficiency, a fraction, which the tissue's `inv_efficiency` scales (0 saturates); None leaves it out, and
+        then there is no TI.
     T2prep : float or None
         Duration of a T2 preparation, ms; None leaves it out.
     balanced : bool
@@ -80,29 +95,35 @@ class MRF(Family):
         repetitions: int = 1,
         steady: bool = False,
     ) -> None:
-        flips = vector("flip", flip, unit="degrees")
-        repetition = per_pulse("TR", TR, flips.size, positive=True, unit="ms")
-        echo = scalar("TE", TE, minimum=0.0, unit="ms")
+        flips = vector("flip", flip, **FLIP)
+        repetition = per_pulse("TR", TR, flips.size, **INTERVAL)
+        echo = scalar("TE", TE, **TIME)
         if echo > np.min(repetition):
             raise ValueError(f"TE={echo:g} ms is longer than the shortest TR, {np.min(repetition):g} ms")
+        delay = scalar("TI", TI, **TIME)
+        if inversion is None and delay:
+            raise ValueError(
+                f"TI={delay:g} ms is not allowed with inversion=None: there is nothing that it comes after"
+            )
         parameters = {
             "flip": flips,
             "TR": repetition,
-            "TI": np.asarray(scalar("TI", TI, minimum=0.0, unit="ms")),
-            "phases": per_pulse("phases", phases, flips.size, unit="degrees"),
+            "TI": np.asarray(delay),
+            "phases": per_pulse("phases", phases, flips.size, **PHASE),
             "TE": np.asarray(echo),
         }
         options: dict[str, Any] = {
-            "balanced": bool(balanced),
+            "balanced": flag("balanced", balanced),
             "repetitions": count("repetitions", repetitions),
-            "steady": bool(steady),
+            "steady": flag("steady", steady),
         }
-        for name, value, unit in (("inversion", inversion, ""), ("T2prep", T2prep, "ms")):
+        pulse_count("flip, repeated," if options["repetitions"] > 1 else "flip", flips.size * options["repetitions"])
+        for name, value, limits in (("inversion", inversion, FRACTION), ("T2prep", T2prep, TIME)):
             if value is None:
                 options[name] = None
             else:
-                parameters[name] = np.asarray(scalar(name, value, minimum=0.0, unit=unit))
-        super().__init__(parameters, options, bool(steady))
+                parameters[name] = np.asarray(scalar(name, value, **limits))
+        super().__init__(parameters, options, options["steady"])
 
     @staticmethod
     def write(p: Any, options: Mapping[str, Any]) -> list[Event]:

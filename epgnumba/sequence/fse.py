@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import checked, count, scalar, shown, vector
+from ..checks import FLIP, INTERVAL, PHASE, checked, count, pulse_count, scalar, shown, vector
 from .events import Event, Pulse, Readout, Shift, Spoil, Wait
 from .sequence import Family, each
 
@@ -51,14 +51,15 @@ class FSE(Family):
         exc_flip: float = 90.0,
         exc_phase: float = 90.0,
     ) -> None:
-        flips = vector("flip", flip, unit="degrees")
-        spacing = scalar("ESP", ESP, positive=True, unit="ms")
-        phase = checked("phases", phases, unit="degrees")
+        flips = vector("flip", flip, **FLIP)
+        pulse_count("flip", flips.size)
+        spacing = scalar("ESP", ESP, **INTERVAL)
+        phase = checked("phases", phases, **PHASE)
         if phase.shape not in ((), flips.shape):
             raise ValueError(
                 f"phases={shown(phases)} has shape {phase.shape}; a number or one per echo, {flips.shape}, is needed"
             )
-        repetition = scalar("TR", TR, positive=True, infinite=True, unit="ms")
+        repetition = scalar("TR", TR, **INTERVAL, infinite=True)
         length = flips.size * spacing
         if repetition < length * (1 - 1e-12):
             raise ValueError(f"TR={repetition:g} ms is shorter than the train of {flips.size} echoes, {length:g} ms")
@@ -67,8 +68,8 @@ class FSE(Family):
             "ESP": np.asarray(spacing),
             "phases": phase,
             "TR": np.asarray(repetition),
-            "exc_flip": np.asarray(scalar("exc_flip", exc_flip, unit="degrees")),
-            "exc_phase": np.asarray(scalar("exc_phase", exc_phase, unit="degrees")),
+            "exc_flip": np.asarray(scalar("exc_flip", exc_flip, **FLIP)),
+            "exc_phase": np.asarray(scalar("exc_phase", exc_phase, **PHASE)),
         }
         super().__init__(parameters, steady=repetition < np.inf)
 
@@ -120,10 +121,14 @@ class MultiSpinEcho(Family):
         exc_flip: float = 90.0,
         exc_phase: float = 90.0,
     ) -> None:
-        angles = {"flip": flip, "phase": phase, "exc_flip": exc_flip, "exc_phase": exc_phase}
-        parameters = {name: np.asarray(scalar(name, value, unit="degrees")) for name, value in angles.items()}
-        parameters["ESP"] = np.asarray(scalar("ESP", ESP, positive=True, unit="ms"))
-        super().__init__(parameters, {"echoes": count("echoes", echoes)})
+        parameters = {
+            "flip": np.asarray(scalar("flip", flip, **FLIP)),
+            "phase": np.asarray(scalar("phase", phase, **PHASE)),
+            "exc_flip": np.asarray(scalar("exc_flip", exc_flip, **FLIP)),
+            "exc_phase": np.asarray(scalar("exc_phase", exc_phase, **PHASE)),
+            "ESP": np.asarray(scalar("ESP", ESP, **INTERVAL)),
+        }
+        super().__init__(parameters, {"echoes": pulse_count("echoes", count("echoes", echoes))})
 
     @staticmethod
     def write(p: Any, options: Mapping[str, Any]) -> list[Event]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import checked, scalar, shown, vector
+from ..checks import FLIP, INTERVAL, PHASE, PHASE_STEP, TIME, checked, choice, flag, pulse_count, scalar, shown, vector
 from .events import Event, Pulse, Readout, Shift, Spoil, Value, Wait
 from .sequence import Family, settling
 
@@ -34,10 +34,10 @@ class SPGR(Family):
         'ideal': nothing transverse outlives a repetition; exact (Ernst, Rev Sci Instrum 37 (1966) 93). 'rf': a gradient
         of one cycle and an RF phase that grows quadratically (Zur et al., MRM 21 (1991) 251); repeated until
         `tolerance` of the start is left.
-    increment : float
-        Step of the RF phase increment for 'rf', degrees.
-    tolerance : float
-        See `spoiling`.
+    increment : float, optional
+        Step of the RF phase increment, degrees; only for 'rf', and there 117 by default.
+    tolerance : float, optional
+        See `spoiling`; only for 'rf', and there 1e-8 by default.
 
     Raises
     ------
@@ -57,24 +57,30 @@ class SPGR(Family):
         TE: npt.ArrayLike,
         TR: float,
         spoiling: str = "ideal",
-        increment: float = 117.0,
-        tolerance: float = 1e-8,
+        increment: float | None = None,
+        tolerance: float | None = None,
     ) -> None:
-        if spoiling not in ("ideal", "rf"):
-            raise ValueError(f"spoiling={shown(spoiling)} is not allowed: it must be 'ideal' or 'rf'")
-        echoes = checked("TE", TE, minimum=0.0, unit="ms")
-        repetition = scalar("TR", TR, positive=True, unit="ms")
+        if choice("spoiling", spoiling, ("ideal", "rf")) == "ideal":
+            for name, value in (("increment", increment), ("tolerance", tolerance)):
+                if value is not None:
+                    raise ValueError(f"{name}={shown(value)} is not allowed with spoiling='ideal', which has none")
+        echoes = checked("TE", TE, **TIME)
+        repetition = scalar("TR", TR, **INTERVAL)
         if echoes.ndim:
             vector("TE", TE)
         _check_order(np.atleast_1d(echoes), repetition)
         parameters = {
-            "flip": np.asarray(scalar("flip", flip, unit="degrees")),
+            "flip": np.asarray(scalar("flip", flip, **FLIP)),
             "TE": echoes,
             "TR": np.asarray(repetition),
         }
+        options: dict[str, str | float] = {"spoiling": spoiling}
         if spoiling == "rf":
-            parameters["increment"] = np.asarray(scalar("increment", increment, unit="degrees"))
-        super().__init__(parameters, {"spoiling": spoiling, "tolerance": settling(tolerance)}, True)
+            parameters["increment"] = np.asarray(
+                scalar("increment", 117.0 if increment is None else increment, **PHASE_STEP)
+            )
+            options["tolerance"] = settling(1e-8 if tolerance is None else tolerance)
+        super().__init__(parameters, options, True)
 
     @staticmethod
     def cycle(p: Any, options: Mapping[str, Any]) -> tuple[Value, Value]:
@@ -82,7 +88,7 @@ class SPGR(Family):
 
     @property
     def tolerance(self) -> float:
-        return float(self._options["tolerance"])
+        return float(self._options.get("tolerance", super().tolerance))
 
     @staticmethod
     def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
@@ -127,18 +133,19 @@ class BSSFP(Family):
     def __init__(
         self, flip: npt.ArrayLike, TE: float, TR: float, phase_inc: float = 180.0, steady: bool = True
     ) -> None:
-        flips = checked("flip", flip, unit="degrees")
+        flips = checked("flip", flip, **FLIP)
         if flips.ndim:
             vector("flip", flip)
-        echo, repetition = scalar("TE", TE, minimum=0.0, unit="ms"), scalar("TR", TR, positive=True, unit="ms")
+            pulse_count("flip", flips.size)
+        echo, repetition = scalar("TE", TE, **TIME), scalar("TR", TR, **INTERVAL)
         _check_order(np.array([echo]), repetition)
         parameters = {
             "flip": flips,
             "TE": np.asarray(echo),
             "TR": np.asarray(repetition),
-            "phase_inc": np.asarray(scalar("phase_inc", phase_inc, unit="degrees")),
+            "phase_inc": np.asarray(scalar("phase_inc", phase_inc, **PHASE)),
         }
-        super().__init__(parameters, {"steady": bool(steady)}, bool(steady))
+        super().__init__(parameters, {"steady": flag("steady", steady)}, bool(steady))
 
     @staticmethod
     def cycle(p: Any, options: Mapping[str, Any]) -> tuple[Value, Value]:
@@ -185,11 +192,11 @@ class DESS(Family):
     """
 
     def __init__(self, flip: float, TE: float, TR: float, tolerance: float = 1e-8) -> None:
-        echo, repetition = scalar("TE", TE, minimum=0.0, unit="ms"), scalar("TR", TR, positive=True, unit="ms")
+        echo, repetition = scalar("TE", TE, **TIME), scalar("TR", TR, **INTERVAL)
         if repetition < 2 * echo:
             raise ValueError(f"TR={repetition:g} ms is shorter than twice TE={echo:g} ms")
         parameters = {
-            "flip": np.asarray(scalar("flip", flip, unit="degrees")),
+            "flip": np.asarray(scalar("flip", flip, **FLIP)),
             "TE": np.asarray(echo),
             "TR": np.asarray(repetition),
         }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import Array, count, scalar, shown, vector
+from ..checks import FLIP, INTERVAL, TIME, Array, count, pulse_count, real_array, scalar, shown, vector
 from .events import Event, Inversion, Pulse, Readout, Spoil, Value, Wait
 from .fingerprint import per_pulse
 from .sequence import Family, each
@@ -18,10 +18,10 @@ from .sequence import Family, each
 
 def _shots(nshots: int | npt.ArrayLike) -> tuple[int, int]:
     """Shots before, and from, the one that is read: (before, after), or half of the total each."""
-    given = np.asarray(nshots)
-    whole = given.dtype.kind in "iuf" and bool(np.isfinite(given).all() and (given == np.rint(given)).all())
-    if given.shape not in ((), (2,)) or not whole:
+    given = real_array("nshots", nshots)
+    if given.shape not in ((), (2,)) or not (np.isfinite(given).all() and (given == np.rint(given)).all()):
         raise TypeError(f"nshots={shown(nshots)} is not allowed: it must be a whole number or two, (before, after)")
+    pulse_count("nshots", int(abs(given).sum()))
     before, after = (int(given) // 2, int(given) - int(given) // 2) if given.ndim == 0 else map(int, given)
     if before < 0 or after < 1:
         raise ValueError(f"nshots={shown(nshots)} is not allowed: at least one shot, the one that is read, is needed")
@@ -36,7 +36,7 @@ def _block(flip: Value, TR: Value, before: int, after: int) -> list[Event]:
 
 def _repetition(name: str, value: float, needed: float) -> tuple[Array, bool]:
     """How long a repetition takes, and whether there is another."""
-    time = scalar(name, value, positive=True, infinite=True, unit="ms")
+    time = scalar(name, value, **INTERVAL, infinite=True)
     if time < needed * (1 - 1e-12):
         raise ValueError(f"{name}={time:g} ms is too short: inversion, TI and shots take {needed:g} ms")
     return np.asarray(time), time < np.inf
@@ -78,7 +78,7 @@ class MPRAGE(Family):
 
     def __init__(self, TI: float, flip: float, TRspgr: float, nshots: int | npt.ArrayLike, TR: float = np.inf) -> None:
         before, after = _shots(nshots)
-        inversion, shot = scalar("TI", TI, minimum=0.0, unit="ms"), scalar("TRspgr", TRspgr, positive=True, unit="ms")
+        inversion, shot = scalar("TI", TI, **TIME), scalar("TRspgr", TRspgr, **INTERVAL)
         if inversion < before * shot * (1 - 1e-12):
             raise ValueError(
                 f"TI={inversion:g} ms is too short: the {before} shots before it take {before * shot:g} ms"
@@ -86,7 +86,7 @@ class MPRAGE(Family):
         repetition, steady = _repetition("TR", TR, inversion + after * shot)
         parameters = {
             "TI": np.asarray(inversion),
-            "flip": np.asarray(scalar("flip", flip, unit="degrees")),
+            "flip": np.asarray(scalar("flip", flip, **FLIP)),
             "TRspgr": np.asarray(shot),
             "TR": repetition,
         }
@@ -138,9 +138,9 @@ class MP2RAGE(Family):
         self, TI: npt.ArrayLike, flip: npt.ArrayLike, TRspgr: float, TRmp2rage: float, nshots: int | npt.ArrayLike
     ) -> None:
         before, after = _shots(nshots)
-        times = vector("TI", TI, length=2, minimum=0.0, unit="ms")
-        flips = per_pulse("flip", flip, 2, unit="degrees")
-        shot = scalar("TRspgr", TRspgr, positive=True, unit="ms")
+        times = vector("TI", TI, length=2, **TIME)
+        flips = per_pulse("flip", flip, 2, **FLIP)
+        shot = scalar("TRspgr", TRspgr, **INTERVAL)
         gap = (before + after) * shot
         if times[0] < before * shot * (1 - 1e-12):
             raise ValueError(f"TI[0]={times[0]:g} ms is too short: the shots before it take {before * shot:g} ms")
@@ -196,13 +196,13 @@ class MPnRAGE(Family):
     def __init__(
         self, nshots: int, flip: npt.ArrayLike, TR: npt.ArrayLike, TI: float = 0.0, delay: float = np.inf
     ) -> None:
-        shots = count("nshots", nshots)
-        flips = per_pulse("flip", flip, shots, unit="degrees")
-        rest = scalar("delay", delay, minimum=0.0, infinite=True, unit="ms")
+        shots = pulse_count("nshots", count("nshots", nshots))
+        flips = per_pulse("flip", flip, shots, **FLIP)
+        rest = scalar("delay", delay, **TIME, infinite=True)
         parameters = {
             "flip": flips,
-            "TR": per_pulse("TR", TR, shots, positive=True, unit="ms"),
-            "TI": np.asarray(scalar("TI", TI, minimum=0.0, unit="ms")),
+            "TR": per_pulse("TR", TR, shots, **INTERVAL),
+            "TI": np.asarray(scalar("TI", TI, **TIME)),
             "delay": np.asarray(rest),
         }
         super().__init__(parameters, {"nshots": shots}, rest < np.inf)
@@ -253,18 +253,18 @@ class LookLocker(Family):
     def __init__(
         self, pulses: int, flip: float, TR: float, TI: float = 0.0, TE: float = 0.0, delay: float = np.inf
     ) -> None:
-        repetition, echo = scalar("TR", TR, positive=True, unit="ms"), scalar("TE", TE, minimum=0.0, unit="ms")
+        repetition, echo = scalar("TR", TR, **INTERVAL), scalar("TE", TE, **TIME)
         if echo > repetition:
             raise ValueError(f"TE={echo:g} ms is longer than TR={repetition:g} ms")
-        rest = scalar("delay", delay, minimum=0.0, infinite=True, unit="ms")
+        rest = scalar("delay", delay, **TIME, infinite=True)
         parameters = {
-            "flip": np.asarray(scalar("flip", flip, unit="degrees")),
+            "flip": np.asarray(scalar("flip", flip, **FLIP)),
             "TR": np.asarray(repetition),
-            "TI": np.asarray(scalar("TI", TI, minimum=0.0, unit="ms")),
+            "TI": np.asarray(scalar("TI", TI, **TIME)),
             "TE": np.asarray(echo),
             "delay": np.asarray(rest),
         }
-        super().__init__(parameters, {"pulses": count("pulses", pulses)}, rest < np.inf)
+        super().__init__(parameters, {"pulses": pulse_count("pulses", count("pulses", pulses))}, rest < np.inf)
 
     @staticmethod
     def write(p: Any, options: Mapping[str, Any]) -> list[Event]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from ..checks import Array, scalar, shown
 from .events import Event, Linear, Value
+from .linear import vector_of
 
 # Tissue parameters, in the order of the kernels' table.
 NAMES = ("T1", "T2", "B1", "B0", "inv_efficiency", "M0")
@@ -157,10 +158,10 @@ class Family(Sequence):
         return self.cycle(self.symbols(), self._choices)
 
     def symbols(self) -> Any:
-        """For each parameter, as an attribute, what events hold in its place: a `Linear`, or a tuple of them."""
+        """For each parameter, as an attribute, what events hold in its place: a `Linear`, or a `Vector` of them."""
         return Symbols(
             {
-                name: tuple(Linear.of(name, n) for n in range(value.size)) if value.ndim else Linear.of(name)
+                name: vector_of(name, value.size) if value.ndim else Linear.of(name)
                 for name, value in self._parameters.items()
             }
         )
