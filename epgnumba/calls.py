@@ -1,8 +1,10 @@
 """What a one-call form stands for, and what is done with it: on arrays or tensors, the same for all."""
 
 import functools
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
@@ -57,6 +59,8 @@ class Call:
         Derivatives wanted, in the names of `tissue`.
     options : dict
         Other arguments of `simulate`.
+    names : dict of str to str
+        What the caller calls maps that have another name in `tissue`.
     """
 
     family: type[Sequence]
@@ -65,6 +69,7 @@ class Call:
     diff: Diff
     options: dict[str, Any]
     shape: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
     def sequence(self, parameters: Mapping[str, Any]) -> Sequence:
         """The sequence, with these values for its parameters."""
@@ -77,10 +82,22 @@ class Call:
 
     def run(self) -> Any:
         """Signal, or signal and Jacobian, on arrays."""
-        sequence = self.sequence(self.parameters)
-        if self.diff is None:
-            return simulate(sequence, **self.tissue, **self.options)
-        return jacobian(sequence, **self.tissue, diff=self.diff, **self.options)
+        with self.renamed():
+            sequence = self.sequence(self.parameters)
+            if self.diff is None:
+                return simulate(sequence, **self.tissue, **self.options)
+            return jacobian(sequence, **self.tissue, diff=self.diff, **self.options)
+
+    @contextmanager
+    def renamed(self) -> Iterator[None]:
+        """Errors in the caller's names."""
+        try:
+            yield
+        except (TypeError, ValueError) as error:
+            if not self.names:
+                raise
+            pattern = r"\b(" + "|".join(self.names) + r")\b"
+            raise type(error)(re.sub(pattern, lambda found: self.names[found[0]], str(error))) from error
 
 
 def one_call(describe: Callable[..., Call | list[Call]]) -> Callable[..., Any]:
@@ -148,10 +165,14 @@ def acquisitions(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     ValueError
         If the vectors differ in length.
     """
+    lengths: dict[str, int] = {}
     for name, value in values.items():
         if isinstance(value, (list, tuple)) and has_tensor(tuple(value)):
             raise TypeError(f"{name} is a {type(value).__name__} of tensors; stack them, so that gradients are kept")
-    lengths = {name: len(value) for name, value in values.items() if np.ndim(value) == 1}
+        if isinstance(value, (list, tuple)):
+            real_array(name, value)
+        if np.ndim(value) == 1:
+            lengths[name] = len(value)
     if 0 in lengths.values():
         raise ValueError(f"an acquisition at least is needed; the lengths are {lengths}")
     if len(set(lengths.values())) > 1:
@@ -160,13 +181,26 @@ def acquisitions(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{name: value[n] if name in lengths else value for name, value in values.items()} for n in range(count)]
 
 
-def total_field(B0: Numeric, chemshift: Numeric) -> Numeric:
-    """Off-resonance of field and chemical shift, whatever they are held in."""
-    if isinstance(chemshift, (int, float)) and chemshift == 0:
+def total_field(B0: Numeric, chemshift: Numeric | None) -> Numeric:
+    """Off-resonance of field and chemical shift, whatever they are held in.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is not real, or they do not broadcast.
+    """
+    if chemshift is None:
         return B0
     if has_tensor((B0, chemshift)):
         torch: Any = sys.modules["torch"]
+        for name, value in (("B0", B0), ("chemshift", chemshift)):
+            if not has_tensor((value,)):
+                real_array(name, value)
         return torch.as_tensor(B0) + torch.as_tensor(chemshift)
     if any(hasattr(type(value), "__cuda_array_interface__") for value in (B0, chemshift)):
         return B0 + chemshift
-    return real_array("B0", B0) + real_array("chemshift", chemshift)
+    field, shift = real_array("B0", B0), real_array("chemshift", chemshift)
+    try:
+        return field + shift
+    except ValueError:
+        raise ValueError(f"B0 {field.shape} and chemshift {shift.shape} do not broadcast") from None

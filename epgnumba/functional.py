@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .calls import Call, Numeric, acquisitions, map_names, one_call, same, total_field
+from .checks import RELAXATION, count, flag
 from .problem import Diff
 from .sequence import BSSFP, FSE, MP2RAGE, MPRAGE, MRF, SPGR, MPnRAGE, Sequence
 
@@ -195,7 +196,7 @@ def mrf_sim(
             "check_nstates": check_nstates,
             "device": device,
         },
-        {"balanced": balanced, "repetitions": nreps, "steady": steady, **left_out},
+        {"balanced": balanced, "repetitions": count("nreps", nreps), "steady": steady, **left_out},
     )
 
 
@@ -209,7 +210,7 @@ def bssfp_sim(
     diff: Diff = None,
     phase_inc: Numeric = 180.0,
     B0: Numeric = 0.0,
-    chemshift: Numeric = 0.0,
+    chemshift: Numeric | None = None,
     M0: Numeric = 1.0,
     B1: Numeric = 1.0,
     transient: bool = False,
@@ -232,8 +233,10 @@ def bssfp_sim(
         Tissue parameters to differentiate with respect to: any of T1, T2, B1, B0, M0.
     phase_inc : float or array_like
         RF phase from one pulse to the next, degrees; the receiver follows.
-    B0, chemshift : array_like
-        Off-resonance, Hz; they add.
+    B0 : array_like
+        Off-resonance, Hz.
+    chemshift : array_like, optional
+        Added to it, Hz.
     M0, B1 : array_like
         Equilibrium magnetisation; transmit field as a fraction of the nominal flip angle.
     transient : bool
@@ -261,8 +264,9 @@ def bssfp_sim(
     tissue = {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": total_field(B0, chemshift)}
     options = {"slice_prof": slice_prof, "dtype": dtype, "device": device}
     named = map_names(diff, same("T1", "T2", "B1", "B0", "M0"))
-    trains = [values] if transient else acquisitions(values)
-    return [Call(BSSFP, train, tissue, named, options, {"steady": not transient}) for train in trains]
+    trains = [values] if flag("transient", transient) else acquisitions(values)
+    names = {} if chemshift is None else {"B0": "B0 + chemshift"}
+    return [Call(BSSFP, train, tissue, named, options, {"steady": not transient}, names) for train in trains]
 
 
 @one_call
@@ -274,11 +278,11 @@ def spgr_sim(
     T2star: Numeric,
     diff: Diff = None,
     B0: Numeric = 0.0,
-    chemshift: Numeric = 0.0,
+    chemshift: Numeric | None = None,
     M0: Numeric = 1.0,
     B1: Numeric = 1.0,
     spoiling: str = "ideal",
-    increment: Numeric = 117.0,
+    increment: Numeric | None = None,
     nstates: int | None = None,
     slice_prof: Numeric = 1.0,
     dtype: npt.DTypeLike = np.float64,
@@ -298,8 +302,10 @@ def spgr_sim(
         Relaxation times, ms; with ``spoiling='rf'`` T2star is the T2 of the echoes. All tissue maps broadcast.
     diff : str or tuple of str, optional
         Tissue parameters to differentiate with respect to: any of T1, T2star, B1, B0, M0.
-    B0, chemshift : array_like
-        Off-resonance, Hz; they add.
+    B0 : array_like
+        Off-resonance, Hz.
+    chemshift : array_like, optional
+        Added to it, Hz.
     M0, B1 : array_like
         Equilibrium magnetisation; transmit field as a fraction of the nominal flip angle.
     spoiling, increment
@@ -332,9 +338,10 @@ def spgr_sim(
         "device": device,
     }
     named = map_names(diff, {**same("T1", "B1", "B0", "M0"), "T2star": "T2"})
-    rf = {"increment": increment} if spoiling != "ideal" else {}
+    rf = {} if increment is None else {"increment": increment}
+    names = {"T2": "T2star"} | ({} if chemshift is None else {"B0": "B0 + chemshift"})
     return [
-        Call(SPGR, {**one, "TE": TE, **rf}, tissue, named, options, {"spoiling": spoiling})
+        Call(SPGR, {**one, "TE": TE, **rf}, tissue, named, options, {"spoiling": spoiling}, names)
         for one in acquisitions({"flip": flip, "TR": TR})
     ]
 
@@ -354,7 +361,7 @@ def _inversion_call(
     return Call(
         family,
         parameters,
-        {**tissue, "T2": 1e-3},
+        {**tissue, "T2": RELAXATION["minimum"]},
         named,
         {"slice_prof": slice_prof, "dtype": dtype, "device": device},
         shape,

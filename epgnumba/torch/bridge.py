@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from ..calls import Call, join, uncompiled
-from ..checks import real_array, shown
+from ..checks import needed, real_array
 from ..problem import Diff, Problem, read_problem
 from ..sequence import Sequence
 from .functions import Spec, simulation
@@ -46,7 +46,8 @@ def run_calls(calls: list[Call]) -> Any:
             options = {**call.options, "slice_prof": arrays["slice_prof"]}
             return read_problem(sequence, **{name: arrays[name] for name in call.tissue}, diff=call.diff, **options)
 
-        return _run(make, call.values, call.diff)
+        with call.renamed():
+            return _run(make, call.values, call.diff)
 
     return join([run(call) for call in calls], torch.cat)
 
@@ -76,8 +77,9 @@ def on_tensors(form: Callable[..., Any]) -> Callable[..., Any]:
 def _on_sequence(
     sequence: Sequence, tissue: dict[str, Numeric], parameters: Mapping[str, Numeric] | None, diff: Diff, options: Any
 ) -> Any:
-    if not isinstance(sequence, Sequence):
-        raise TypeError(f"sequence={shown(sequence)} is not a Sequence")
+    needed("sequence", sequence, Sequence)
+    if parameters is not None:
+        needed("parameters", parameters, Mapping)
     changed = dict(parameters or {})
     clash = set(changed) & set(tissue)
     if clash:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from ..calls import uncompiled
-from ..checks import Array
+from ..checks import Array, needed
 from ..design.objective import CRLBObjective
 from .functions import THIRD, TWICE_FORWARD, apply, loop
 from .tracing import record, recorder
@@ -110,6 +110,7 @@ class CRLBModule(torch.nn.Module):
     """
 
     def __init__(self, objective: CRLBObjective) -> None:
+        needed("objective", objective, CRLBObjective)
         super().__init__()
         self.objective = objective
 

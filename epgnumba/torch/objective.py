@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..checks import real_array, shown
+
 
 def scipy_objective(
     cost: Callable[[torch.Tensor], torch.Tensor], dtype: torch.dtype = torch.float64
@@ -26,8 +28,9 @@ def scipy_objective(
 
     Raises
     ------
-    ValueError
-        When called, if the cost is not a real scalar or does not depend on its argument.
+    TypeError, ValueError
+        If `cost` is not callable, or `dtype` not of floating point. When called, if the cost is not a real scalar or
+        does not depend on its argument.
 
     Examples
     --------
@@ -35,9 +38,13 @@ def scipy_objective(
     >>> objective([1.0, 2.0])
     (5.0, array([2., 4.]))
     """
+    if not callable(cost):
+        raise TypeError(f"cost={shown(cost)} is not callable")
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ValueError(f"dtype={shown(dtype)} is not allowed: a floating-point type of torch is needed")
 
     def objective(x: npt.ArrayLike) -> tuple[float, npt.NDArray[np.float64]]:
-        variable = torch.tensor(np.asarray(x, np.float64), dtype=dtype, requires_grad=True)
+        variable = torch.tensor(real_array("x", x), dtype=dtype, requires_grad=True)
         value = cost(variable)
         if not isinstance(value, torch.Tensor):
             raise ValueError(f"cost returned {type(value).__name__}; a real scalar tensor is needed")
