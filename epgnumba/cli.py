@@ -1,6 +1,7 @@
 """The command line: `epgnumba demo`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ def _demo(output: Path) -> int:
     if output.is_dir() or output.suffix.lower() not in FORMATS:
         print(f"--output={output}: a file that ends in one of {FORMATS} is needed", file=sys.stderr)
         return 2
+    if not os.access(output if output.exists() else output.parent, os.W_OK):
+        print(f"--output={output}: it cannot be written", file=sys.stderr)
+        return 2
     print("Fast spin echo, 96 echoes of 60 degrees, ESP 5 ms; T1 1000 ms, T2 100 ms; noise 1, M0 1")
     print("compiling (once; kept on disk for the next time) ...", flush=True)
     report = demo.measure()
@@ -31,7 +35,7 @@ def _demo(output: Path) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status."""
+    """Run a command; returns the exit status: 0, or 2 for arguments that are not allowed (argparse exits with it)."""
     parser = argparse.ArgumentParser(prog="epgnumba", description="Extended phase graph simulation for MRI.")
     parser.add_argument("--version", action="version", version=f"epgnumba {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from .checks import Array
+from .checks import FLIP, INTERVAL, Array, count, pulse_count, scalar
 from .design import CRLBObjective, crlb
 from .problem import ComplexArray
 from .sequence import FSE
+from .tissue import LIMITS
 from .verbs import jacobian, simulate
 
 
@@ -67,12 +68,20 @@ def measure(n_echoes: int = 96, flip: float = 60.0, ESP: float = 5.0, T1: float 
 
     The noise has standard deviation 1 in real and imaginary part, where the equilibrium magnetisation is 1.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
     Examples
     --------
     >>> report = measure(n_echoes=8)
     >>> report.best_bound < report.bound
     True
     """
+    pulse_count("n_echoes", count("n_echoes", n_echoes))
+    flip, ESP = scalar("flip", flip, **FLIP), scalar("ESP", ESP, **INTERVAL)
+    T1, T2 = scalar("T1", T1, **LIMITS["T1"]), scalar("T2", T2, **LIMITS["T2"])
     train = FSE(np.full(n_echoes, flip), ESP)
     slope_finite, slope_slow = timed(lambda: finite_slope(train, T1, T2))
     gradient_finite, gradient_slow = timed(lambda: finite_gradient(train, T1, T2), repeats=3)

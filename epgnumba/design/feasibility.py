@@ -67,9 +67,21 @@ def scaled(limit: Any, scale: Array, curved: bool = False) -> Any:
     return NonlinearConstraint(lambda z: limit.fun(z * scale), limit.lb, limit.ub, **options)
 
 
-def check_limits(limits: Sequence[Any], size: int) -> list[Any]:
+def check_limits(limits: Any, size: int) -> list[Any]:
+    """Limits as a list, each checked against the number of variables; one stands for a list of one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is of another kind, does not fit, or contradicts itself.
+    """
+    kinds = Bounds, LinearConstraint, NonlinearConstraint
+    if isinstance(limits, kinds):
+        limits = [limits]
+    if not isinstance(limits, (list, tuple)):
+        raise TypeError(f"limits={shown(limits)} is not allowed: a list of scipy's constraints is needed")
     for limit in limits:
-        if not isinstance(limit, (Bounds, LinearConstraint, NonlinearConstraint)):
+        if not isinstance(limit, kinds):
             raise TypeError(f"limits: {shown(limit)} is not Bounds, LinearConstraint or NonlinearConstraint")
         if isinstance(limit, Bounds) and not {np.size(limit.lb), np.size(limit.ub)} <= {1, size}:
             raise ValueError(f"limits: bounds of {np.size(limit.lb)} variables do not fit the objective's {size}")

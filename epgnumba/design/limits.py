@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 
-from ..checks import Array, check_range, real_array, scalar, shown
+from ..checks import Array, check_range, flag, needed, real_array, scalar, shown
 from .objective import CRLBObjective
+from .variables import whole_numbers
 
 
 def bounds(objective: CRLBObjective, **limits: tuple[npt.ArrayLike, npt.ArrayLike]) -> Bounds:
@@ -42,6 +43,7 @@ def bounds(objective: CRLBObjective, **limits: tuple[npt.ArrayLike, npt.ArrayLik
     >>> bounds(CRLBObjective(train, 1000, 100), flip=(0, 180)).ub
     array([180., 180., 180.])
     """
+    needed("objective", objective, CRLBObjective)
     low, high = np.full(objective.map.count, -np.inf), np.full(objective.map.count, np.inf)
     for name, pair in limits.items():
         place = _place(objective, name)
@@ -51,6 +53,8 @@ def bounds(objective: CRLBObjective, **limits: tuple[npt.ArrayLike, npt.ArrayLik
             low[place], high[place] = ends
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name}={shown(pair)} is not allowed: a pair (low, high) is needed") from error
+        if np.isnan(low[place]).any() or np.isnan(high[place]).any():
+            raise ValueError(f"{name}={shown(pair)} is not allowed: an end is nan")
         if not (low[place] <= high[place]).all():
             raise ValueError(f"{name}={shown(pair)} is not allowed: low must not exceed high")
     return Bounds(low, high)
@@ -72,6 +76,7 @@ def max_change(objective: CRLBObjective, name: str, limit: float) -> LinearConst
     array([[-1.,  1.,  0.],
            [ 0., -1.,  1.]])
     """
+    needed("objective", objective, CRLBObjective)
     _place(objective, name)
     step = scalar("limit", limit, minimum=0.0)
     rows, fixed = _rows(objective, name)
@@ -86,7 +91,7 @@ def max_change(objective: CRLBObjective, name: str, limit: float) -> LinearConst
 def flip_power(
     objective: CRLBObjective,
     limit: float,
-    names: Sequence[str] = ("flip",),
+    names: str | Sequence[str] = ("flip",),
     factors: npt.ArrayLike = 1.0,
     total: bool = False,
 ) -> NonlinearConstraint:
@@ -98,7 +103,7 @@ def flip_power(
         Whose variables they are.
     limit : float
         Degrees (rms) or degrees^2 (total).
-    names : sequence of str
+    names : str or sequence of str
         The parameters that hold flip angles.
     factors : array_like
         Power of each pulse relative to that of a reference pulse of the same flip angle: its shape, its duration.
@@ -117,13 +122,18 @@ def flip_power(
     >>> float(power.fun([30.0, 40.0])) ** 0.5  # in degrees, rms
     35.35533905932738
     """
-    most = scalar("limit", limit, positive=True)
-    parts = [_rows(objective, name) for name in names]
+    needed("objective", objective, CRLBObjective)
+    most = scalar("limit", limit, positive=True, maximum=1e100)
+    chosen = (names,) if isinstance(names, str) else names
+    if not isinstance(chosen, (tuple, list)) or not chosen or len(set(map(str, chosen))) < len(chosen):
+        raise ValueError(f"names={shown(names)} is not allowed: different names of parameters are needed")
+    summed = flag("total", total)
+    parts = [_rows(objective, name) for name in chosen]
     rows, fixed = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
     weight = check_range("factors", real_array("factors", factors), minimum=0.0)
     if weight.shape not in ((), (len(fixed),)):
         raise ValueError(f"factors has shape {weight.shape}; a number or one per pulse, ({len(fixed)},), is needed")
-    weight = np.broadcast_to(weight, fixed.shape) / (1 if total else len(fixed))
+    weight = np.broadcast_to(weight, fixed.shape) / (1 if summed else len(fixed))
 
     def curvature(x: npt.ArrayLike, v: npt.ArrayLike) -> Array:
         return np.asarray(2 * np.asarray(v)[0] * rows.T @ (weight[:, None] * rows))
@@ -134,8 +144,8 @@ def flip_power(
     def slope(x: npt.ArrayLike) -> Array:
         return np.asarray(2 * (weight * (rows @ np.asarray(x) + fixed)) @ rows)[None]
 
-    label = f"total flip power at most {most:g} deg^2" if total else f"rms flip angle at most {most:g} deg"
-    bound = most if total else most**2
+    label = f"total flip power at most {most:g} deg^2" if summed else f"rms flip angle at most {most:g} deg"
+    bound = most if summed else most**2
     constraint = _labelled(NonlinearConstraint(power, -np.inf, bound, jac=slope), label)
     constraint.exact_hess = curvature  # not `hess`: SLSQP would warn that it has no use for it
     return constraint
@@ -156,6 +166,7 @@ def duration(objective: CRLBObjective, longest: float = np.inf, shortest: float 
     >>> duration(objective, longest=30.0).A
     array([[3.]])
     """
+    needed("objective", objective, CRLBObjective)
     most = scalar("longest", longest, positive=True, infinite=True, unit="ms")
     least = scalar("shortest", shortest, minimum=0.0, unit="ms")
     if least > most:
@@ -184,13 +195,12 @@ def signal_limits(
     >>> signal_limits(objective, [0, 2], minimum=0.1).fun(objective.x0).round(4)
     array([0.9048, 0.7408])
     """
+    needed("objective", objective, CRLBObjective)
     low, high = scalar("minimum", minimum, minimum=0.0), scalar("maximum", maximum, positive=True, infinite=True)
     if low > high:
         raise ValueError(f"minimum={low:g} exceeds maximum={high:g}")
+    chosen = whole_numbers("readouts", readouts)
     count = objective.signal(objective.x0).shape[-1]
-    chosen = np.asarray(readouts)
-    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not chosen.size:
-        raise ValueError(f"readouts={shown(readouts)} is not allowed: whole numbers are needed")
     if chosen.min() < 0 or chosen.max() >= count:
         raise ValueError(f"readouts={shown(readouts)} is not allowed: they must lie in [0, {count})")
 
@@ -213,16 +223,16 @@ def signal_limits(
 
 
 def _place(objective: CRLBObjective, name: str) -> slice:
-    if name not in objective.map.places:
-        raise ValueError(f"{name!r} is not a variable; they are {objective.map.names}")
+    if not isinstance(name, str) or name not in objective.map.places:
+        raise ValueError(f"name={shown(name)} is not a variable; they are {objective.map.names}")
     return objective.map.places[name]
 
 
 def _rows(objective: CRLBObjective, name: str) -> tuple[Array, Array]:
     """A parameter as rows @ x + fixed."""
     parameters = objective.start.parameters
-    if name not in parameters:
-        raise ValueError(f"{name!r} is not a parameter; the sequence has {list(parameters)}")
+    if not isinstance(name, str) or name not in parameters:
+        raise ValueError(f"names: {shown(name)} is not a parameter; the sequence has {list(parameters)}")
     start = 0
     for other, value in parameters.items():
         if other == name:

@@ -12,13 +12,30 @@ import numpy.typing as npt
 import scipy.interpolate
 import scipy.sparse
 
-from ..checks import Array, count, scalar, shown
+from ..checks import Array, count, real_array, scalar, shown
 
 Matrix: TypeAlias = Any  # scipy.sparse.csr_array, which has no types of its own
 
 
+def whole_numbers(name: str, value: Any) -> npt.NDArray[np.int64]:
+    """Whole numbers, one at least; each once.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
+    try:
+        chosen = np.asarray(value)
+    except ValueError:  # ragged
+        chosen = np.asarray(None)
+    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not chosen.size or len(set(chosen)) < len(chosen):
+        raise ValueError(f"{name}={shown(value)} is not allowed: different whole numbers are needed")
+    return chosen.astype(np.int64)
+
+
 def _scale(value: float) -> float:
-    return scalar("scale", value, positive=True)
+    return scalar("scale", value, positive=True, minimum=1e-100, maximum=1e100)
 
 
 @dataclass(frozen=True)
@@ -45,9 +62,7 @@ class Free:
 
     def matrix(self, size: int) -> Matrix:
         """Shape (size, variables)."""
-        chosen = np.arange(size) if self.entries is None else np.asarray(self.entries)
-        if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not chosen.size or len(set(chosen)) < len(chosen):
-            raise ValueError(f"entries={shown(self.entries)} is not allowed: different whole numbers are needed")
+        chosen = np.arange(size) if self.entries is None else whole_numbers("entries", self.entries)
         if chosen.min() < 0 or chosen.max() >= size:
             raise ValueError(f"entries={shown(self.entries)} is not allowed: they must lie in [0, {size})")
         values = np.full(len(chosen), _scale(self.scale))
@@ -78,10 +93,10 @@ class Shared:
 
     def matrix(self, size: int) -> Matrix:
         """Shape (size, variables)."""
-        groups = np.zeros(size, np.int64) if self.groups is None else np.asarray(self.groups)
-        if groups.shape != (size,) or groups.dtype.kind not in "iu" or set(groups) != set(range(groups.max() + 1)):
+        groups = np.zeros(size, np.int64) if self.groups is None else real_array("groups", self.groups)
+        if groups.shape != (size,) or set(groups) != set(range(len(set(groups)))):
             raise ValueError(f"groups={shown(self.groups)} is not allowed: {size} numbers out of 0, 1, ... are needed")
-        return scipy.sparse.csr_array((np.full(size, _scale(self.scale)), (np.arange(size), groups)))
+        return scipy.sparse.csr_array((np.full(size, _scale(self.scale)), (np.arange(size), groups.astype(np.int64))))
 
 
 @dataclass(frozen=True)
@@ -114,7 +129,8 @@ class BSpline:
         wanted, degree = count("coefficients", self.coefficients), count("degree", self.degree)
         if not degree < wanted <= size:
             raise ValueError(
-                f"coefficients={wanted} is not allowed: more than degree={degree}, and at most the {size} entries"
+                f"coefficients={wanted} (or knots) is not allowed: more than degree={degree}, and at most the {size} "
+                "entries of the parameter, are needed"
             )
         inner = np.linspace(0, size - 1, wanted - degree + 1)
         knots = np.concatenate([np.zeros(degree), inner, np.full(degree, size - 1.0)])
@@ -124,7 +140,7 @@ class BSpline:
 
 def PiecewiseLinear(knots: int, scale: float = 1.0) -> BSpline:
     """Entries on straight lines between equally spaced knots, the values there the variables."""
-    return BSpline(knots, 1, scale)
+    return BSpline(count("knots", knots), 1, scale)
 
 
 Parameterisation: TypeAlias = Free | Shared | BSpline
@@ -148,8 +164,10 @@ class Variables:
     """
 
     def __init__(self, parameters: Mapping[str, Array], spec: Spec) -> None:
-        if isinstance(spec, str):
-            raise TypeError(f"variables={spec!r} is not allowed: it must be a tuple of names, or a mapping")
+        if not isinstance(spec, (tuple, list, Mapping)):
+            raise TypeError(f"variables={shown(spec)} is not allowed: it must be a tuple of names, or a mapping")
+        if not all(isinstance(name, str) for name in spec):
+            raise TypeError(f"variables={shown(spec)} is not allowed: it must hold names of parameters")
         named = dict(spec) if isinstance(spec, Mapping) else {name: Free() for name in spec}
         if not named or len(named) != len(spec):
             raise ValueError(f"variables={shown(spec)} is empty or names a parameter twice")

@@ -8,11 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 
-from ..checks import scalar
+from ..checks import needed, scalar
 from ..kernels.physics import coefficients, pulse
 from ..sequence import Inversion, Pulse, Readout, Sequence, Shift, Spoil, Wait
 from ..sequence.timeline import number
+from ..tissue import LIMITS
 from .style import FIRST, SECOND, THIRD, new_axes, panel
+
+MOST = 0.5  # of M0, that states may have and yet not be drawn
 
 Complex = npt.NDArray[np.complex128]
 
@@ -78,6 +81,11 @@ def find_pathways(sequence: Sequence, T1: float, T2: float, B1: float = 1.0, sma
 
     Gradients are drawn as if they lasted from one pulse or readout to the next.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
     Examples
     --------
     >>> import epgnumba
@@ -86,6 +94,9 @@ def find_pathways(sequence: Sequence, T1: float, T2: float, B1: float = 1.0, sma
     array([[ 0.,  5.,  0.,  1.],
            [ 5., 10., -1.,  0.]])
     """
+    needed("sequence", sequence, Sequence)
+    T1, T2, B1 = (scalar(name, value, **LIMITS[name]) for name, value in (("T1", T1), ("T2", T2), ("B1", B1)))
+    smallest = scalar("smallest", smallest, minimum=0.0, maximum=MOST)
     parameters, events = sequence.parameters, sequence.events()
     states = _States(sum(abs(event.orders) for event in events if isinstance(event, Shift)) + 1)
     pieces: dict[str, list[tuple[float, ...]]] = {"f": [], "z": []}
@@ -154,6 +165,11 @@ def plot_phase_graph(
     -------
     Axes
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
     References
     ----------
     J. Hennig, "Echoes - how to generate, recognize, use or avoid them in MR-imaging sequences", Concepts Magn Reson 3
@@ -165,9 +181,12 @@ def plot_phase_graph(
     >>> plot_phase_graph(epgnumba.FSE([120.0] * 4, ESP=10), T1=1000, T2=100).get_ylabel()
     'Order k (cycles)'
     """
-    ax = new_axes(ax, (8.0, 5.0))
+    needed("sequence", sequence, Sequence)
     many = sum(isinstance(event, Pulse) for event in sequence.events()) > 40
-    least = (1e-2 if many else 1e-3) if smallest is None else scalar("smallest", smallest, positive=True)
+    least = 1e-2 if many else 1e-3
+    if smallest is not None:
+        least = scalar("smallest", smallest, positive=True, maximum=MOST)
+    ax = new_axes(ax, (8.0, 5.0))
     paths = find_pathways(sequence, T1, T2, B1, least)
     panel(ax, "Phase graph", "Time (ms)", "Order k (cycles)")
     ax.grid(visible=False)

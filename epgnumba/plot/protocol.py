@@ -9,9 +9,12 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..checks import checked, choice, needed, scalar, shown, vector
 from ..design import Design, crlb
 from ..sequence import Sequence as PulseSequence
+from ..sequence.sequence import NAMES
 from ..sequence.timeline import timeline
+from ..tissue import LIMITS
 from ..verbs import jacobian
 from .style import COLORS, FIRST, SECOND, THIRD, legend, new_axes, panel
 
@@ -45,8 +48,8 @@ def plot_protocol(
 
     Raises
     ------
-    ValueError
-        If there are not three axes; or as `jacobian`.
+    TypeError, ValueError
+        If there are not three axes, a value is no number; or as `jacobian`.
 
     Examples
     --------
@@ -55,13 +58,20 @@ def plot_protocol(
     >>> axes[0].get_ylabel()
     'Angle (degrees)'
     """
-    wanted = (diff,) if isinstance(diff, str) else tuple(diff)
+    needed("sequence", sequence, PulseSequence)
+    values: dict[str, Any] = {"T1": T1, "T2": T2, **tissue}
+    for name in set(values) & set(LIMITS):
+        scalar(name, values[name], **LIMITS[name])
+    wanted = _names("diff", diff)
     if axes is None:
         axes = Figure(figsize=(7.2, 8.0), layout="constrained").subplots(3)
     drawn = np.asarray(axes).ravel()
     if drawn.size != 3:
         raise ValueError(f"axes has {drawn.size} entries; 3 are needed")
+    for each in drawn:
+        needed("axes", each, Axes)
     angles, intervals, signals = drawn
+    signal, slopes = jacobian(sequence, **values, diff=wanted)
     when = timeline(sequence)
 
     panel(angles, "Pulses", "Time (ms)", "Angle (degrees)")
@@ -79,8 +89,6 @@ def plot_protocol(
     intervals.set_ylim(bottom=0)
 
     panel(signals, f"Signal, T1 = {T1:g} ms, T2 = {T2:g} ms", "Readout time (ms)", "Magnitude")
-    values: dict[str, Any] = {"T1": T1, "T2": T2, **tissue}
-    signal, slopes = jacobian(sequence, **values, diff=wanted)
     marker = ".-" if when.readouts.size < 200 else "-"
     signals.plot(when.readouts, abs(signal), marker, color="black", lw=1, label="|S|")
     for name, slope, color in zip(wanted, slopes, cycle(COLORS), strict=False):
@@ -89,6 +97,14 @@ def plot_protocol(
     signals.set_ylim(bottom=0)
     legend(signals)
     return drawn
+
+
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    """Names out of those of the tissue: one, or a tuple of them, not empty."""
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (tuple, list)) or not names:
+        raise TypeError(f"{name}={shown(value)} is not allowed: it must be a name or a tuple of names out of {NAMES}")
+    return tuple(choice(name, each, NAMES) for each in names)
 
 
 def plot_bounds(
@@ -129,7 +145,7 @@ def plot_bounds(
     Raises
     ------
     TypeError, ValueError
-        As `jacobian`; if `show` is not among the unknowns.
+        Naming the argument, its value and what is allowed; if `show` is not among the unknowns.
 
     Examples
     --------
@@ -139,28 +155,42 @@ def plot_bounds(
     >>> ax.get_xlabel()
     'T2 (ms)'
     """
-    ax = new_axes(ax)
-    at = np.asarray(values, np.float64)
-    units = {"T1": " (ms)", "T2": " (ms)", "B0": " (Hz)"}
+    needed("protocols", protocols, Mapping)
+    if not protocols:
+        raise ValueError("protocols is empty; one at least is needed")
+    for protocol in protocols.values():
+        needed("protocols", protocol, PulseSequence)
+    if choice("over", over, NAMES) in tissue:
+        raise ValueError(f"over={over!r} is not allowed: {over} is given, too")
+    at = vector("values", values, **LIMITS[over])
+    deviation = scalar("noise", noise, positive=True, minimum=1e-100, maximum=1e100)
     given: dict[str, Any] = {**tissue, over: at}
-    together = (unknowns,) if isinstance(unknowns, str) else tuple(unknowns)
-    drawn = together if show is None else (show,) if isinstance(show, str) else tuple(show)
+    for name in set(tissue) & set(LIMITS):
+        array = checked(name, tissue[name], **LIMITS[name])
+        if array.shape not in ((), at.shape):
+            raise ValueError(f"{name} has shape {array.shape}; a number or one per value, {at.shape}, is needed")
+    together = _names("unknowns", unknowns)
+    drawn = together if show is None else _names("show", show)
     if not set(drawn) <= set(together):
-        raise ValueError(f"show={show!r} is not allowed: it must be among the unknowns {together}")
+        raise ValueError(f"show={shown(show)} is not allowed: it must be among the unknowns {together}")
+    found = {
+        label: np.sqrt(crlb(jacobian(protocol, **given, diff=together)[1], noise=deviation))
+        for label, protocol in protocols.items()
+    }
+    ax = new_axes(ax)
+    units = {"T1": " (ms)", "T2": " (ms)", "B0": " (Hz)"}
     absolute = "B0" in drawn
     panel(
         ax, f"Bounds, noise {noise:g}", f"{over}{units.get(over, '')}",
         f"Standard deviation (%{'; B0: Hz' if absolute else ''})",
     )  # fmt: skip
-    for color, (label, protocol) in zip(cycle(COLORS), protocols.items(), strict=False):
-        _, slopes = jacobian(protocol, **given, diff=together)
-        deviation = np.sqrt(crlb(slopes, noise=noise))
+    for color, (label, deviations) in zip(cycle(COLORS), found.items(), strict=False):
         for k, name in enumerate(together):
             if name in drawn:
                 value = np.broadcast_to(np.asarray(given.get(name, 1.0), np.float64), at.shape)
                 relative = np.ones(at.shape) if name == "B0" else 100 / value
                 style = ("-", "--", ":", "-.")[drawn.index(name) % 4]
-                ax.plot(at, deviation[..., k] * relative, style, color=color, label=f"{name}, {label}")
+                ax.plot(at, deviations[..., k] * relative, style, color=color, label=f"{name}, {label}")
     ax.set_ylim(bottom=0)
     legend(ax)
     return ax
@@ -180,6 +210,11 @@ def plot_convergence(design: Design, ax: Axes | None = None) -> Axes:
     -------
     Axes
 
+    Raises
+    ------
+    TypeError
+        If it is no design, or these are no axes.
+
     Examples
     --------
     >>> import epgnumba
@@ -188,6 +223,7 @@ def plot_convergence(design: Design, ax: Axes | None = None) -> Axes:
     >>> plot_convergence(optimize(objective, progress=False)).get_yscale()
     'log'
     """
+    needed("design", design, Design)
     ax = new_axes(ax)
     panel(ax, f"{design.value_before:.5g} to {design.fun:.5g} in {design.seconds:.2g} s", "Iteration", "Objective")
     ax.plot(design.history, ".-", color=FIRST, lw=1, label="best start")

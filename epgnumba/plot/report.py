@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..checks import needed
 from ..demo import Report
 from .style import FIRST, SECOND, THIRD, legend, panel
 
@@ -22,7 +23,13 @@ def plot_report(report: Report) -> Figure:
     -------
     Figure
         Not shown and not saved: call its `savefig`.
+
+    Raises
+    ------
+    TypeError
+        If it is no report.
     """
+    needed("report", report, Report)
     figure = Figure(figsize=(10, 9.5), layout="constrained")
     flips, slopes, gradient, times, best, compared = figure.subplots(3, 2).ravel()
     echoes = np.arange(1, report.slope.size + 1)
