@@ -91,7 +91,7 @@ def _allowed(positive: bool, minimum: float | None, maximum: float | None, infin
     """Limits in words."""
     words = ["positive"] * positive + ["finite"] * (not infinite)
     words += [f"{end} {value:g}" for end, value in (("at least", minimum), ("at most", maximum)) if value is not None]
-    return (" and ".join(words) or "a number") + " (inf is allowed)" * infinite + (unit and f", in {unit}")
+    return (", ".join(words) or "a number") + " (inf is allowed)" * infinite + (unit and f", in {unit}")
 
 
 def check_range(

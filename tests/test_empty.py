@@ -53,6 +53,15 @@ def test_one_call_forms(form):
     assert T1.grad.shape == (0, 4)
 
 
+def test_a_device_that_is_asked_for_has_nothing_to_do(monkeypatch):
+    from epgnumba.gpu import choose
+
+    monkeypatch.setattr(choose, "_runtime", lambda: type("Runtime", (), {"device_count": lambda self: 1})())
+    bars = epgnumba.vjp(FAMILIES["FSE"], [], 45.0, device="cuda")
+    assert bars["T1"].shape == (0,)
+    assert epgnumba.simulate(FAMILIES["FSE"], [], 45.0, device="cuda").shape == (0, 5)
+
+
 def test_directional_derivatives():
     flip, T1 = torch.tensor([60.0, 50.0]), torch.zeros(0)
     values = torch.func.jvp(lambda x: epg.fse_sim(x, 8.0, T1, 70.0), (flip,), (flip,))

@@ -138,6 +138,12 @@ class TestInput:
         with pytest.raises(ValueError, match="tissue maps do not broadcast: T1 "):
             epg.fse_sim([90.0], 7.0, tensor([900.0] * 2), tensor([80.0] * 3))
         assert np.isfinite(epg.fse_sim([90.0], 7.0, tensor([900.0, np.inf]), 80.0).numpy()).all()
+        with pytest.raises(ValueError, match=r"T1\[2\]=1e\+20 is not allowed"):  # which inf must not hide
+            epg.fse_sim([90.0], 7.0, tensor([900.0, np.inf, 1e20]), 80.0)
+        with pytest.raises(ValueError, match="maps on a device are empty"):
+            epg.fse_sim([90.0], 7.0, tensor([]), 80.0)
+        with pytest.raises(ValueError, match="B0=1e\\+06 Hz is not allowed here"):
+            epg.fse_sim([90.0], 400.0, 900.0, 80.0, B0=tensor([1e6]), dtype=np.float32)
 
     def test_no_real_numbers(self, resident):
         with pytest.raises(TypeError, match=r"T1: torch.complex128 is not allowed: real numbers are needed"):
