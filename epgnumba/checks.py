@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float64]
 LARGEST = sys.float_info.max
 RELAXATION: dict[str, Any] = {"positive": True, "minimum": 1e-6, "maximum": 1e15, "unit": "ms"}
 TIME: dict[str, Any] = {"minimum": 0.0, "maximum": 1e9, "unit": "ms"}
-INTERVAL: dict[str, Any] = {"positive": True, "minimum": 1e-6, "maximum": 1e9, "unit": "ms"}
+INTERVAL: dict[str, Any] = {"positive": True, "minimum": 1e-9, "maximum": 1e9, "unit": "ms"}
 # Beyond these, the digits that are left of an angle modulo 360 say little: of a flip angle in single precision, of a
 # phase (which quadratic RF spoiling makes large) in double precision, in which phases are always reduced.
 FLIP: dict[str, Any] = {"minimum": -1e5, "maximum": 1e5, "unit": "degrees"}

@@ -118,7 +118,7 @@ def test_gradient_and_hessian(criterion, data, over):
         ),
         (MRF(np.linspace(15, 60, 24), 11.0, TI=18.0, phases=np.arange(24.0)), {"variables": {"flip": BSpline(6)}}),
         (
-            MRF(np.linspace(15, 60, 24), 11.0, TI=18.0),
+            MRF(np.linspace(15, 60, 24), 11.0, TI=18.0, inversion=0.95),
             {"variables": {"TR": Shared(), "TI": Free(), "inversion": Free()}},
         ),
         (SPGR(20.0, [2.0, 9.0], 40.0, "rf", tolerance=1e-3), {"variables": ("flip", "TE", "TR", "increment")}),

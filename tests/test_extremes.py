@@ -71,7 +71,7 @@ def test_any_size_of_any_argument(name, data):
 
 
 ENDS = {
-    "flip": (1e-300, 1e5, -1e5), "TR": (1e-6, 1e9), "ESP": (1e-6, 1e9), "TE": (0.0, 1e-300, 1e9), "TI": (0.0, 1e9),
+    "flip": (1e-300, 1e5, -1e5), "TR": (1e-9, 1e9), "ESP": (1e-9, 1e9), "TE": (0.0, 1e-300, 1e9), "TI": (0.0, 1e9),
     **{name: tuple(limits[end] for end in ("minimum", "maximum")) for name, limits in LIMITS.items()},
     "slice_prof": (0.0, 10.0),
 }  # fmt: skip
