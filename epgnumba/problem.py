@@ -112,13 +112,14 @@ class Problem:
         precesses = precesses or OMEGA in self.codes or self.tissue.precesses
         key = free_phases, precesses
         if key not in self._jobs:
-            self._jobs[key] = self._make_job(*self.compile(self.sequence, *key))
+            program, entries = self.compile(self.sequence, *key)
+            if precesses:
+                self._check_turns(entries[2])
+            self._jobs[key] = self._make_job(program, entries)
         return self._jobs[key]
 
     def _make_job(self, program: Program, entries: list[Array]) -> engine.AnyJob:
         """On the device where the maps lie; on the one that was asked for; or on the CPU."""
-        if self.tissue.precesses:
-            self._check_turns(entries[2])
         profile = self.profile.astype(self.dtype, copy=False)
         if not isinstance(self.tissue, Tissue):
             from .gpu import DeviceJob
