@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import epgnumba
+from epgnumba.derivatives import push_forward
 from epgnumba.problem import read_problem
 from epgnumba.sequence.sequence import NAMES
 from epgnumba.tissue import LIMITS
-from epgnumba.verbs import push_forward
 
 TISSUE = {"T1": 310.0, "T2": 45.0, "B1": 0.9, "M0": 1.7, "B0": 13.0, "inv_efficiency": 0.93, "slice_prof": 0.8}
 
