@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from ..calls import has_tensor, uncompiled
 from ..checks import Array, check_range, real_array, shown
+from ..kernels.columns import FAINTEST
 
 
 def check_bound(jac: tuple[int, ...], weights: tuple[int, ...] | None, singular: str) -> None:
@@ -118,7 +119,7 @@ def _invert_diagonal(fisher: Array, limit: float, singular: str) -> Array:
     The matrix is scaled to unit diagonal, so that the verdict does not depend on units (see `is_regular`).
     """
     scale = np.sqrt(np.diagonal(fisher, axis1=-2, axis2=-1))
-    visible = scale > 0
+    visible = scale**2 > FAINTEST
     safe = np.where(visible, scale, 1.0)
     correlation = fisher / (safe[..., :, None] * safe[..., None, :])
     size = fisher.shape[-1]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..engine import state_sets
+from ..kernels.columns import FAINTEST
 from ..kernels.columns import M0 as M0_CODE
 from .bound import is_regular, rounding_limit
 
@@ -99,7 +100,7 @@ class Criterion:
         """Value and its derivative with respect to the Fisher matrix (without the noise), for each voxel."""
         n = fisher.shape[-1]
         diagonal = np.diagonal(fisher, axis1=1, axis2=2)
-        visible = (diagonal.real > 0).all(axis=1) & np.isfinite(fisher.real).all(axis=(1, 2))
+        visible = (diagonal.real > FAINTEST).all(axis=1) & np.isfinite(fisher.real).all(axis=(1, 2))
         scale = 1 / np.sqrt(np.where(visible[:, None], diagonal.real, 1.0))
         both = scale[:, :, None] * scale[:, None, :]
         correlation = np.where(visible[:, None, None], fisher * both, np.eye(n))

@@ -109,6 +109,7 @@ N_RATES = 5
 M0 = 5
 N_TISSUE = 6
 HZ = 0.006283185307179586  # radians per ms
+FAINTEST = 1e-150  # square of a derivative that a bound is made of: the bound's own square must not overflow
 # Where things begin in `Player.scratch`, in numbers: coefficients of a pulse (5 VECTOR), a tangent's seeds (3), cosine
 # and sine of the turn before it (2), then one number each: the Z_0 that recovery aims at, 1 or (for the homogeneous
 # part of a map) 0; one half. Its length, in lines of VECTOR.

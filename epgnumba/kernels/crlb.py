@@ -4,7 +4,7 @@ import numpy as np
 
 from . import columns as col
 from .batch import group_bars, last_part, load_bars, play_block, pull_block, select, select_call, write_block
-from .columns import SIGNAL
+from .columns import FAINTEST, SIGNAL
 from .jit import entry, kernel
 from .rounding import hide_rounding
 
@@ -32,7 +32,7 @@ def invert(fisher, inverse, limit):
     """
     n = fisher.shape[0]
     for a in range(n):
-        if not fisher[a, a] > 0 or not np.isfinite(fisher[a, a]):
+        if not fisher[a, a] > FAINTEST or not np.isfinite(fisher[a, a]):
             return False
     for a in range(n):  # the lower triangle of `inverse` holds the factor, then its inverse
         for b in range(a + 1):

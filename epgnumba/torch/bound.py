@@ -8,6 +8,7 @@ import torch
 
 from ..calls import uncompiled
 from ..design.bound import check_bound, rounding_limit
+from ..kernels.columns import FAINTEST
 
 
 def _all(values: Any, allowed: Callable[[Any], Any]) -> bool:
@@ -49,7 +50,7 @@ def crlb(
     noise = torch.as_tensor(noise, dtype=jac.real.dtype, device=jac.device)
     fisher = (jac @ jac.mH).real if jac.is_complex() else jac @ jac.mT
     squares = fisher.diagonal(dim1=-2, dim2=-1)
-    visible = squares.detach() > 0
+    visible = squares.detach() > FAINTEST
     safe = torch.where(visible, squares, torch.ones_like(squares)).sqrt()  # chosen first: sqrt has no slope at zero
     correlation = fisher / (safe[..., :, None] * safe[..., None, :])
     limit = rounding_limit(jac.shape[-2], jac.shape[-1], torch.finfo(correlation.dtype).eps)

@@ -131,7 +131,7 @@ def play(sequence, tissue, parameters=None, size=1, orders=None):
     return signal
 
 
-def derivatives(sequence, tissue, names, orders=None, step=1e-4):
+def derivatives(sequence, tissue, names, orders=None, step=2e-5):
     """Signal (readouts) and its derivatives (names, readouts) by differences of fourth order."""
     weights = {1: 8, -1: -8, 2: -1, -2: 1}
     scales = {"B1": 1.0, "inv_efficiency": 1.0, "M0": 1.0, "B0": 10.0}
