@@ -15,6 +15,7 @@ from numba.core import config
 from players import play
 
 import epgnumba
+from epgnumba.design.bound import is_regular
 
 if not config.DISABLE_JIT:
     pytest.skip("needs NUMBA_DISABLE_JIT=1", allow_module_level=True)
@@ -125,3 +126,12 @@ def test_decay():
     assert 0 <= jit.decay_factor(np.float64(-1e9)) < 1e-300
     assert np.isnan(jit.decay_factor(np.float64(np.nan)))
     assert jit.decay_factor(np.complex128(-1 + 1e-30j)).imag == pytest.approx(np.exp(-1) * 1e-30, rel=1e-15)
+
+
+@pytest.mark.parametrize(("limit", "regular"), [(0.05, True), (0.15, False), (0.25, False)])
+def test_what_makes_a_matrix_singular(limit, regular):
+    """Eigenvalues 0.1 and 1.9, so that the trace of the inverse is 10.5; the second pivot is 0.19."""
+    fisher, inverse = np.array([[1.0, 0.9], [0.9, 1.0]]), np.zeros((2, 2))
+    assert crlb.invert(fisher, inverse, limit) == regular == is_regular(np.linalg.eigvalsh(fisher), limit)
+    if regular:
+        np.testing.assert_allclose(inverse, np.linalg.inv(fisher), rtol=1e-14)
