@@ -26,6 +26,10 @@ PHASE_STEP: dict[str, Any] = {"minimum": -3600.0, "maximum": 3600.0, "unit": "de
 FRACTION: dict[str, Any] = {"minimum": 0.0, "maximum": 1.0, "unit": "fractions (not percent)"}
 FLIP_SCALE: dict[str, Any] = {"minimum": 0.0, "maximum": 10.0, "unit": "fractions of the nominal flip angle"}
 
+# Squares of noise, and sums of weighted bounds, are finite.
+NOISE: dict[str, Any] = {"positive": True, "minimum": 1e-75, "maximum": 1e75}
+WEIGHT: dict[str, Any] = {"minimum": 0.0, "maximum": 1e75}
+
 MOST_PULSES = 10_000  # in a train: states grow with every pulse, and work with their square
 
 
@@ -85,6 +89,27 @@ def _refuse_hidden(name: str, value: Any) -> None:
             if isinstance(inner, (bool, np.bool_)):
                 raise TypeError(f"{name}={shown(value)} holds a boolean; real numbers are needed")
             _refuse_hidden(name, inner)
+
+
+def numeric_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """`value` as an array of finite real or complex numbers, in their own type.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it holds anything else, or hides anything behind a mask.
+    """
+    _refuse_hidden(name, value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}={shown(value)} is ragged; a regular array is needed") from error
+    if array.dtype.kind not in "iufc":
+        raise TypeError(f"{name}={shown(value)} is not numeric")
+    if not np.isfinite(array).all():
+        where = ", ".join(str(int(i)) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name}[{where}] is not finite")
+    return array
 
 
 def _allowed(positive: bool, minimum: float | None, maximum: float | None, infinite: bool, unit: str) -> str:

@@ -70,12 +70,14 @@ class Sweep:
 
     Raises
     ------
-    ValueError
-        If a name is unknown.
+    TypeError, ValueError
+        If a name is unknown, or they are not in a tuple.
     """
 
     def __init__(self, problem: Problem, wanted: tuple[str, ...] | None, moved: Collection[str] = ()) -> None:
         names = (*problem.sequence.parameters, *NAMES, "slice_prof")
+        if wanted is not None and not isinstance(wanted, (tuple, list)):
+            raise TypeError(f"wanted={shown(wanted)} is not allowed: it must be a tuple of names out of {names}")
         self.problem, self.asked = problem, names if wanted is None else wanted
         for name in self.asked:
             if name not in names:

@@ -20,8 +20,8 @@ ComplexArray = npt.NDArray[np.complexfloating]
 Diff = str | tuple[str, ...] | list[str] | None
 
 
-def read_diff(diff: Diff) -> tuple[int, ...]:
-    """Codes of the tissue parameters to differentiate with respect to.
+def read_diff(diff: Diff, name: str = "diff") -> tuple[int, ...]:
+    """Codes of the tissue parameters to differentiate with respect to; `name` is what a caller calls them.
 
     Raises
     ------
@@ -31,16 +31,16 @@ def read_diff(diff: Diff) -> tuple[int, ...]:
     if diff is None:
         return ()
     names = (diff,) if isinstance(diff, str) else diff
-    if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"diff={shown(diff)} is not allowed: it must be a name or a tuple of names out of {NAMES}")
+    if not isinstance(names, (tuple, list)) or not all(isinstance(one, str) for one in names):
+        raise TypeError(f"{name}={shown(diff)} is not allowed: it must be a name or a tuple of names out of {NAMES}")
     if not names:
-        raise ValueError(f"diff is empty; it must be None or hold names out of {NAMES}")
-    for name in names:
-        if name not in NAMES:
-            raise ValueError(f"diff={shown(diff)}: {name!r} is unknown; allowed are {NAMES}")
+        raise ValueError(f"{name} is empty; names out of {NAMES} are needed")
+    for one in names:
+        if one not in NAMES:
+            raise ValueError(f"{name}={shown(diff)}: {one!r} is unknown; allowed are {NAMES}")
     if len(set(names)) != len(names):
-        raise ValueError(f"diff={shown(diff)} names a parameter twice")
-    return tuple(NAMES.index(name) for name in names)
+        raise ValueError(f"{name}={shown(diff)} names a parameter twice")
+    return tuple(NAMES.index(one) for one in names)
 
 
 def read_dtype(dtype: npt.DTypeLike) -> type[np.floating]:

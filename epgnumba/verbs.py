@@ -3,10 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 
+from . import checks
 from .checks import Array, warn_caller
 from .derivatives import pull_back
 from .problem import ComplexArray, Diff, Problem, read_problem
 from .sequence.sequence import NAMES, Sequence
+from .tissue import Tissue
 from .truncation import WORTH_A_WARNING, truncation_error
 
 
@@ -236,4 +238,7 @@ def vjp(
         dtype=dtype,
         device=device,
     )
+    for name, value in (("signal_bar", signal_bar), ("jacobian_bar", jacobian_bar)):
+        if value is not None and isinstance(problem.tissue, Tissue):
+            checks.numeric_array(name, value)
     return pull_back(problem, signal_bar, jacobian_bar, wanted)

@@ -21,7 +21,9 @@ DESIGNS = {
     "signal_bar of another shape": (lambda: vjp(TRAIN, **TISSUE, signal_bar=np.ones(3)), V, "signal_bar"),
     "signal_bar of text": (lambda: vjp(TRAIN, **TISSUE, signal_bar=["a", "b"]), T, "signal_bar"),
     "jacobian_bar of another shape": (
-        lambda: vjp(TRAIN, **TISSUE, jacobian_bar=np.ones(2), diff=("T2",)), V, "jacobian_bar",
+        lambda: vjp(TRAIN, **TISSUE, jacobian_bar=np.ones(2), diff=("T2",)),
+        V,
+        "jacobian_bar",
     ),
     "wanted that is unknown": (lambda: vjp(TRAIN, **TISSUE, wanted=("flips",)), V, "wanted"),
     "tolerance of find_nstates": (lambda: find_nstates(TRAIN, **TISSUE, tolerance=-1.0), V, "tolerance"),
@@ -132,7 +134,9 @@ DESIGNS = {
     "bounds of something unknown": (lambda: plot_bounds({"a": TRAIN}, "T2", [50], "T3", T1=900), V, "unknowns"),
     "bounds of some T1": (lambda: plot_bounds({"a": TRAIN}, "T2", [50, 60], "T2", T1=[9, 8, 7]), V, "T1"),
     "bounds that show others": (
-        lambda: plot_bounds({"a": TRAIN}, "T2", [50], "T2", T1=900, show="T1"), V, "show",
+        lambda: plot_bounds({"a": TRAIN}, "T2", [50], "T2", T1=900, show="T1"),
+        V,
+        "show",
     ),
     "bounds on a number": (lambda: plot_convergence({"history": [1.0]}), T, "design"),
     "a report of nothing": (lambda: plot_report(None), T, "report"),
@@ -148,10 +152,14 @@ DESIGNS = {
     "nreps of none, tensors": (lambda: epg.mrf_sim([9.0], 9.0, **TISSUE, nreps=0), V, "nreps"),
     "T2star below zero, tensors": (lambda: epg.spgr_sim(9, 2, 9, 900, torch.tensor(-5.0)), V, "T2star"),
     "chemshift of nan, tensors": (
-        lambda: epg.bssfp_sim(9, 2, 9, **TISSUE, chemshift=torch.tensor(torch.nan)), V, "chemshift",
+        lambda: epg.bssfp_sim(9, 2, 9, **TISSUE, chemshift=torch.tensor(torch.nan)),
+        V,
+        "chemshift",
     ),
     "inversion in percent, tensors": (
-        lambda: epg.mrf_sim([9.0], 9.0, **TISSUE, inversion=torch.tensor(95.0)), V, "inversion",
+        lambda: epg.mrf_sim([9.0], 9.0, **TISSUE, inversion=torch.tensor(95.0)),
+        V,
+        "inversion",
     ),
     "diff None, tensors": (lambda: epg.jacobian(TRAIN, **TISSUE, diff=None), T, "diff"),
     "a cost that cannot be called": (lambda: epg.scipy_objective(5), T, "cost"),
@@ -159,10 +167,6 @@ DESIGNS = {
     "noise of zero, tensors": (lambda: epg.crlb(torch.eye(2), noise=0.0), V, "noise"),
     "weights below zero, tensors": (lambda: epg.crlb(torch.eye(2), weights=-1.0), V, "weights"),
     "singular misspelt, tensors": (lambda: epg.crlb(torch.eye(2), singular="x"), V, "singular"),
-}  # fmt: skip
-
-# What is not yet as it should be: argument, error and name that there will be.
-WAITING = {
     "wanted a word": (lambda: vjp(TRAIN, **TISSUE, wanted="flip"), T, "wanted"),
     "wanted a number": (lambda: vjp(TRAIN, **TISSUE, wanted=5), T, "wanted"),
     "seed of half": (lambda: optimize(objective(), seed=0.5), T, "seed=0.5"),

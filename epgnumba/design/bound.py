@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..calls import has_tensor, uncompiled
-from ..checks import Array, check_range, real_array, shown
+from ..checks import NOISE, WEIGHT, Array, check_range, choice, numeric_array, real_array
 from ..kernels.columns import FAINTEST
 
 
@@ -22,8 +22,7 @@ def check_bound(jac: tuple[int, ...], weights: tuple[int, ...] | None, singular:
         raise ValueError(f"jac has shape {jac}; (..., unknowns, samples) is needed, none of them zero")
     if weights is not None and weights not in ((), (jac[-2],)):
         raise ValueError(f"weights has shape {weights}; a number or one per unknown, ({jac[-2]},), is needed")
-    if singular not in ("inf", "raise"):
-        raise ValueError(f"singular={shown(singular)} is not allowed: it must be 'inf' or 'raise'")
+    choice("singular", singular, ("inf", "raise"))
 
 
 @uncompiled
@@ -75,12 +74,10 @@ def crlb(
 
         tensors: tuple[Any, Any, Any] = (jac, weights, noise)
         return on_tensors(*tensors, singular)
-    slopes = np.asarray(jac)
-    if slopes.dtype.kind not in "iufc":
-        raise TypeError(f"jac={shown(jac)} is not numeric")
-    given = None if weights is None else check_range("weights", real_array("weights", weights), minimum=0.0)
+    slopes = numeric_array("jac", jac)
+    given = None if weights is None else check_range("weights", real_array("weights", weights), **WEIGHT)
     check_bound(slopes.shape, None if given is None else given.shape, singular)
-    deviation = check_range("noise", real_array("noise", noise), positive=True)
+    deviation = check_range("noise", real_array("noise", noise), **NOISE)
     try:
         np.broadcast_shapes(deviation.shape, slopes.shape[:-2])
     except ValueError:

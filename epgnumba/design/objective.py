@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import engine
+from .. import checks, engine
 from ..checks import Array, check_range, real_array, scalar, shown
 from ..derivatives import STEP, pull_back
 from ..kernels.columns import M0 as M0_CODE
-from ..problem import read_problem
+from ..problem import read_diff, read_problem
 from ..program.expressions import unflatten
 from ..sequence.sequence import NAMES, Sequence
 from ..tissue import Tissue
@@ -107,20 +107,24 @@ class CRLBObjective:
     ) -> None:
         if unknowns is None:
             raise TypeError("unknowns=None is not allowed: it must be a name or a tuple of names")
+        read_diff(unknowns, "unknowns")
         problem = read_problem(
             sequence, T1, T2, B1, M0, B0=B0, inv_efficiency=inv_efficiency, diff=unknowns, slice_prof=slice_prof,
             nstates=nstates,
         )  # fmt: skip
-        _choice("singular", singular, ("inf", "raise"))
-        _choice("criterion", criterion, ("A", "D", "E"))
-        _choice("over", over, ("mean", "worst"))
-        _choice("data", data, ("complex", "magnitude"))
+        checks.choice("singular", singular, ("inf", "raise"))
+        checks.choice("criterion", criterion, ("A", "D", "E"))
+        checks.choice("over", over, ("mean", "worst"))
+        checks.choice("data", data, ("complex", "magnitude"))
+        empty = [name for name, value in problem.tissue.maps.items() if 0 in value.shape]
+        if empty:
+            raise ValueError(f"{empty[0]} holds no tissue to design for; at least one is needed")
         self.unknowns = tuple(NAMES[code] for code in problem.codes)
         self.map = Variables(sequence.parameters, variables)
         self._lock = threading.RLock()  # the buffers are one objective's: calls from several threads take turns
-        self._problem, self._singular, self._per_time = problem, singular, bool(per_time)
+        self._problem, self._singular, self._per_time = problem, singular, checks.flag("per_time", per_time)
         self._over, self._sharpness = over, scalar("sharpness", sharpness, minimum=1.0)
-        self._variance = scalar("noise", noise, positive=True) ** 2
+        self._variance = scalar("noise", noise, **checks.NOISE) ** 2
         each, self._tissue_weights = self._read_weights(weights, tissue_weights, relative)
         each = each * (self._tissue_weights > 0)[:, None]  # so that nothing is asked of what does not count
         table = problem.host_tissue.table()
@@ -147,15 +151,15 @@ class CRLBObjective:
         shape = self._problem.tissue.shape
         full = (*shape, len(self.unknowns))
         each = np.ones(()) if weights is None else real_array("weights", weights)
-        tissues = check_range("tissue_weights", real_array("tissue_weights", tissue_weights), minimum=0.0)
-        check_range("weights", each, minimum=0.0)
+        tissues = check_range("tissue_weights", real_array("tissue_weights", tissue_weights), **checks.WEIGHT)
+        check_range("weights", each, **checks.WEIGHT)
         try:
             spread, tissues = np.broadcast_to(each, full), np.broadcast_to(tissues, shape)
         except ValueError:
             raise ValueError(
                 f"weights {each.shape} and tissue_weights {tissues.shape} must broadcast to {full} and {shape}"
             ) from None
-        if relative:
+        if checks.flag("relative", relative):
             maps = [np.broadcast_to(self._problem.tissue.maps[name], shape) for name in self.unknowns]
             values = np.stack(maps, -1)
             if ((values == 0) & (spread > 0)).any():
@@ -337,8 +341,3 @@ class CRLBObjective:
             self._job = changed.cpu_job(self._turning)
         self._job.set_values(entries)
         return self._job
-
-
-def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name}={shown(value)} is not allowed: it must be {' or '.join(map(repr, allowed))}")

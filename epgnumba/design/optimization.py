@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, OptimizeResult
 from tqdm import tqdm
 
-from ..checks import Array, count, scalar, shown, warn_caller
+from ..checks import Array, count, flag, needed, scalar, shown, warn_caller
 from .feasibility import SLACK, active_limits, broken, check_limits, project, violation
 from .objective import CRLBObjective
 from .result import Design
@@ -107,17 +108,21 @@ def optimize(
     >>> found.fun < 0.5 * found.value_before
     True
     """
+    needed("objective", objective, CRLBObjective)
+    flag("progress", progress)
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback={shown(callback)} is not callable")
     box = check_limits(limits, objective.map.count)
     chosen = _choose_method(method, box)
     if infeasible not in ("project", "refuse"):
         raise ValueError(f"infeasible={shown(infeasible)} is not allowed: it must be 'project' or 'refuse'")
     wanted = None if starts is None else count("starts", starts)
     most = count("max_iterations", max_iterations)
-    root = count("seed + 1", seed + 1 if isinstance(seed, int) else seed) - 1
+    root = _read_seed(seed)
     accuracy = scalar("tolerance", tolerance, positive=True)
     allowed = scalar("time_limit", time_limit, positive=True, infinite=True, unit="seconds")
     begun = time.perf_counter()
-    first = objective.read(objective.x0 if x0 is None else x0)
+    first = objective.read(objective.x0 if x0 is None else x0, "x0")
     if infeasible == "refuse" and violation(first, box) > SLACK:
         raise ValueError(f"the start breaks limits: {broken(first, box)}")
     origin = project(first, box)
@@ -175,6 +180,14 @@ def _reporter(
             callback(x, value)
 
     return after
+
+
+def _read_seed(seed: int) -> int:
+    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, Integral):
+        raise TypeError(f"seed={shown(seed)} is not a whole number")
+    if seed < 0:
+        raise ValueError(f"seed={seed} is not allowed: it must be at least 0")
+    return int(seed)
 
 
 def _choose_method(method: str | None, limits: list[Any]) -> str:
