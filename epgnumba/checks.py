@@ -112,6 +112,12 @@ def numeric_array(name: str, value: Any) -> npt.NDArray[Any]:
     return array
 
 
+def _written(number: float) -> str:
+    """A number in six digits, or in all where six would be another."""
+    short = f"{number:g}"
+    return short if float(short) == number or np.isnan(number) else repr(float(number))
+
+
 def _allowed(positive: bool, minimum: float | None, maximum: float | None, infinite: bool, unit: str) -> str:
     """Limits in words."""
     words = ["positive"] * positive + ["finite"] * (not infinite)
@@ -143,7 +149,7 @@ def check_range(
         where = tuple(int(i) for i in np.argwhere(~inside)[0])
         place = f"[{', '.join(map(str, where))}]" if where else ""
         raise ValueError(
-            f"{name}{place}={array[where]:g} is not allowed: it must be "
+            f"{name}{place}={_written(array[where])} is not allowed: it must be "
             f"{_allowed(positive, minimum, maximum, infinite, unit)}"
         )
     return array

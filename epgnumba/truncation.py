@@ -76,7 +76,7 @@ def find_nstates(
     >>> find_nstates(epgnumba.FSE([120.0] * 64, ESP=10), T1=1000, T2=50, tolerance=1e-2).nstates
     12
     """
-    limit = checks.scalar("tolerance", tolerance, positive=True)
+    limit = checks.scalar("tolerance", tolerance, positive=True, maximum=1.0)
     problem = read_problem(
         sequence, T1, T2, B1, M0, B0=B0, inv_efficiency=inv_efficiency, diff=diff, slice_prof=slice_prof
     )

@@ -114,7 +114,7 @@ class Job:
         self._prepared: tuple[Any, tuple[Any, ...]] | None = None
         flips, phases, durations, receivers, advance = entries
         program = self.program
-        limits = rounding_limits(program.signal, flips.real, durations.real, self.tangents, self.dtype)
+        limits = rounding_limits(program.signal, durations.real, self.tangents, self.dtype)
         pieces = [durations, self._profile, limits]
         for part in program.parts:
             pieces.append(part.signs * flips[: len(part.signs)] / 90)

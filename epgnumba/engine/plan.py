@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels import columns as col
-from ..kernels.columns import HALF, N_SUMS, SCRATCH, VECTOR
+from ..kernels.columns import HALF, N_ROUNDING, N_SUMS, SCRATCH, VECTOR
 from ..program.program import Program
 from .memory import aligned
 
@@ -62,7 +62,7 @@ class Plan:
 
     def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> list[int]:
         """Durations, slice profile, what rounding is told by, then flips and turns of each part."""
-        filled, flips_at = self.n_durations + self.n_positions + self._sets, []
+        filled, flips_at = self.n_durations + self.n_positions + N_ROUNDING, []
         for row, part in zip(sizes, program.parts, strict=True):
             row[col.FLIPS_AT] = filled
             flips_at.append(filled)

@@ -51,7 +51,7 @@ class Player:
         flips, phases, durations, receivers, advance = entries
         program = self.structure.program
         factors = program.signal.factors(phases.real, receivers.real)
-        limits = rounding_limits(program.signal, flips, durations, self.structure.kinds, self.real)
+        limits = rounding_limits(program.signal, durations, self.structure.kinds, self.real)
         pieces: list[Array] = [durations, np.stack([factors.real, factors.imag], 1).ravel(), limits]
         for part in program.parts:
             pieces.append(part.signs * flips[: len(part.signs)] / 90)
@@ -172,9 +172,9 @@ class Player:
             self._taken = dict(kept)  # what a position took is free for the next
             start, _ = self._find_start(table, position, count)
             self._play(0, table, start, position, count, results=results)
-        if jacobian is not None:
-            hide = compiled("rounding", self.real, self.structure.kinds, self.structure.sets)
-            self.launch(hide, count, jacobian, table, self._rounding, offset, count)
+        if cpu.OMEGA in self.structure.codes:
+            hide = compiled("rounding", self.real, self.structure.codes.index(cpu.OMEGA))
+            self.launch(hide, count, signal, jacobian, table, self._rounding, offset, count)
 
     # Backward
 

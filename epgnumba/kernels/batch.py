@@ -358,7 +358,7 @@ def signal_batch(call, room, signal, jacobian, first, last):
             count = min(lanes, call.n_voxels - voxel)
             write_block(own, given, position, voxel, voxel, count, signal, jacobian)
             if position == own.sizes[col.N_POSITIONS] - 1:
-                hide_rounding(own, given, voxel, voxel, count, jacobian)
+                hide_rounding(own, given, voxel, voxel, count, signal, jacobian)
             clean_up(own)
 
 

@@ -81,7 +81,7 @@ N_SEGMENT = 3
     TURNS_AT,
     DURATIONS_AT,
     PROFILE_AT,
-    ROUNDING_AT,  # see `kernels.rounding`
+    ROUNDING_AT,  # what tells rounding
     RATES_AT,  # in the room of a thread
     SEEDS_AT,
     DECAY_AT,
@@ -118,4 +118,8 @@ SCRATCH = 11
 # The same in `Bars.sums`: flip, its seed, log e1 and log e2, angle.
 FLIP_SUM, SEED_SUM, LOG_SUM, ANGLE_SUM = 0, VECTOR, 2 * VECTOR, 4 * VECTOR
 N_SUMS = 5
+# What tells rounding (see `program.rounding`): how long after a pulse the first readout comes (ms); how large a
+# derivative by off-resonance that is nothing may look beside M0, and beside the signal.
+EARLIEST, OF_STATES, OF_SIGNAL = range(3)
+N_ROUNDING = 3
 N_DECAY = 4  # numbers per duration and lane: e1, e2, cosine and sine of what precession adds

@@ -116,7 +116,7 @@ def crlb_batch(call, room, weights, variance, values, unit, sums, lane, tissue_b
         for position in range(positions):
             play_block(own, end, given, position, voxel, positions > 1 or voxel == first, True)
             write_block(own, given, position, voxel, 0, count, signal, jacobian)
-        hide_rounding(own, given, voxel, 0, count, jacobian)
+        hide_rounding(own, given, voxel, 0, count, signal, jacobian)
         for j in range(count):
             values[voxel + j] = seed_bound(jacobian, jacobian_bar, j, weights[voxel + j], variance, fisher, inverse)
         for position in range(positions):

@@ -12,8 +12,9 @@ from ..checks import Array
 from ..kernels import columns as col
 from ..sequence.events import Event, Linear, Pulse, Readout, linear
 from ..sequence.sequence import Sequence
+from . import plan
 from .expressions import Expressions, LinearMap, flatten
-from .plan import TAPE_LIMIT, Frame, IntTable, Layout, find_frame, lay_out
+from .plan import Frame, IntTable, Layout, find_frame, lay_out
 from .reach import Reach, find_reach
 from .score import Read, Score, write_score
 
@@ -32,7 +33,7 @@ class _Recent:
         value = self._values.get(key)
         if value is None:
             value = make()
-            for oldest in list(self._values)[: len(self._values) - self._size + 1]:
+            for oldest in list(self._values)[: max(len(self._values) - self._size + 1, 0)]:
                 self._values.pop(oldest, None)
             self._values[key] = value
         return value
@@ -64,13 +65,15 @@ class Part:
             for sign, beat in zip(self.frame.signs, self.score.beats, strict=True)
         ]
         self.signs = np.asarray(signs, np.float64)
-        # What tells how long is played, by index: durations before pulses, those before readouts, flip angles.
-        self.between = np.array([beat.duration for beat in self.score.beats])
+        # Durations, by index, in which there are transverse states: before pulses, and before readouts.
+        full = range(0 if self.boundary == 3 else 1, len(self.score.beats))
+        between = [self.score.beats[n].duration for n in full if not self.score.beats[n].spoiled]
+        self.between = np.array(between, np.int64)
         self.after = np.array(sorted({read.duration for group in self.reads for read in group}))
-        self.angles = np.array([n for n, beat in enumerate(self.score.beats) if not beat.invert], np.int64)
 
-    def layout(self, lanes: int, tape_limit: int = TAPE_LIMIT) -> Layout:
+    def layout(self, lanes: int, tape_limit: int | None = None) -> Layout:
         """Tables for `lanes` lanes; built once."""
+        tape_limit = plan.TAPE_LIMIT if tape_limit is None else tape_limit
         key = lanes, tape_limit
         if key not in self._layouts:
             self._layouts[key] = lay_out(
@@ -143,8 +146,9 @@ class Program:
     def n_out(self) -> int:
         return self.signal.score.n_out
 
-    def tables(self, lanes: int, tape_limit: int = TAPE_LIMIT) -> Tables:
+    def tables(self, lanes: int, tape_limit: int | None = None) -> Tables:
         """Tables for `lanes` lanes; built once."""
+        tape_limit = plan.TAPE_LIMIT if tape_limit is None else tape_limit
         key = lanes, tape_limit
         if key not in self._tables:
             layouts = [part.layout(lanes, tape_limit) for part in self.parts]
@@ -208,7 +212,7 @@ def _write(sequence: Sequence, count: int = 1) -> tuple[Score, Expressions, Line
     return score, Expressions(groups, sizes, [beat.invert for beat in score.beats]), LinearMap(score.waits, sizes)
 
 
-MOST_PULSES = 50_000  # in a sequence that is repeated to its steady state
+MOST_REPEATED = 50_000  # in a sequence that is repeated to its steady state
 
 _scores = _Recent(64)
 _programs = _Recent(64)
@@ -275,10 +279,10 @@ def _count_repetitions(score: Score, durations: npt.NDArray[np.inexact], longest
     if not np.isfinite(longest):
         raise ValueError(f"no steady state: the sequence must be repeated to reach it, and T1 reaches {longest:g} ms")
     count = ceil(-log(tolerance) * longest / _period(score, durations)) + 1
-    if count * len(score.beats) > MOST_PULSES:
+    if count * len(score.beats) > MOST_REPEATED:
         raise ValueError(
-            f"the steady state takes {count} repetitions ({count * len(score.beats)} pulses, at most {MOST_PULSES} are "
-            f"played): T1 reaches {longest:g} ms; leave such tissue out, or raise tolerance={tolerance:g}"
+            f"the steady state takes {count} repetitions ({count * len(score.beats)} pulses, at most {MOST_REPEATED} "
+            f"are played): T1 reaches {longest:g} ms; leave such tissue out, or raise tolerance={tolerance:g}"
         )
     unit = 1 << max(count.bit_length() - 3, 0)
     return -(-count // unit) * unit

@@ -8,7 +8,7 @@ from test_second_opinion import check_signal_and_jacobian
 
 import epgnumba
 from epgnumba import EventSequence, sequence
-from epgnumba.sequence import Pulse, Readout, Spoil, Wait
+from epgnumba.sequence import Inversion, Pulse, Readout, Shift, Spoil, Wait
 
 TISSUE = {"T1": 1000.0, "T2": 80.0, "B1": 1.0, "B0": 0.0, "inv_efficiency": 1.0, "M0": 1.0}
 PHASES = [0.0, 45.0, 45.0, 45.0, 45.0, 45.0]
@@ -98,3 +98,50 @@ def test_objective_and_bounds_agree_on_what_magnitudes_see(data, unknowns):
     assert np.isfinite(objective(objective.x0)[0]) == seen
     assert np.isfinite(objective.bounds(objective.x0)).all() == seen
     assert np.isfinite(objective.values(objective.x0)) == seen
+
+
+SMALL = {  # derivatives that are small and right, in single precision: rounding is something else
+    "short echo time after a long wait": (
+        lambda p: [Wait(1e4), Pulse(5.0), Wait(0.03), Readout(), Wait(0.05), Readout()],
+        {"T1": 1000.0, "T2": 50.0}, ("T2", "B0"),
+    ),
+    "hardly any pulse": (
+        lambda p: [Pulse(90.0), Wait(5.0), Readout()], {"T1": 900.0, "T2": 50.0, "B1": 1e-6}, ("T2", "B0"),
+    ),
+    "hardly any M0": (
+        lambda p: [Pulse(90.0), Wait(5.0), Pulse(140.0, 90.0), Wait(5.0), Readout(), Wait(9.0), Readout()],
+        {"T1": 1000.0, "T2": 50.0, "M0": 1e-14}, ("T1", "T2", "B1", "B0"),
+    ),
+    "late after an inversion": (
+        lambda p: [Inversion(), Wait(1500.0), Pulse(90.0), Readout()], {"T1": 100.0, "T2": 50.0},
+        ("T1", "inv_efficiency"),
+    ),
+    "a late echo alone": (
+        lambda p: [Pulse(90.0), [[Wait(7.5), Shift(1), Pulse(180.0, 90.0), Shift(1), Wait(7.5)]] * 20, Readout()],
+        {"T1": 900.0, "T2": 15.0}, ("T2",),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", SMALL)
+def test_small_derivatives_are_not_rounding(name, dtype):
+    events, tissue, diff = SMALL[name]
+    sequence = EventSequence(events)
+    expected = derivatives(sequence, tissue, diff)[1]
+    for T1 in (tissue["T1"], np.full(3, tissue["T1"])):  # a voxel alone, and some
+        _, slopes = epgnumba.jacobian(sequence, **{**tissue, "T1": T1}, diff=diff, dtype=dtype)
+        size = abs(expected).max(axis=-1, keepdims=True)
+        wrong = abs(np.atleast_3d(slopes.T).T - expected) / size
+        assert wrong.max() < (2e-3 if dtype == "float32" else 1e-7)  # where differences lose as many digits
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_spin_echoes_never_see_off_resonance(dtype):
+    """Whatever their number, angles, phases and tissue."""
+    rng = np.random.default_rng(4)
+    for n in (1, 2, 7, 30, 200):
+        for TR in (np.inf, 7.0 * n + 40):
+            train = sequence.FSE(rng.uniform(10, 180, n), 7.0, rng.uniform(-180, 180, n), TR=TR)
+            maps = {"T1": rng.uniform(200, 3000, 20), "T2": rng.uniform(20, 200, 20), "B0": rng.choice([0.0, 9.0], 20)}
+            assert not epgnumba.jacobian(train, **maps, diff="B0", dtype=dtype)[1].any()

@@ -4,7 +4,7 @@ import math
 
 from numba import cuda
 
-from ..columns import B1, HZ, M0, N_RATES, OMEGA, R1, R2
+from ..columns import B1, EARLIEST, HZ, M0, N_RATES, OF_SIGNAL, OF_STATES, OMEGA, R1, R2
 from .jit import SIMULATED
 
 SUM_THREADS = 8 if SIMULATED else 256  # of a block that sums; a power of two
@@ -80,32 +80,25 @@ def make_voxels(real, kinds, planes, lanes, codes, sets):
     return load_bars, gather_tissue
 
 
-def make_rounding(real, kinds, sets):
-    """The kernel that zeroes derivatives which are nothing but rounding (see `kernels.rounding`)."""
-    zero, n_codes = real(0), len(sets)
-    kinds, sets = (*kinds, -1), (*sets, 0)
+def make_rounding(real, k):
+    """The kernel that zeroes derivatives, number `k`, which are nothing but rounding (see `kernels.rounding`)."""
+    zero = real(0)
 
     @cuda.jit
-    def hide_rounding(jacobian, tissue, rounding, first, n_voxels):
+    def hide_rounding(signal, jacobian, tissue, rounding, first, n_voxels):
         voxel = cuda.grid(1)
         if voxel >= n_voxels:
             return
-        scale = tissue[M0, voxel] * math.exp(-rounding[0] * tissue[R2, voxel])
-        for k in range(n_codes):
-            i = sets[k]
-            if i > 0:
-                kind = kinds[i - 1]
-                limit = scale * rounding[i]
-                if kind <= R2:
-                    limit *= tissue[kind, voxel] * tissue[kind, voxel]
-                largest = zero
-                for out in range(jacobian.shape[1]):
-                    re, im = jacobian[k, out, first + voxel, 0], jacobian[k, out, first + voxel, 1]
-                    largest = max(largest, re * re + im * im)
-                if largest <= limit * limit:
-                    for out in range(jacobian.shape[1]):
-                        jacobian[k, out, first + voxel, 0] = zero
-                        jacobian[k, out, first + voxel, 1] = zero
+        size = largest = zero
+        for out in range(signal.shape[0]):
+            for part in range(2):
+                size = max(size, abs(signal[out, first + voxel, part]))
+                largest = max(largest, abs(jacobian[k, out, first + voxel, part]))
+        states = abs(tissue[M0, voxel]) * math.exp(-rounding[EARLIEST] * tissue[R2, voxel])
+        if largest <= min(rounding[OF_STATES] * states, rounding[OF_SIGNAL] * size):
+            for out in range(signal.shape[0]):
+                for part in range(2):
+                    jacobian[k, out, first + voxel, part] = zero
 
     return hide_rounding
 
