@@ -85,6 +85,7 @@ EVENTS = {
     "advance that is too large": (
         lambda: EventSequence(lambda p: read, steady=True, advance="s", s=1e9), V, "advance",
     ),
+    "tolerance of what is not repeated": (lambda: EventSequence(lambda p: read, tolerance=0.5), V, "tolerance"),
     "growth that is too large, replaced": (
         lambda: EventSequence(lambda p: read, steady=True, growth="s", s=50.0).replace(s=1e9), V, "growth",
     ),

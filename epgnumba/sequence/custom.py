@@ -11,6 +11,8 @@ from .events import Event, Linear, Shift, Value, linear
 from .sequence import NAMES, Family, settling
 from .written import Events, Ranges, check_effort, flat
 
+SETTLED = 1e-8  # what may be left of the start, unless a caller says otherwise
+
 
 class EventSequence(Family):
     """A sequence written as events.
@@ -60,7 +62,7 @@ class EventSequence(Family):
         advance: float | str = 0.0,
         growth: float | str = 0.0,
         balanced: bool = False,
-        tolerance: float = 1e-8,
+        tolerance: float = SETTLED,
         **parameters: npt.ArrayLike,
     ) -> None:
         if not callable(build):
@@ -74,6 +76,8 @@ class EventSequence(Family):
             "build": build, "steady": flag("steady", steady), "advance": advance, "growth": growth,
             "balanced": flag("balanced", balanced), "tolerance": limit,
         }  # fmt: skip
+        if not options["steady"] and limit != SETTLED:
+            raise ValueError(f"tolerance={limit:g} is not allowed with steady=False: nothing is repeated")
         super().__init__(values, options, options["steady"])
         self._advance = self._phase("advance", advance), self._phase("growth", growth)
         self._written = Events(tuple(self.write(self.symbols(), options)))

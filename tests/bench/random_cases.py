@@ -58,8 +58,8 @@ class Case:
 
     def sequence(self):
         return EventSequence(
-            self.build, steady=self.steady, advance=self.advance, growth=self.growth, tolerance=self.tolerance,
-            **self.parameters,
+            self.build, steady=self.steady, advance=self.advance, growth=self.growth, **self.parameters,
+            **({"tolerance": self.tolerance} if self.steady else {}),
         )  # fmt: skip
 
     def scale(self, name):
