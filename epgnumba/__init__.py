@@ -8,6 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import design as design
+    from . import plot as plot
+    from . import sequence as sequence
+    from . import torch as torch
     from .design import CRLBObjective, crlb
     from .engine import get_num_threads, set_num_threads, warm_up
     from .functional import bssfp_sim, fse_sim, mp2rage_sim, mpnrage_sim, mprage_sim, mrf_sim, spgr_sim
@@ -39,6 +43,8 @@ _HOMES = {
     "warm_up": ".engine",
 }
 
+_SUBMODULES = ("design", "plot", "sequence", "torch")
+
 __all__ = [
     "FSE",
     "CRLBObjective",
@@ -62,13 +68,20 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(import_module(_HOMES[name], __name__), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # which would take any name, else
+
+    def __getattr__(name: str) -> Any:
+        if name in _SUBMODULES:
+            try:
+                return import_module(f".{name}", __name__)
+            except ImportError as error:  # an attribute's error is what `hasattr` and `help` can live with
+                raise AttributeError(f"{__name__}.{name} cannot be imported: {error}") from error
+        if name in _HOMES:
+            value = getattr(import_module(_HOMES[name], __name__), name)
+            globals()[name] = value
+            return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return [*__all__, *_SUBMODULES, "__version__"]

@@ -1,23 +1,25 @@
 """What a one-call form stands for, and what is done with it: on arrays or tensors, the same for all."""
 
 import functools
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from .checks import real_array, shown
-from .problem import Diff
+from .problem import ComplexArray, Diff
 from .sequence import Sequence
 from .verbs import jacobian, simulate
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Numeric = Any  # a number, an array or a tensor
+Numeric: TypeAlias = npt.ArrayLike  # to type checkers a tensor is one, too
 
 
 def has_tensor(values: tuple[Any, ...]) -> bool:
@@ -100,15 +102,16 @@ class Call:
             raise type(error)(re.sub(pattern, lambda found: self.names[found[0]], str(error))) from error
 
 
-def one_call(describe: Callable[..., Call | list[Call]]) -> Callable[..., Any]:
+def one_call(describe: Callable[P, Call | list[Call]]) -> Callable[P, ComplexArray | Any]:
     """Make a function that does what it describes: several calls are joined along the readouts.
 
-    If any argument is a torch tensor, tensors come back.
+    If any argument is a torch tensor, tensors come back. To type checkers it returns an array, or what the caller says:
+    no type can tell a pair, which `diff` asks for, and tensors from the arguments without a signature for each.
     """
 
     @uncompiled
     @functools.wraps(describe)
-    def run(*args: Any, **kwargs: Any) -> Any:
+    def run(*args: P.args, **kwargs: P.kwargs) -> ComplexArray | Any:
         described = describe(*args, **kwargs)
         calls = [described] if isinstance(described, Call) else described
         if any(has_tensor(tuple(call.values.values())) for call in calls):
@@ -117,6 +120,14 @@ def one_call(describe: Callable[..., Call | list[Call]]) -> Callable[..., Any]:
             return run_calls(calls)
         return join([call.run() for call in calls], np.concatenate)
 
+    return returning("ComplexArray | Any", ComplexArray | Any, run)
+
+
+def returning(shown: str, kind: Any, run: Callable[P, T]) -> Callable[P, T]:
+    """Let `help` and `inspect` say what comes back, where they would say what the function that is wrapped returns."""
+    told: Any = run
+    told.__signature__ = inspect.signature(run).replace(return_annotation=shown)
+    told.__annotations__ = {**run.__annotations__, "return": kind}
     return run
 
 
@@ -181,7 +192,7 @@ def acquisitions(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{name: value[n] if name in lengths else value for name, value in values.items()} for n in range(count)]
 
 
-def total_field(B0: Numeric, chemshift: Numeric | None) -> Numeric:
+def total_field(B0: Any, chemshift: Any) -> Any:
     """Off-resonance of field and chemical shift, whatever they are held in.
 
     Raises

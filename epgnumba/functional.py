@@ -1,13 +1,15 @@
 """One-call forms, with torchsim's names, arguments and units. Each says which sequence and tissue it stands for."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from .calls import Call, Numeric, acquisitions, map_names, one_call, same, total_field
 from .checks import RELAXATION, count, flag
-from .problem import Diff
+from .problem import Diff, Precision
 from .sequence import BSSFP, FSE, MP2RAGE, MPRAGE, MRF, SPGR, MPnRAGE, Sequence
 
 
@@ -26,7 +28,7 @@ def fse_sim(
     B1: Numeric = 1.0,
     M0: Numeric = 1.0,
     nstates: int | None = None,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Precision = np.float64,
     B0: Numeric = 0.0,
     check_nstates: bool = False,
     device: str | None = None,
@@ -132,7 +134,7 @@ def mrf_sim(
     steady: bool = False,
     B0: Numeric = 0.0,
     slice_prof: Numeric = 1.0,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
 ) -> Call:
@@ -215,7 +217,7 @@ def bssfp_sim(
     B1: Numeric = 1.0,
     transient: bool = False,
     slice_prof: Numeric = 1.0,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Precision = np.float64,
     device: str | None = None,
 ) -> list[Call]:
     """Balanced SSFP in its steady state, exact off resonance too (`epgnumba.sequence.BSSFP`).
@@ -281,11 +283,11 @@ def spgr_sim(
     chemshift: Numeric | None = None,
     M0: Numeric = 1.0,
     B1: Numeric = 1.0,
-    spoiling: str = "ideal",
+    spoiling: Literal["ideal", "rf"] = "ideal",
     increment: Numeric | None = None,
     nstates: int | None = None,
     slice_prof: Numeric = 1.0,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
 ) -> list[Call]:
@@ -353,7 +355,7 @@ def _inversion_call(
     tissue: dict[str, Any],
     diff: Diff,
     slice_prof: Numeric,
-    dtype: npt.DTypeLike,
+    dtype: Precision,
     device: str | None,
 ) -> Call:
     """A call of a sequence whose shots are spoiled at once, so that no T2 is asked for."""
@@ -381,7 +383,7 @@ def mprage_sim(
     TR: Numeric = np.inf,
     B1: Numeric = 1.0,
     slice_prof: Numeric = 1.0,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Precision = np.float64,
     device: str | None = None,
 ) -> Call:
     """MPRAGE, read at the shot that samples the centre of k-space (`epgnumba.sequence.MPRAGE`).
@@ -449,7 +451,7 @@ def mp2rage_sim(
     M0: Numeric = 1.0,
     B1: Numeric = 1.0,
     slice_prof: Numeric = 1.0,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Precision = np.float64,
     device: str | None = None,
 ) -> Call:
     """MP2RAGE: both blocks, each read at the centre of k-space (`epgnumba.sequence.MP2RAGE`).
@@ -514,7 +516,7 @@ def mpnrage_sim(
     TI: Numeric = 0.0,
     delay: Numeric = np.inf,
     slice_prof: Numeric = 1.0,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Precision = np.float64,
     device: str | None = None,
 ) -> Call:
     """MPnRAGE: an inversion, then spoiled shots, every one of which is read (`epgnumba.sequence.MPnRAGE`).

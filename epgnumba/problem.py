@@ -1,7 +1,7 @@
 """What a call states, checked: sequence, tissue, derivatives, precision."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from .gpu import DeviceTissue
 
 ComplexArray = npt.NDArray[np.complexfloating]
-Diff = str | tuple[str, ...] | list[str] | None
+Diff: TypeAlias = str | tuple[str, ...] | list[str] | None
+
+
+class TorchDType(Protocol):
+    """What tells a torch.dtype from other types, without torch."""
+
+    @property
+    def is_floating_point(self) -> bool: ...
+
+
+Precision: TypeAlias = npt.DTypeLike | TorchDType
 
 
 def read_diff(diff: Diff, name: str = "diff") -> tuple[int, ...]:
@@ -43,7 +53,7 @@ def read_diff(diff: Diff, name: str = "diff") -> tuple[int, ...]:
     return tuple(NAMES.index(one) for one in names)
 
 
-def read_dtype(dtype: npt.DTypeLike) -> type[np.floating]:
+def read_dtype(dtype: Precision) -> type[np.floating]:
     """float64 or float32, NumPy's or torch's.
 
     Raises
@@ -51,9 +61,9 @@ def read_dtype(dtype: npt.DTypeLike) -> type[np.floating]:
     ValueError
         If it is anything else.
     """
-    given = str(dtype).removeprefix("torch.") if type(dtype).__module__ == "torch" else dtype
+    given: Any = str(dtype).removeprefix("torch.") if type(dtype).__module__ == "torch" else dtype
     try:
-        kind = np.dtype(object if given is None else given)  # None is NumPy's word for float64
+        kind: np.dtype[Any] = np.dtype(object if given is None else given)  # None is NumPy's word for float64
     except TypeError:
         kind = np.dtype(object)
     if kind == np.float64:
@@ -197,7 +207,7 @@ def read_problem(
     diff: Diff = None,
     slice_prof: npt.ArrayLike = 1.0,
     nstates: int | None = None,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
 ) -> Problem:

@@ -1,5 +1,7 @@
 """How many configuration orders are enough."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -1,12 +1,16 @@
 """The verbs: simulate, jacobian, vjp."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from . import checks
 from .checks import Array, warn_caller
 from .derivatives import pull_back
-from .problem import ComplexArray, Diff, Problem, read_problem
+from .problem import ComplexArray, Diff, Precision, Problem, read_problem
 from .sequence.sequence import NAMES, Sequence
 from .tissue import Tissue
 from .truncation import WORTH_A_WARNING, truncation_error
@@ -36,10 +40,10 @@ def simulate(
     inv_efficiency: npt.ArrayLike = 1.0,
     slice_prof: npt.ArrayLike = 1.0,
     nstates: int | None = None,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
-) -> ComplexArray:
+) -> ComplexArray | Any:
     """Signal of a sequence.
 
     Parameters
@@ -118,10 +122,10 @@ def jacobian(
     diff: str | tuple[str, ...] | list[str],
     slice_prof: npt.ArrayLike = 1.0,
     nstates: int | None = None,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
-) -> tuple[ComplexArray, ComplexArray]:
+) -> tuple[ComplexArray | Any, ComplexArray | Any]:
     """Signal and its exact derivatives with respect to tissue parameters, in one sweep.
 
     Parameters
@@ -186,9 +190,9 @@ def vjp(
     wanted: tuple[str, ...] | None = None,
     slice_prof: npt.ArrayLike = 1.0,
     nstates: int | None = None,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Precision = np.float64,
     device: str | None = None,
-) -> dict[str, Array]:
+) -> dict[str, Array | Any]:
     """Derivatives of a real scalar with respect to everything, given those with respect to signal and Jacobian.
 
     One reverse sweep, whose cost does not depend on the number of parameters. It passes through signal and Jacobian.

@@ -1,6 +1,8 @@
 """The Cramer-Rao lower bound of a Jacobian."""
 
-from typing import Any, cast
+from __future__ import annotations
+
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +32,8 @@ def crlb(
     jac: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,
     noise: npt.ArrayLike = 1.0,
-    singular: str = "inf",
-) -> Any:
+    singular: Literal["inf", "raise"] = "inf",
+) -> Array | Any:
     """Cramer-Rao lower bound on the variance of each unknown, from the Jacobian of the signal.
 
     The Fisher matrix of complex samples with independent noise of standard deviation `noise` in real and imaginary part

@@ -3,6 +3,8 @@
 They serve `optimize`, and a user's own ``scipy.optimize.minimize``. Each has a `label` that says what it is.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +15,12 @@ from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 from ..checks import Array, check_range, flag, needed, real_array, scalar, shown
 from .objective import CRLBObjective
 from .variables import whole_numbers
+
+__all__ = ["bounds", "duration", "flip_power", "max_change", "signal_limits"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def bounds(objective: CRLBObjective, **limits: tuple[npt.ArrayLike, npt.ArrayLike]) -> Bounds:

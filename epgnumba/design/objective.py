@@ -1,9 +1,11 @@
 """Bounds of a protocol as a function that scipy minimises, without torch in the path."""
 
+from __future__ import annotations
+
 import threading
 from dataclasses import replace
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -90,20 +92,20 @@ class CRLBObjective:
         *,
         B0: npt.ArrayLike = 0.0,
         inv_efficiency: npt.ArrayLike = 1.0,
-        unknowns: str | tuple[str, ...] = "T2",
+        unknowns: str | tuple[str, ...] | list[str] = "T2",
         weights: npt.ArrayLike | None = None,
         relative: bool = False,
         tissue_weights: npt.ArrayLike = 1.0,
         noise: float = 1.0,
         variables: Spec = ("flip",),
-        criterion: str = "A",
-        over: str = "mean",
+        criterion: Literal["A", "D", "E"] = "A",
+        over: Literal["mean", "worst"] = "mean",
         sharpness: float = 20.0,
-        data: str = "complex",
+        data: Literal["complex", "magnitude"] = "complex",
         per_time: bool = False,
         slice_prof: npt.ArrayLike = 1.0,
         nstates: int | None = None,
-        singular: str = "inf",
+        singular: Literal["inf", "raise"] = "inf",
     ) -> None:
         if unknowns is None:
             raise TypeError("unknowns=None is not allowed: it must be a name or a tuple of names")

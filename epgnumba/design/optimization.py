@@ -1,9 +1,11 @@
 """From a question to a protocol: starts, and the evidence."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -37,9 +39,9 @@ def optimize(
     objective: CRLBObjective,
     limits: Sequence[Bounds | LinearConstraint | NonlinearConstraint] = (),
     *,
-    method: str | None = None,
+    method: Literal["SLSQP", "L-BFGS-B", "trust-constr"] | None = None,
     x0: npt.ArrayLike | None = None,
-    infeasible: str = "project",
+    infeasible: Literal["project", "refuse"] = "project",
     starts: int | None = None,
     seed: int = 0,
     max_iterations: int = 500,

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from ..checks import Array
+
 NEAR = 1e-3  # starts that end so close to the best, relatively, are said to have found it
 
 
@@ -39,6 +41,25 @@ class Design(OptimizeResult):  # type: ignore[misc]
     seconds, objective_seconds : float
         Time taken, and what of it went into objective calls.
     """
+
+    x: Array
+    fun: float
+    success: bool
+    message: str
+    nit: int
+    nfev: int
+    sequence: Any  # of the kind that the objective was made from, or None
+    parameters: dict[str, Array]
+    unknowns: tuple[str, ...]
+    bounds_before: Array
+    bounds_after: Array
+    value_before: float
+    active: list[str]
+    multipliers: Array | None
+    history: Array
+    starts: Array
+    seconds: float
+    objective_seconds: float
 
     def __str__(self) -> str:
         lines = [

@@ -12,3 +12,7 @@ __all__ = [
     "plot_protocol",
     "plot_report",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,5 +1,7 @@
 """A protocol and what it sees; bounds over tissues; how a design went."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any

@@ -34,3 +34,7 @@ __all__ = [
     "Wait",
     "t2_preparation",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

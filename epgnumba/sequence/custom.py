@@ -1,5 +1,7 @@
 """Sequences of a user's own, from a function that writes their events."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Hashable, Mapping
 from copy import copy
 from typing import Any
@@ -117,7 +119,7 @@ class EventSequence(Family):
         if idle:
             raise ValueError(f"no event refers to the parameters {idle}")
 
-    def replace(self, **parameters: npt.ArrayLike) -> Any:
+    def replace(self, **parameters: npt.ArrayLike) -> EventSequence:
         values = {name: self._read(name, value) for name, value in parameters.items()}
         if any(
             name not in self._parameters or value.shape != self._parameters[name].shape

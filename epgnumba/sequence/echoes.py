@@ -1,5 +1,7 @@
 """Echoes of several pulses: stimulated echo, hyperecho."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

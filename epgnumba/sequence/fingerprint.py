@@ -1,5 +1,7 @@
 """Magnetic resonance fingerprinting: a train of varying flip angles and repetition times."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

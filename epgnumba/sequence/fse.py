@@ -1,5 +1,7 @@
 """Spin echo trains: fast (turbo) spin echo, multi-echo spin echo."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

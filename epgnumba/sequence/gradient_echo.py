@@ -1,7 +1,9 @@
 """Gradient echoes that repeat: spoiled, balanced, and double-echo steady state."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +58,7 @@ class SPGR(Family):
         flip: float,
         TE: npt.ArrayLike,
         TR: float,
-        spoiling: str = "ideal",
+        spoiling: Literal["ideal", "rf"] = "ideal",
         increment: float | None = None,
         tolerance: float | None = None,
     ) -> None:

@@ -4,6 +4,8 @@ Each inversion is followed by spoiled shots (a pulse, a readout at its end, an i
 not depend on T2.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,14 +1,19 @@
 """What every sequence has: parameters by name, events that refer to them, a start."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 
 from ..checks import Array, scalar, shown
 from .events import Event, Linear, Value
 from .linear import vector_of
+
+Played = TypeVar("Played", bound="Sequence")
+Made = TypeVar("Made", bound="Family")
 
 # Tissue parameters, in the order of the kernels' table.
 NAMES = ("T1", "T2", "B1", "B0", "inv_efficiency", "M0")
@@ -55,7 +60,7 @@ class Sequence(ABC):
         """The events of one repetition, referring to the parameters by `Linear`."""
 
     @abstractmethod
-    def replace(self, **parameters: npt.ArrayLike) -> "Sequence":
+    def replace(self: Played, **parameters: npt.ArrayLike) -> Played:
         """The same sequence with other values of some parameters, checked again."""
 
 
@@ -166,7 +171,7 @@ class Family(Sequence):
             }
         )
 
-    def replace(self, **parameters: npt.ArrayLike) -> Any:
+    def replace(self: Made, **parameters: npt.ArrayLike) -> Made:
         unknown = set(parameters) - set(self._parameters)
         if unknown:
             raise ValueError(f"unknown parameter {sorted(unknown)}; {type(self).__name__} has {list(self._parameters)}")

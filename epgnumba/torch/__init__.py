@@ -39,3 +39,7 @@ __all__ = [
     "simulate",
     "spgr_sim",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,7 +1,9 @@
 """The Cramer-Rao lower bound of a Jacobian tensor."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +24,7 @@ def crlb(
     jac: torch.Tensor,
     weights: torch.Tensor | float | None = None,
     noise: torch.Tensor | float = 1.0,
-    singular: str = "inf",
+    singular: Literal["inf", "raise"] = "inf",
 ) -> torch.Tensor:
     """`epgnumba.crlb` on tensors, differentiable: the same arguments and errors.
 

@@ -1,21 +1,24 @@
 """Simulations on tensors: what is called with tensors runs as the functions of `functions`."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..calls import Call, join, uncompiled
+from ..calls import Call, join, returning, uncompiled
 from ..checks import needed, real_array
-from ..problem import Diff, Problem, read_problem
+from ..problem import Diff, Precision, Problem, read_problem
 from ..sequence import Sequence
 from .functions import Spec, simulation
 
 Tensor = torch.Tensor
+P = ParamSpec("P")
 Numeric = npt.ArrayLike | Tensor
 
 
@@ -52,13 +55,13 @@ def run_calls(calls: list[Call]) -> Any:
     return join([run(call) for call in calls], torch.cat)
 
 
-def on_tensors(form: Callable[..., Any]) -> Callable[..., Any]:
+def on_tensors(form: Callable[P, Any]) -> Callable[P, Tensor | Any]:
     """A one-call form that returns tensors, whatever it is given."""
     describe = inspect.unwrap(form)
 
     @uncompiled
     @functools.wraps(form)
-    def run(*args: Any, **kwargs: Any) -> Any:
+    def run(*args: P.args, **kwargs: P.kwargs) -> Tensor | Any:
         described = describe(*args, **kwargs)
         return run_calls([described] if isinstance(described, Call) else described)
 
@@ -71,7 +74,7 @@ def on_tensors(form: Callable[..., Any]) -> Callable[..., Any]:
 
     Arguments, shapes and errors are those of `epgnumba.{form.__name__}`; tensors on several devices are refused.
     """
-    return run
+    return returning("Tensor | Any", Tensor | Any, run)
 
 
 def _on_sequence(
@@ -105,7 +108,7 @@ def simulate(
     parameters: Mapping[str, Numeric] | None = None,
     slice_prof: Numeric = 1.0,
     nstates: int | None = None,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
 ) -> Tensor:
@@ -144,11 +147,11 @@ def jacobian(
     *,
     B0: Numeric = 0.0,
     inv_efficiency: Numeric = 1.0,
-    diff: str | tuple[str, ...],
+    diff: str | tuple[str, ...] | list[str],
     parameters: Mapping[str, Numeric] | None = None,
     slice_prof: Numeric = 1.0,
     nstates: int | None = None,
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
 ) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,7 @@
 """A torch cost as a function that scipy minimises."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import numpy as np
