@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from .objective import CRLBObjective
 from .result import Design
 from .starts import MOST, OPERATIONS, PATIENCE, Cost, TimeLimitError, Watch, random_start, run
 
+Limit: TypeAlias = Bounds | LinearConstraint | NonlinearConstraint
 METHODS = ("SLSQP", "L-BFGS-B", "trust-constr")
 CAUTION = 0.1  # see `_sizes`
 STOPPED = "interrupted", "the time limit was reached"
@@ -37,7 +38,7 @@ def _check_sight(objective: CRLBObjective, x: Array) -> None:
 
 def optimize(
     objective: CRLBObjective,
-    limits: Sequence[Bounds | LinearConstraint | NonlinearConstraint] = (),
+    limits: Limit | Sequence[Limit] = (),
     *,
     method: Literal["SLSQP", "L-BFGS-B", "trust-constr"] | None = None,
     x0: npt.ArrayLike | None = None,
