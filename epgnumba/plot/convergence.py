@@ -42,7 +42,7 @@ def plot_convergence(design: Design, ax: Axes | None = None) -> Axes:
     missing = [name for name in ("fun", "history", "starts") if not np.size(design.get(name, ()))]
     if missing:
         raise ValueError(f"design has no {' and no '.join(missing)}; one that `optimize` returned is needed")
-    history, starts = design.history, design.starts
+    history, starts = np.ravel(design.history), np.ravel(design.starts)
     if ax is not None:
         check_axes("ax", ax)
     ax = new_axes()[0] if ax is None else ax

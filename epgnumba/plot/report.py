@@ -1,5 +1,6 @@
 """The demo's figure."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ EXACT, FINITE, BEST = FIRST, SECOND, THIRD
 PANELS: dict[str, Any] = {"rows": 3, "columns": 2, "width": 1.6, "height": 2.0}
 
 
-def plot_report(report: Report, axes: Any = None) -> npt.NDArray[Any]:
+def plot_report(report: Report, axes: Sequence[Axes] | None = None) -> npt.NDArray[Any]:
     """Flip angles, signal derivative, CRLB gradient and times; then the optimised train.
 
     Parameters
