@@ -287,6 +287,11 @@ def test_bounds_that_are_infinite_everywhere():
 
 
 def test_bounds_relative_to_zero_and_to_less():
+    saturated = plot_bounds(
+        {"a": seq.MPnRAGE(5, 9.0, 300.0)}, "inv_efficiency", [0.0, 0.5], ("M0", "inv_efficiency"), T1=900, T2=80
+    )
+    assert np.isnan(curves(saturated)["inv_efficiency, a"]).tolist() == [True, False]
+    assert np.isfinite(curves(saturated)["M0, a"]).all()
     ax = plot_bounds({"a": TRAIN}, "M0", [-1.0, 0.0, 1.0], ("M0", "T2"), T1=1000, T2=80)
     values = curves(ax)["M0, a"]
     assert np.isnan(values[1])
