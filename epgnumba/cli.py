@@ -23,13 +23,12 @@ def _demo(output: Path) -> int:
     if not os.access(output if output.exists() else output.parent, os.W_OK):
         print(f"--output={output}: it cannot be written", file=sys.stderr)
         return 2
-    print("Fast spin echo, 96 echoes of 60 degrees, ESP 5 ms; T1 1000 ms, T2 100 ms; noise 1, M0 1")
     print("compiling (once; kept on disk for the next time) ...", flush=True)
     report = demo.measure()
     print(demo.table(report))
-    from .plot import plot_report
+    from .plot import save_report
 
-    plot_report(report).savefig(output, dpi=150)
+    save_report(report, output)
     print(f"figure: {output.resolve()}")
     return 0
 

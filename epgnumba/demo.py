@@ -50,6 +50,8 @@ class Report:
     """What the demo found. Times in s, slopes per ms, bounds in ms^2, gradients in ms^2 per degree."""
 
     train: FSE
+    T1: float
+    T2: float
     slope: ComplexArray
     slope_finite: ComplexArray
     bound: float
@@ -61,6 +63,16 @@ class Report:
     best_bound: float
     seconds: float
     calls: int
+
+    @property
+    def subject(self) -> str:
+        """What is played on what, and what is asked."""
+        flips = self.train.parameters["flip"]
+        angles = " to ".join(f"{angle:g}" for angle in sorted({flips.min(), flips.max()}))
+        return (
+            f"Fast spin echo, {flips.size} echoes of {angles} degrees, ESP {self.train.parameters['ESP']:g} ms; "
+            f"T1 {self.T1:g} ms, T2 {self.T2:g} ms; unknown: T2; noise 1, M0 1"
+        )
 
 
 def measure(n_echoes: int = 96, flip: float = 60.0, ESP: float = 5.0, T1: float = 1000.0, T2: float = 100.0) -> Report:
@@ -95,7 +107,7 @@ def measure(n_echoes: int = 96, flip: float = 60.0, ESP: float = 5.0, T1: float 
         start,
         jac=True,
         method="L-BFGS-B",
-        bounds=[(0.0, 180.0)] * n_echoes,
+        bounds=[(min(0.0, flip), max(180.0, flip))] * n_echoes,
         options={"maxiter": 500, "ftol": 1e-12},
     )
     seconds = time.perf_counter() - begin
@@ -103,7 +115,7 @@ def measure(n_echoes: int = 96, flip: float = 60.0, ESP: float = 5.0, T1: float 
     times = {"signal derivative": (slope_slow, slope_fast), "CRLB gradient": (gradient_slow, gradient_fast)}
     best_slope = jacobian(best, T1, T2, diff="T2")[1]
     return Report(
-        train, slope, slope_finite, bound, gradient, gradient_finite, times, best, best_slope,
+        train, T1, T2, slope, slope_finite, bound, gradient, gradient_finite, times, best, best_slope,
         float(found.fun * bound), seconds, int(found.nfev),
     )  # fmt: skip
 
@@ -112,6 +124,7 @@ def table(report: Report) -> str:
     """The report in a few lines."""
     error = abs(report.gradient_finite - report.gradient).max() / abs(report.gradient).max()
     rows = [
+        report.subject,
         f"{'':24}{'finite differences':>20}{'exact':>14}{'ratio':>9}",
         *(
             f"{name + ', time':24}{slow * 1e6:17.0f} us{fast * 1e6:11.0f} us{slow / fast:9.1f}"

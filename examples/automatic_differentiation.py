@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 import epgnumba
 from epgnumba.demo import Report, finite_gradient, finite_slope, table, timed
-from epgnumba.plot import plot_report
+from epgnumba.plot import save_report
 
 T1, T2 = 1000.0, 100.0  # ms
 train = epgnumba.FSE(flip=np.full(96, 60.0), ESP=5.0)  # degrees, ms
@@ -41,6 +41,8 @@ best = objective.sequence(found.x)
 
 report = Report(
     train=train,
+    T1=T1,
+    T2=T2,
     slope=slope,
     slope_finite=slope_finite,
     bound=bound,
@@ -54,5 +56,5 @@ report = Report(
     calls=found.nfev,
 )
 print(table(report))
-plot_report(report).savefig("automatic_differentiation.png", dpi=150)
+save_report(report, "automatic_differentiation.png")
 print("figure: automatic_differentiation.png")

@@ -8,8 +8,16 @@ from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 
 import epgnumba.torch as epg
 from epgnumba import CRLBObjective, crlb, find_nstates, vjp
-from epgnumba.design import BSpline, Free, PiecewiseLinear, Shared, limits, optimize
-from epgnumba.plot import find_pathways, plot_bounds, plot_convergence, plot_phase_graph, plot_protocol, plot_report
+from epgnumba.design import BSpline, Design, Free, PiecewiseLinear, Shared, limits, optimize
+from epgnumba.plot import (
+    find_pathways,
+    plot_bounds,
+    plot_convergence,
+    plot_phase_graph,
+    plot_protocol,
+    plot_report,
+    save_report,
+)
 
 
 def objective(**options):
@@ -139,7 +147,25 @@ DESIGNS = {
         "show",
     ),
     "bounds on a number": (lambda: plot_convergence({"history": [1.0]}), T, "design"),
+    "bounds on a polar plot": (
+        lambda: plot_bounds({"a": TRAIN}, "T2", [50], "T2", T1=900, ax=Figure().add_subplot(projection="polar")),
+        V,
+        "ax",
+    ),
+    "bounds of something twice": (
+        lambda: plot_bounds({"a": TRAIN}, "T2", [50], ("T2", "T2"), T1=900),
+        V,
+        "unknowns",
+    ),
+    "bounds shown twice": (lambda: plot_bounds({"a": TRAIN}, "T2", [5], "T2", T1=9, show=("T2",) * 2), V, "show"),
+    "convergence of a design without history": (lambda: plot_convergence(Design(fun=1.0, starts=[1])), V, "history"),
+    "convergence on a figure": (
+        lambda: plot_convergence(Design(fun=1.0, starts=[1], history=[1.0]), Figure()),
+        T,
+        "ax",
+    ),
     "a report of nothing": (lambda: plot_report(None), T, "report"),
+    "nothing saved": (lambda: save_report(None, "nowhere.png"), T, "report"),
     # torch
     "sequences for torch": (lambda: epg.simulate([TRAIN], **TISSUE), T, "sequence"),
     "a dtype of whole numbers": (lambda: epg.scipy_objective(sum, dtype=torch.int64), V, "dtype"),

@@ -24,7 +24,8 @@ settings.register_profile("long", max_examples=5000, deadline=None, suppress_hea
 
 
 def pytest_configure(config):
-    """CUDA kernels run in the simulator, unless tests for a device are asked for."""
+    """CUDA kernels run in the simulator, unless tests for a device are asked for; figures open no windows."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
     if not config.getoption("--hypothesis-profile"):
         settings.load_profile("short")
     wanted = config.getoption("markexpr")

@@ -32,6 +32,8 @@ def test_importing_is_light():
 
 
 def test_demo(tmp_path, capsys):
+    import matplotlib.pyplot as plt
+
     from epgnumba.cli import main
 
     figure = tmp_path / "figure.png"
@@ -40,6 +42,7 @@ def test_demo(tmp_path, capsys):
     assert "7197.580 ms^2" in out
     assert str(figure) in out
     assert figure.stat().st_size > 20_000
+    assert not plt.get_fignums()
     assert main(["demo", "--output", str(tmp_path / "nowhere" / "figure.png")]) == 2
     assert main(["demo", "--output", str(tmp_path / "figure.docx")]) == 2
     assert main(["demo", "--output", str(tmp_path)]) == 2

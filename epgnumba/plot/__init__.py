@@ -1,8 +1,10 @@
-"""Figures, with matplotlib. Functions take Axes, or make a figure of their own, and return Axes."""
+"""Figures, with matplotlib. Functions take Axes, or make a figure of pyplot's, and return Axes."""
 
+from .bounds import plot_bounds
+from .convergence import plot_convergence
 from .phase_graph import find_pathways, plot_phase_graph
-from .protocol import plot_bounds, plot_convergence, plot_protocol
-from .report import plot_report
+from .protocol import plot_protocol
+from .report import plot_report, save_report
 
 __all__ = [
     "find_pathways",
@@ -11,6 +13,7 @@ __all__ = [
     "plot_phase_graph",
     "plot_protocol",
     "plot_report",
+    "save_report",
 ]
 
 

@@ -7,13 +7,14 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
+from matplotlib.ticker import MaxNLocator
 
 from ..checks import needed, scalar
 from ..kernels.physics import coefficients, pulse
 from ..sequence import Inversion, Pulse, Readout, Sequence, Shift, Spoil, Wait
-from ..sequence.timeline import number
+from ..sequence.timeline import number, timeline
 from ..tissue import LIMITS
-from .style import FIRST, SECOND, THIRD, new_axes, panel
+from .style import FIRST, SECOND, THIRD, check_axes, legend, new_axes, panel, timed
 
 MOST = 0.5  # of M0, that states may have and yet not be drawn
 
@@ -178,21 +179,33 @@ def plot_phase_graph(
     Examples
     --------
     >>> import epgnumba
-    >>> plot_phase_graph(epgnumba.FSE([120.0] * 4, ESP=10), T1=1000, T2=100).get_ylabel()
+    >>> import matplotlib.pyplot as plt
+    >>> ax = plot_phase_graph(epgnumba.FSE([120.0] * 4, ESP=10), T1=1000, T2=100)
+    >>> ax.get_ylabel()
     'Order k (cycles)'
+    >>> plt.close(ax.figure)
     """
     needed("sequence", sequence, Sequence)
+    if ax is not None:
+        check_axes("ax", ax)
     many = sum(isinstance(event, Pulse) for event in sequence.events()) > 40
     least = 1e-2 if many else 1e-3
     if smallest is not None:
         least = scalar("smallest", smallest, positive=True, maximum=MOST)
-    ax = new_axes(ax, (8.0, 5.0))
     paths = find_pathways(sequence, T1, T2, B1, least)
-    panel(ax, "Phase graph", "Time (ms)", "Order k (cycles)")
+    ax = new_axes(width=1.25)[0] if ax is None else ax
+    panel(ax, f"Phase graph{' of the first repetition' if sequence.steady else ''}", "Time (ms)", "Order k (cycles)")
     ax.grid(visible=False)
     for pulse_time in () if many else paths.pulses:
         ax.axvline(pulse_time, color="0.85", lw=0.6, zorder=0)
-    thin = 0.4 if many else 1.0
+    _draw_pathways(ax, paths, least, thin=0.4 if many else 1.0)
+    # what comes after the last readout is of no consequence
+    _fit(ax, paths, paths.echoes[-1, 0] if paths.echoes.size else timeline(sequence).duration)
+    legend(ax)
+    return ax
+
+
+def _draw_pathways(ax: Axes, paths: Pathways, least: float, thin: float) -> None:
     kinds = (
         (paths.longitudinal, paths.longitudinal_size, SECOND, "Z", "--"),
         (paths.transverse, paths.transverse_size, FIRST, "F", "-"),
@@ -210,8 +223,12 @@ def plot_phase_graph(
         ax.scatter(
             paths.echoes[:, 0], np.zeros(len(paths.echoes)), area, color=THIRD, zorder=3, label="readout, by signal"
         )
-    ax.autoscale_view()
-    if paths.echoes.size:  # what comes after the last readout is of no consequence
-        ax.set_xlim(right=1.03 * paths.echoes[-1, 0])
-    ax.legend(frameon=False, fontsize=8, loc="upper left")
-    return ax
+
+
+def _fit(ax: Axes, paths: Pathways, end: float) -> None:
+    """Axes that hold all that begins before the end, in whole orders."""
+    lines = np.concatenate([paths.transverse, paths.longitudinal])
+    orders = lines[lines[:, 0] < end, 2:]
+    ax.set_ylim(orders.min(initial=-1.0) - 0.5, orders.max(initial=1.0) + 0.5)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    timed(ax, end)

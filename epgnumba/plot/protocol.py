@@ -1,24 +1,35 @@
-"""A protocol and what it sees; bounds over tissues; how a design went."""
+"""A protocol and what it sees."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import cycle
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from ..checks import checked, choice, needed, scalar, shown, vector
-from ..design import Design, crlb
+from ..checks import needed, scalar
 from ..sequence import Sequence as PulseSequence
-from ..sequence.sequence import NAMES
-from ..sequence.timeline import timeline
+from ..sequence.timeline import Timeline, timeline
 from ..tissue import LIMITS
 from ..verbs import jacobian
-from .style import COLORS, FIRST, SECOND, THIRD, legend, new_axes, panel
+from .style import (
+    FIRST,
+    SECOND,
+    THIRD,
+    UNITS,
+    legend,
+    marked,
+    new_axes,
+    numbered,
+    panel,
+    read_names,
+    scale_from_zero,
+    several,
+    timed,
+)
 
 
 def plot_protocol(
@@ -56,182 +67,65 @@ def plot_protocol(
     Examples
     --------
     >>> import epgnumba
+    >>> import matplotlib.pyplot as plt
     >>> axes = plot_protocol(epgnumba.FSE([120.0] * 8, ESP=8), T1=1000, T2=80)
     >>> axes[0].get_ylabel()
     'Angle (degrees)'
+    >>> plt.close(axes[0].figure)
     """
     needed("sequence", sequence, PulseSequence)
     values: dict[str, Any] = {"T1": T1, "T2": T2, **tissue}
-    for name in set(values) & set(LIMITS):
-        scalar(name, values[name], **LIMITS[name])
-    wanted = _names("diff", diff)
-    if axes is None:
-        axes = Figure(figsize=(7.2, 8.0), layout="constrained").subplots(3)
-    drawn = np.asarray(axes).ravel()
-    if drawn.size != 3:
-        raise ValueError(f"axes has {drawn.size} entries; 3 are needed")
-    for each in drawn:
-        needed("axes", each, Axes)
-    angles, intervals, signals = drawn
+    told = {name: scalar(name, value, **LIMITS[name]) for name, value in values.items() if name in LIMITS}
+    wanted = read_names("diff", diff)
+    given = None if axes is None else several(axes, 3)
     signal, slopes = jacobian(sequence, **values, diff=wanted)
     when = timeline(sequence)
-
-    panel(angles, "Pulses", "Time (ms)", "Angle (degrees)")
-    angles.vlines(when.pulses, 0, when.flips, color=FIRST, lw=1, alpha=0.5)
-    angles.plot(when.pulses, when.flips, ".", color=FIRST, label="flip angle")
-    if np.ptp(when.phases) or when.phases.any():
-        angles.plot(when.pulses, (when.phases + 180) % 360 - 180, "_", color=SECOND, label="phase")
-    if when.inversions.size:
-        angles.plot(when.inversions, np.full(when.inversions.size, 180.0), "v", color=THIRD, label="inversion")
-    legend(angles, ncols=3)
-
-    panel(intervals, "Intervals", "Pulse number", "To the next pulse (ms)")
-    gaps = np.diff(np.append(when.pulses, when.duration))
-    intervals.plot(np.arange(1, gaps.size + 1), gaps, ".-", color=FIRST, lw=0.8)
-    intervals.set_ylim(bottom=0)
-
-    panel(signals, f"Signal, T1 = {T1:g} ms, T2 = {T2:g} ms", "Readout time (ms)", "Magnitude")
-    marker = ".-" if when.readouts.size < 200 else "-"
-    signals.plot(when.readouts, abs(signal), marker, color="black", lw=1, label="|S|")
-    for name, slope, color in zip(wanted, slopes, cycle(COLORS), strict=False):
-        value = values.get(name, 1.0) or 1.0
-        signals.plot(when.readouts, abs(slope * value), marker, color=color, lw=1, label=f"|dS/d{name}| {name}")
-    signals.set_ylim(bottom=0)
-    legend(signals)
+    drawn = new_axes(3, width=1.25, height=1.7) if given is None else given
+    _draw_pulses(drawn[0], when)
+    _draw_intervals(drawn[1], when, sequence.steady)
+    described = ", ".join(f"{name} = {value:g} {UNITS.get(name, '')}".rstrip() for name, value in told.items())
+    panel(drawn[2], f"Signal, {described}", "Readout time (ms)", "Magnitude")
+    style = marked("-", when.readouts.size)
+    drawn[2].plot(when.readouts, abs(signal), style, color=plt.rcParams["text.color"], lw=1, label="|S|")
+    for n, (name, slope) in enumerate(zip(wanted, slopes, strict=True)):
+        size, label = _sensitivity(name, told.get(name, 0.0 if name == "B0" else 1.0))
+        drawn[2].plot(when.readouts, abs(slope) * size, style, color=f"C{n}", lw=1, label=label)
+    drawn[2].set_ylim(bottom=0)
+    timed(drawn[2], when.end)
+    legend(drawn[2])
     return drawn
 
 
-def _names(name: str, value: Any) -> tuple[str, ...]:
-    """Names out of those of the tissue: one, or a tuple of them, not empty."""
-    names = (value,) if isinstance(value, str) else value
-    if not isinstance(names, (tuple, list)) or not names:
-        raise TypeError(f"{name}={shown(value)} is not allowed: it must be a name or a tuple of names out of {NAMES}")
-    return tuple(choice(name, each, NAMES) for each in names)
+def _sensitivity(name: str, value: float) -> tuple[float, str]:
+    """What a derivative is multiplied with: the parameter's value, where it has one; and what it is then called."""
+    if value == 0:
+        unit = f" (1/{UNITS[name]})" if name in UNITS else ""
+        return 1.0, f"|dS/d{name}|{unit}"
+    return (0.0 if np.isinf(value) else abs(value)), f"|{name} dS/d{name}|"  # which vanishes as T1 grows
 
 
-def plot_bounds(
-    protocols: Mapping[str, PulseSequence],
-    over: str,
-    values: npt.ArrayLike,
-    unknowns: str | tuple[str, ...],
-    ax: Axes | None = None,
-    noise: float = 0.01,
-    show: str | tuple[str, ...] | None = None,
-    **tissue: npt.ArrayLike,
-) -> Axes:
-    """Relative standard deviation of estimates over a range of a tissue parameter, for several protocols.
-
-    Parameters
-    ----------
-    protocols : mapping of str to Sequence
-        Protocols by label: before and after, say.
-    over : str
-        The tissue parameter on the horizontal axis.
-    values : array_like
-        Its values.
-    unknowns : str or tuple of str
-        What is estimated together. B0 is drawn in Hz, the others relative to their values.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    noise : float
-        Standard deviation of the noise, for M0 as given.
-    show : tuple of str, optional
-        Which unknowns to draw; all by default.
-    **tissue : float
-        The other tissue parameters.
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument, its value and what is allowed; if `show` is not among the unknowns.
-
-    Examples
-    --------
-    >>> import epgnumba
-    >>> trains = {"60 degrees": epgnumba.FSE([60.0] * 32, ESP=8), "180 degrees": epgnumba.FSE([180.0] * 32, ESP=8)}
-    >>> ax = plot_bounds(trains, "T2", [40, 80, 160], ("M0", "T2"), T1=1000, show=("T2",))
-    >>> ax.get_xlabel()
-    'T2 (ms)'
-    """
-    needed("protocols", protocols, Mapping)
-    if not protocols:
-        raise ValueError("protocols is empty; one at least is needed")
-    for protocol in protocols.values():
-        needed("protocols", protocol, PulseSequence)
-    if choice("over", over, NAMES) in tissue:
-        raise ValueError(f"over={over!r} is not allowed: {over} is given, too")
-    at = vector("values", values, **LIMITS[over])
-    deviation = scalar("noise", noise, positive=True, minimum=1e-100, maximum=1e100)
-    given: dict[str, Any] = {**tissue, over: at}
-    for name in set(tissue) & set(LIMITS):
-        array = checked(name, tissue[name], **LIMITS[name])
-        if array.shape not in ((), at.shape):
-            raise ValueError(f"{name} has shape {array.shape}; a number or one per value, {at.shape}, is needed")
-    together = _names("unknowns", unknowns)
-    drawn = together if show is None else _names("show", show)
-    if not set(drawn) <= set(together):
-        raise ValueError(f"show={shown(show)} is not allowed: it must be among the unknowns {together}")
-    found = {
-        label: np.sqrt(crlb(jacobian(protocol, **given, diff=together)[1], noise=deviation))
-        for label, protocol in protocols.items()
-    }
-    ax = new_axes(ax)
-    units = {"T1": " (ms)", "T2": " (ms)", "B0": " (Hz)"}
-    absolute = "B0" in drawn
-    panel(
-        ax, f"Bounds, noise {noise:g}", f"{over}{units.get(over, '')}",
-        f"Standard deviation (%{'; B0: Hz' if absolute else ''})",
-    )  # fmt: skip
-    for color, (label, deviations) in zip(cycle(COLORS), found.items(), strict=False):
-        for k, name in enumerate(together):
-            if name in drawn:
-                value = np.broadcast_to(np.asarray(given.get(name, 1.0), np.float64), at.shape)
-                relative = np.ones(at.shape) if name == "B0" else 100 / value
-                style = ("-", "--", ":", "-.")[drawn.index(name) % 4]
-                ax.plot(at, deviations[..., k] * relative, style, color=color, label=f"{name}, {label}")
-    ax.set_ylim(bottom=0)
+def _draw_pulses(ax: Axes, when: Timeline) -> None:
+    panel(ax, "Pulses", "Time (ms)", "Angle (degrees)")
+    ax.vlines(when.pulses, 0, when.flips, color=FIRST, lw=1, alpha=0.5)
+    ax.plot(when.pulses, when.flips, ".", color=FIRST, label="flip angle")
+    if when.phases.any():
+        ax.plot(when.pulses, 180 - (180 - when.phases) % 360, "_", color=SECOND, label="phase")
+    if when.inversions.size:
+        ax.plot(when.inversions, np.full(when.inversions.size, 180.0), "v", color=THIRD, label="inversion")
+    timed(ax, when.end)
     legend(ax)
-    return ax
 
 
-def plot_convergence(design: Design, ax: Axes | None = None) -> Axes:
-    """The objective by iteration in the best start, and where the other starts ended.
-
-    Parameters
-    ----------
-    design : Design
-        From `epgnumba.design.optimize`.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    TypeError
-        If it is no design, or these are no axes.
-
-    Examples
-    --------
-    >>> import epgnumba
-    >>> from epgnumba.design import optimize
-    >>> objective = epgnumba.CRLBObjective(epgnumba.FSE([60.0] * 8, ESP=8), 1000, 80)
-    >>> plot_convergence(optimize(objective, progress=False)).get_yscale()
-    'log'
-    """
-    needed("design", design, Design)
-    ax = new_axes(ax)
-    panel(ax, f"{design.value_before:.5g} to {design.fun:.5g} in {design.seconds:.2g} s", "Iteration", "Objective")
-    ax.plot(design.history, ".-", color=FIRST, lw=1, label="best start")
-    if design.starts.size > 1:
-        ended = np.full(design.starts.shape, len(design.history) - 1)
-        ax.plot(ended, design.starts, "_", color=SECOND, label=f"ends of {design.starts.size} starts")
-        legend(ax)
-    ax.set_yscale("log")
-    return ax
+def _draw_intervals(ax: Axes, when: Timeline, steady: bool) -> None:
+    """From pulse to pulse. What separates repetitions is told in the title: dead time would dwarf the others."""
+    gaps, title = np.diff(when.pulses), "Intervals"
+    if steady and when.pulses.size:
+        rest = when.duration - when.pulses[-1] + when.pulses[0]
+        title += f" ({rest:.4g} ms to the next repetition)"
+        gaps = gaps if gaps.size else np.array([rest])
+    elif not gaps.size:
+        title += ": none, with fewer than two pulses"
+    panel(ax, title, "Pulse number", "To the next pulse (ms)")
+    ax.plot(np.arange(1, gaps.size + 1), gaps, marked("-", gaps.size), color=FIRST, lw=0.8)
+    numbered(ax, max(gaps.size, 1))
+    scale_from_zero(ax, gaps)

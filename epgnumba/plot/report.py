@@ -1,28 +1,49 @@
 """The demo's figure."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..checks import needed
 from ..demo import Report
-from .style import FIRST, SECOND, THIRD, legend, panel
+from .style import FIRST, SECOND, THIRD, legend, marked, new_axes, numbered, panel, several
 
 EXACT, FINITE, BEST = FIRST, SECOND, THIRD
+PANELS: dict[str, Any] = {"rows": 3, "columns": 2, "width": 1.6, "height": 2.0}
 
 
-def plot_report(report: Report) -> Figure:
+def plot_report(report: Report, axes: Sequence[Axes] | None = None) -> npt.NDArray[Any]:
     """Flip angles, signal derivative, CRLB gradient and times; then the optimised train.
 
     Parameters
     ----------
     report : Report
         From `epgnumba.demo.measure`.
+    axes : sequence of six Axes, optional
+        Where to draw; a new figure, with a title, by default.
 
     Returns
     -------
-    Figure
-        Not shown and not saved: call its `savefig`.
+    ndarray of Axes, shape (6,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no report, or these are not six axes.
+    """
+    needed("report", report, Report)
+    if axes is not None:
+        return _draw(report, several(axes, 6))
+    return _titled(report, new_axes(**PANELS))
+
+
+def save_report(report: Report, path: str | Path) -> None:
+    """Write the figure to a file, without showing it anywhere.
 
     Raises
     ------
@@ -30,52 +51,64 @@ def plot_report(report: Report) -> Figure:
         If it is no report.
     """
     needed("report", report, Report)
-    figure = Figure(figsize=(10, 9.5), layout="constrained")
-    flips, slopes, gradient, times, best, compared = figure.subplots(3, 2).ravel()
-    echoes = np.arange(1, report.slope.size + 1)
+    _titled(report, new_axes(**PANELS, make=Figure))[0].figure.savefig(path, dpi=150)
+
+
+def _titled(report: Report, axes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    axes[0].figure.suptitle(report.subject, fontsize="medium")
+    return _draw(report, axes)
+
+
+def _draw(report: Report, axes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    flips, slopes, gradient, times, best, compared = axes
     train, optimised = report.train.parameters["flip"], report.best.parameters["flip"]
+    echoes = np.arange(1, train.size + 1)
+    line = marked("-", train.size)
+    angles = "Flip angle (degrees)"
+    sensitivity = r"$|\partial S/\partial T_2|$ (1/ms)"
+    for ax in (flips, slopes, gradient, best, compared):
+        numbered(ax, train.size)
+    for ax in (flips, best):
+        ax.set_ylim(min(0.0, train.min()) - 5, max(180.0, train.max()) + 5)
 
-    panel(flips, "Refocusing flip angles", "Echo number", "Flip angle (degrees)")
+    panel(flips, "Refocusing flip angles", "Echo number", angles)
     flips.plot(echoes, train, ".", color=EXACT)
-    flips.set_ylim(0, 185)
 
-    panel(slopes, "Signal derivative", "Echo number", r"$|\partial S/\partial T_2|$ (1/ms)")
+    panel(slopes, "Signal derivative; finite difference of 1 ms", "Echo number", sensitivity)
     slopes.plot(echoes, abs(report.slope), "-", color=EXACT, label="exact")
-    slopes.plot(echoes, abs(report.slope_finite), ".", color=FINITE, label="finite difference, 1 ms")
-    legend(slopes)
+    slopes.plot(echoes, abs(report.slope_finite), ".", color=FINITE, label="finite")
 
-    panel(gradient, "Gradient of the bound", "Echo number", r"$\partial\,\mathrm{CRLB}/\partial\alpha$ (ms$^2$/degree)")
+    derivative = r"$\partial\,\mathrm{CRLB}/\partial\alpha$ (ms$^2$/degree)"
+    panel(gradient, "Gradient of the bound; finite differences of 1 degree", "Echo number", derivative)
     gradient.plot(echoes, report.gradient, "-", color=EXACT, label="exact")
-    gradient.plot(echoes, report.gradient_finite, ".", color=FINITE, label=r"finite differences, 1$\degree$")
-    legend(gradient)
+    gradient.plot(echoes, report.gradient_finite, ".", color=FINITE, label="finite")
 
-    panel(times, "Execution time", "Echo number", "Time (s)")
+    panel(times, "Execution time", "", "Time (s)")
     _plot_times(times, report)
 
-    panel(best, "Optimised flip angles", "Echo number", "Flip angle (degrees)")
-    best.plot(echoes, train, ":", color=EXACT, label=f"start, CRLB {report.bound:.0f} ms$^2$")
-    best.plot(echoes, optimised, ".-", color=BEST, label=f"optimised, CRLB {report.best_bound:.0f} ms$^2$")
-    best.set_ylim(0, 185)
-    legend(best)
+    title = f"Optimised flip angles: CRLB {report.bound:.0f} to {report.best_bound:.0f} ms$^2$"
+    panel(best, title, "Echo number", angles)
+    best.plot(echoes, train, ".:", color=EXACT, label="start")
+    best.plot(echoes, optimised, ".-", color=BEST, label="optimised")
 
-    panel(compared, "What the optimised train sees", "Echo number", r"$|\partial S/\partial T_2|$ (1/ms)")
     gain = 1 - np.sqrt(report.best_bound / report.bound)
-    compared.plot(echoes, abs(report.slope), ":", color=EXACT, label="start")
-    compared.plot(echoes, abs(report.best_slope), "-", color=BEST, label=f"optimised: std of $T_2$ down {gain:.0%}")
-    legend(compared)
-    return figure
+    panel(compared, f"What the optimised train sees: std of $T_2$ down {gain:.0%}", "Echo number", sensitivity)
+    compared.plot(echoes, abs(report.slope), ".:", color=EXACT, label="start")
+    compared.plot(echoes, abs(report.best_slope), line, color=BEST, label="optimised")
+    for ax in (slopes, gradient, times, best, compared):
+        legend(ax)
+    return axes
 
 
 def _plot_times(axes: Axes, report: Report) -> None:
     """Bars on a log scale, each with its time."""
     names = list(report.times)
     at = np.arange(len(names))
-    for k, (label, color) in enumerate((("finite differences", FINITE), ("exact", EXACT))):
+    for k, (label, color) in enumerate((("finite", FINITE), ("exact", EXACT))):
         bars = axes.bar(at + 0.4 * k - 0.2, [report.times[name][k] for name in names], 0.36, color=color, label=label)
-        axes.bar_label(bars, [f"{report.times[name][k] * 1e6:.0f} µs" for name in names], fontsize=8, padding=2)
+        texts = [f"{report.times[name][k] * 1e6:.0f} µs" for name in names]
+        axes.bar_label(bars, texts, fontsize="small", padding=2)
     axes.set_yscale("log")
     axes.margins(y=0.25)
     axes.set_xticks(at, names)
-    axes.set_xlabel("")
     axes.grid(axis="x", visible=False)
-    legend(axes)

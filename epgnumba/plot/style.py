@@ -1,39 +1,119 @@
-"""How figures look."""
+"""How figures look, and where they are drawn."""
 
+import textwrap
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from ..checks import needed
+from ..checks import choice, needed, shown
+from ..sequence.sequence import NAMES
 
-FIRST, SECOND, THIRD, FOURTH = "#1f4e79", "#d1495b", "#2a9d8f", "#e9a03b"
-COLORS = (FIRST, SECOND, THIRD, FOURTH, "#7b5ea7", "#6b6b6b")
+FIRST, SECOND, THIRD = "C0", "C1", "C2"  # of the user's own cycle
+UNITS = {"T1": "ms", "T2": "ms", "B0": "Hz"}
+WIDE = 30.0  # what is larger by more than this hides the rest on a linear axis
+MARGIN = 0.03  # beside data, as a fraction of their span
+FEW = 200  # points that are marked one by one
 
 
-def new_axes(ax: Axes | None, size: tuple[float, float] = (6.4, 4.0)) -> Axes:
-    """The axes given, or those of a new figure (which is not shown: call ``ax.figure.savefig``).
+def check_axes(name: str, ax: Any) -> None:
+    """Refuse what cannot be drawn on.
 
     Raises
     ------
-    TypeError
-        If it is not Axes.
+    TypeError, ValueError
+        If it is not Axes, or its axes are not straight.
     """
-    if ax is None:
-        return Figure(figsize=size, layout="constrained").subplots()
-    needed("ax", ax, Axes)
-    return ax
+    needed(name, ax, Axes)
+    if ax.name != "rectilinear":
+        raise ValueError(f"{name} is {ax.name}; rectilinear axes are needed")
+
+
+def several(axes: Any, count: int) -> npt.NDArray[Any]:
+    """So many Axes, in one row.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are more or fewer, or they are none that can be drawn on.
+    """
+    drawn = np.asarray(axes, object).ravel()
+    if drawn.size != count:
+        raise ValueError(f"axes={shown(axes)} has {drawn.size} entries; {count} are needed")
+    for n, ax in enumerate(drawn):
+        check_axes(f"axes[{n}]", ax)
+    return drawn
+
+
+def read_names(name: str, value: Any) -> tuple[str, ...]:
+    """Names out of those of the tissue: one, or a tuple of them, not empty."""
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (tuple, list)) or not names:
+        raise TypeError(f"{name}={shown(value)} is not allowed: it must be a name or a tuple of names out of {NAMES}")
+    chosen = tuple(choice(name, each, NAMES) for each in names)
+    if len(set(chosen)) < len(chosen):
+        raise ValueError(f"{name}={shown(value)} names a parameter twice")
+    return chosen
+
+
+def new_axes(
+    rows: int = 1, columns: int = 1, width: float = 1.0, height: float = 1.0, make: Callable[..., Figure] = plt.figure
+) -> npt.NDArray[Any]:
+    """Axes of a new figure, whose width and height are in units of the user's own default.
+
+    It is pyplot's unless `make` says otherwise, so that notebooks and `pyplot.show` show it.
+    """
+    size = np.multiply(plt.rcParams["figure.figsize"], (width, height))
+    return np.ravel(make(figsize=tuple(size), layout="constrained").subplots(rows, columns, squeeze=False))
 
 
 def panel(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
     """Title, labels with units, a light grid."""
-    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    axes.set_title(textwrap.fill(title, 64), loc="left", fontsize="medium", fontweight="bold")
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def legend(axes: Axes, **options: Any) -> None:
-    """A small legend without a frame."""
-    axes.legend(frameon=False, fontsize=8, **options)
+def legend(axes: Axes) -> None:
+    """A small legend without a frame: beside the axes where a layout makes room for it, else where it hides least."""
+    laid_out = axes.figure.get_layout_engine() is not None
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if laid_out else {"loc": "best"}
+    axes.legend(frameon=False, fontsize="small", **place)
+
+
+def marked(style: str, points: int) -> str:
+    """A line style, with a point for each value while there are few: one alone would not be seen."""
+    return f".{style}" if points < FEW else style
+
+
+def spans_decades(values: npt.ArrayLike) -> bool:
+    """Whether a linear axis would hide the small ones among these values."""
+    found = np.asarray(values)[np.isfinite(values)]
+    return bool(found.size and found.min() > 0 and found.max() > WIDE * found.min())
+
+
+def scale_from_zero(axes: Axes, values: npt.ArrayLike) -> None:
+    """A vertical axis from zero, or in decades."""
+    if spans_decades(values):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+
+
+def numbered(axes: Axes, last: int, first: int = 1) -> None:
+    """A horizontal axis of whole numbers."""
+    room = max(MARGIN * (last - first), 0.5)
+    axes.set_xlim(first - room, last + room)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def timed(axes: Axes, end: float) -> None:
+    """A horizontal axis of time, from zero to an end (where all happens at once, of some width)."""
+    axes.set_xlim(-MARGIN * (end or 1.0), (1 + MARGIN) * (end or 1.0))

@@ -44,6 +44,13 @@ class Timeline:
     readouts: Array
     duration: float
 
+    @property
+    def end(self) -> float:
+        """Time of the last pulse, inversion or readout, ms: what a repetition ends with may be long, and dead."""
+        return float(
+            max((times[-1] for times in (self.pulses, self.inversions, self.readouts) if times.size), default=0.0)
+        )
+
 
 def timeline(sequence: Sequence) -> Timeline:
     """Pulses and readouts of a sequence.
