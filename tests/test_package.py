@@ -1,11 +1,9 @@
-"""The package as a whole: what importing costs, the command line, the examples, the cache."""
+"""The package as a whole: what importing costs, the command line, the cache."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,16 +44,6 @@ def test_demo(tmp_path, capsys):
     assert main(["demo", "--output", str(tmp_path / "nowhere" / "figure.png")]) == 2
     assert main(["demo", "--output", str(tmp_path / "figure.docx")]) == 2
     assert main(["demo", "--output", str(tmp_path)]) == 2
-
-
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
-def test_examples(name, tmp_path):
-    environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / name)],
-        cwd=tmp_path, capture_output=True, text=True, env=environment, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
 
 
 SMALL = "import epgnumba; print(epgnumba.fse_sim([100.0], 5, 900, 70)[0])"
