@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from .checks import real_array, shown
+from .labels import concatenated, read_labels
 from .problem import Diff
 from .sequence import Sequence
 from .verbs import jacobian, simulate
@@ -115,7 +116,7 @@ def one_call(describe: Callable[..., Call | list[Call]]) -> Callable[..., Any]:
             from .torch.bridge import run_calls
 
             return run_calls(calls)
-        return join([call.run() for call in calls], np.concatenate)
+        return join([call.run() for call in calls], concatenated)
 
     return run
 
@@ -125,8 +126,8 @@ def join(results: list[Any], concatenate: Callable[..., Any]) -> Any:
     if len(results) == 1:
         return results[0]
     if isinstance(results[0], tuple):
-        return tuple(concatenate(parts, -1) for parts in zip(*results, strict=True))
-    return concatenate(results, -1)
+        return tuple(concatenate(list(parts)) for parts in zip(*results, strict=True))
+    return concatenate(results)
 
 
 def map_names(diff: Diff, names: Mapping[str, str]) -> Diff:
@@ -199,6 +200,10 @@ def total_field(B0: Numeric, chemshift: Numeric | None) -> Numeric:
         return torch.as_tensor(B0) + torch.as_tensor(chemshift)
     if any(hasattr(type(value), "__cuda_array_interface__") for value in (B0, chemshift)):
         return B0 + chemshift
+    labels = read_labels({"B0": B0, "chemshift": chemshift})
+    if labels is not None:
+        fields = {"B0": B0, "chemshift": chemshift} | {name: labels.values(name) for name in labels.given}
+        return labels.named(total_field(**fields))
     field, shift = real_array("B0", B0), real_array("chemshift", chemshift)
     try:
         return field + shift

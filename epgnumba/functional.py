@@ -30,6 +30,7 @@ def fse_sim(
     B0: Numeric = 0.0,
     check_nstates: bool = False,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> Call:
     """Fast spin echo by extended phase graphs, with exact derivatives.
 
@@ -70,6 +71,8 @@ def fse_sim(
         Precision of the computation.
     device : str, optional
         "cuda" or "cuda:1" to compute there; see `epgnumba.simulate`.
+    mask : array_like of bool, optional
+        Where to simulate; results are zero outside, whatever maps hold there.
 
     Returns
     -------
@@ -107,6 +110,7 @@ def fse_sim(
             "dtype": dtype,
             "check_nstates": check_nstates,
             "device": device,
+            "mask": mask,
         },
     )
 
@@ -135,6 +139,7 @@ def mrf_sim(
     dtype: npt.DTypeLike = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> Call:
     """Fingerprinting: an inversion, then a train of pulses, each followed by a readout (`epgnumba.sequence.MRF`).
 
@@ -157,7 +162,7 @@ def mrf_sim(
         How often the whole is played; the last time is read.
     phases, TE, inversion, T2prep, balanced, steady
         As for `epgnumba.sequence.MRF`.
-    slice_prof, nstates, dtype, check_nstates, device
+    slice_prof, nstates, dtype, check_nstates, device, mask
         As for `fse_sim`.
 
     Returns
@@ -195,6 +200,7 @@ def mrf_sim(
             "dtype": dtype,
             "check_nstates": check_nstates,
             "device": device,
+            "mask": mask,
         },
         {"balanced": balanced, "repetitions": count("nreps", nreps), "steady": steady, **left_out},
     )
@@ -217,6 +223,7 @@ def bssfp_sim(
     slice_prof: Numeric = 1.0,
     dtype: npt.DTypeLike = np.float64,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> list[Call]:
     """Balanced SSFP in its steady state, exact off resonance too (`epgnumba.sequence.BSSFP`).
 
@@ -241,7 +248,7 @@ def bssfp_sim(
         Equilibrium magnetisation; transmit field as a fraction of the nominal flip angle.
     transient : bool
         See above.
-    slice_prof, dtype, device
+    slice_prof, dtype, device, mask
         As for `fse_sim`.
 
     Returns
@@ -262,7 +269,7 @@ def bssfp_sim(
     """
     values = {"flip": flip, "TE": TE, "TR": TR, "phase_inc": phase_inc}
     tissue = {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": total_field(B0, chemshift)}
-    options = {"slice_prof": slice_prof, "dtype": dtype, "device": device}
+    options = {"slice_prof": slice_prof, "dtype": dtype, "device": device, "mask": mask}
     named = map_names(diff, same("T1", "T2", "B1", "B0", "M0"))
     trains = [values] if flag("transient", transient) else acquisitions(values)
     names = {} if chemshift is None else {"B0": "B0 + chemshift"}
@@ -288,6 +295,7 @@ def spgr_sim(
     dtype: npt.DTypeLike = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> list[Call]:
     """Spoiled gradient echo in its steady state (`epgnumba.sequence.SPGR`).
 
@@ -310,7 +318,7 @@ def spgr_sim(
         Equilibrium magnetisation; transmit field as a fraction of the nominal flip angle.
     spoiling, increment
         As for `epgnumba.sequence.SPGR`.
-    slice_prof, nstates, dtype, check_nstates, device
+    slice_prof, nstates, dtype, check_nstates, device, mask
         As for `fse_sim`.
 
     Returns
@@ -336,6 +344,7 @@ def spgr_sim(
         "dtype": dtype,
         "check_nstates": check_nstates,
         "device": device,
+        "mask": mask,
     }
     named = map_names(diff, {**same("T1", "B1", "B0", "M0"), "T2star": "T2"})
     rf = {} if increment is None else {"increment": increment}
@@ -355,6 +364,7 @@ def _inversion_call(
     slice_prof: Numeric,
     dtype: npt.DTypeLike,
     device: str | None,
+    mask: npt.ArrayLike | None,
 ) -> Call:
     """A call of a sequence whose shots are spoiled at once, so that no T2 is asked for."""
     named = map_names(diff, same("T1", "B1", "inv_efficiency", "M0"))
@@ -363,7 +373,7 @@ def _inversion_call(
         parameters,
         {**tissue, "T2": RELAXATION["minimum"]},
         named,
-        {"slice_prof": slice_prof, "dtype": dtype, "device": device},
+        {"slice_prof": slice_prof, "dtype": dtype, "device": device, "mask": mask},
         shape,
     )
 
@@ -383,6 +393,7 @@ def mprage_sim(
     slice_prof: Numeric = 1.0,
     dtype: npt.DTypeLike = np.float64,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> Call:
     """MPRAGE, read at the shot that samples the centre of k-space (`epgnumba.sequence.MPRAGE`).
 
@@ -404,7 +415,7 @@ def mprage_sim(
         Efficiency of the inversion, equilibrium magnetisation, transmit field.
     TR : float
         From inversion to inversion, ms; inf starts from equilibrium.
-    slice_prof, dtype, device
+    slice_prof, dtype, device, mask
         As for `fse_sim`.
 
     Returns
@@ -433,6 +444,7 @@ def mprage_sim(
         slice_prof,
         dtype,
         device,
+        mask,
     )
 
 
@@ -451,6 +463,7 @@ def mp2rage_sim(
     slice_prof: Numeric = 1.0,
     dtype: npt.DTypeLike = np.float64,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> Call:
     """MP2RAGE: both blocks, each read at the centre of k-space (`epgnumba.sequence.MP2RAGE`).
 
@@ -470,7 +483,7 @@ def mp2rage_sim(
         Tissue parameters to differentiate with respect to: any of T1, B1, inv_efficiency, M0.
     inv_efficiency, M0, B1 : array_like
         Efficiency of the inversion, equilibrium magnetisation, transmit field.
-    slice_prof, dtype, device
+    slice_prof, dtype, device, mask
         As for `fse_sim`.
 
     Returns
@@ -498,6 +511,7 @@ def mp2rage_sim(
         slice_prof,
         dtype,
         device,
+        mask,
     )
 
 
@@ -516,6 +530,7 @@ def mpnrage_sim(
     slice_prof: Numeric = 1.0,
     dtype: npt.DTypeLike = np.float64,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> Call:
     """MPnRAGE: an inversion, then spoiled shots, every one of which is read (`epgnumba.sequence.MPnRAGE`).
 
@@ -535,7 +550,7 @@ def mpnrage_sim(
         From the inversion to the first shot, ms.
     delay : float
         From the end of the last shot to the next inversion, ms; inf starts from equilibrium.
-    slice_prof, dtype, device
+    slice_prof, dtype, device, mask
         As for `fse_sim`.
 
     Returns
@@ -563,4 +578,5 @@ def mpnrage_sim(
         slice_prof,
         dtype,
         device,
+        mask,
     )
