@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import real_array, shown
+from .labels import concatenated, read_labels
 from .problem import ComplexArray, Diff
 from .sequence import Sequence
 from .verbs import jacobian, simulate
@@ -118,7 +119,7 @@ def one_call(describe: Callable[P, Call | list[Call]]) -> Callable[P, ComplexArr
             from .torch.bridge import run_calls
 
             return run_calls(calls)
-        return join([call.run() for call in calls], np.concatenate)
+        return join([call.run() for call in calls], concatenated)
 
     return returning("ComplexArray | Any", ComplexArray | Any, run)
 
@@ -136,8 +137,8 @@ def join(results: list[Any], concatenate: Callable[..., Any]) -> Any:
     if len(results) == 1:
         return results[0]
     if isinstance(results[0], tuple):
-        return tuple(concatenate(parts, -1) for parts in zip(*results, strict=True))
-    return concatenate(results, -1)
+        return tuple(concatenate(list(parts)) for parts in zip(*results, strict=True))
+    return concatenate(results)
 
 
 def map_names(diff: Diff, names: Mapping[str, str]) -> Diff:
@@ -210,6 +211,10 @@ def total_field(B0: Any, chemshift: Any) -> Any:
         return torch.as_tensor(B0) + torch.as_tensor(chemshift)
     if any(hasattr(type(value), "__cuda_array_interface__") for value in (B0, chemshift)):
         return B0 + chemshift
+    labels = read_labels({"B0": B0, "chemshift": chemshift})
+    if labels is not None:
+        fields = {"B0": B0, "chemshift": chemshift} | {name: labels.values(name) for name in labels.given}
+        return labels.named(total_field(**fields))
     field, shift = real_array("B0", B0), real_array("chemshift", chemshift)
     try:
         return field + shift

@@ -20,7 +20,7 @@ from .problem import ComplexArray, Problem
 from .program.expressions import flatten, unflatten
 from .program.program import Program
 from .sequence.sequence import NAMES
-from .tissue import Tissue
+from .tissue import Tissue, stretched_axes
 
 STEP = 1e-30  # of a complex step: its square vanishes beside one, so that the derivative is exact
 
@@ -38,8 +38,7 @@ def _cotangent(name: str, value: npt.ArrayLike | None, shape: tuple[int, ...], d
 
 def _summed(value: Array, shape: tuple[int, ...]) -> Array:
     """Sum over the axes along which an array of `shape` was broadcast."""
-    extra = value.ndim - len(shape)
-    stretched = tuple(range(extra)) + tuple(extra + i for i, n in enumerate(shape) if n == 1)
+    stretched = stretched_axes(shape, value.ndim)
     return cast("Array", (value.sum(axis=stretched) if stretched else value).reshape(shape))
 
 
@@ -98,7 +97,8 @@ class Sweep:
         cotangent = _cotangent if isinstance(tissue, Tissue) else tissue.cotangent
         s_bar = cotangent("signal_bar", signal_bar, (*tissue.shape, n_out), dtype)
         j_bar = cotangent("jacobian_bar", jacobian_bar, full, dtype)
-        return s_bar.reshape(-1, n_out), j_bar.reshape(n_voxels, n_codes, n_out)
+        j_bar = tissue.inside(j_bar) if n_codes else j_bar
+        return tissue.inside(s_bar), j_bar.reshape(n_voxels, n_codes, n_out)
 
     def collect(self, sums: engine.Gathered, slope: Callable[[str], Array]) -> dict[str, Array]:
         """Derivatives by name, in the shapes in which values were given.
@@ -111,8 +111,7 @@ class Sweep:
             result["slice_prof"] = sums.profile().reshape(problem.profile_shape)
         for row, (name, value) in enumerate(problem.tissue.maps.items()):
             if name in self.asked:
-                bar = sums.tissue[row].reshape(problem.tissue.shape)
-                result[name] = _summed(bar, tuple(value.shape)) * slope(name)
+                result[name] = _summed(problem.tissue.spread(sums.tissue[row]), tuple(value.shape)) * slope(name)
         return {name: result[name] for name in self.asked}
 
 
@@ -172,7 +171,7 @@ def _step(problem: Problem, program: Program, tangents: Mapping[str, Array], ste
     slopes: dict[str, npt.NDArray[Any]] = {name: tissue.slope(name) for name in NAMES}
     for row, name in enumerate(NAMES):
         if name in tangents:
-            table[row] += 1j * step * np.broadcast_to(slopes[name] * tangents[name], tissue.shape).ravel()
+            table[row] += 1j * step * tissue.inside(np.broadcast_to(slopes[name] * tangents[name], tissue.shape))
             slopes[name] = slopes[name] + 1j * step * tissue.curvature(name) * tangents[name]
     profile = problem.profile.astype(np.complex128)
     if "slice_prof" in tangents:

@@ -32,6 +32,7 @@ def fse_sim(
     B0: Numeric = 0.0,
     check_nstates: bool = False,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> Call:
     """Fast spin echo by extended phase graphs, with exact derivatives.
 
@@ -72,6 +73,8 @@ def fse_sim(
         Precision of the computation.
     device : str, optional
         "cuda" or "cuda:1" to compute there; see `epgnumba.simulate`.
+    mask : array_like of bool, optional
+        Where to simulate; results are zero outside, whatever maps hold there.
 
     Returns
     -------
@@ -109,6 +112,7 @@ def fse_sim(
             "dtype": dtype,
             "check_nstates": check_nstates,
             "device": device,
+            "mask": mask,
         },
     )
 
@@ -137,6 +141,7 @@ def mrf_sim(
     dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> Call:
     """Fingerprinting: an inversion, then a train of pulses, each followed by a readout (`epgnumba.sequence.MRF`).
 
@@ -159,7 +164,7 @@ def mrf_sim(
         How often the whole is played; the last time is read.
     phases, TE, inversion, T2prep, balanced, steady
         As for `epgnumba.sequence.MRF`.
-    slice_prof, nstates, dtype, check_nstates, device
+    slice_prof, nstates, dtype, check_nstates, device, mask
         As for `fse_sim`.
 
     Returns
@@ -197,6 +202,7 @@ def mrf_sim(
             "dtype": dtype,
             "check_nstates": check_nstates,
             "device": device,
+            "mask": mask,
         },
         {"balanced": balanced, "repetitions": count("nreps", nreps), "steady": steady, **left_out},
     )
@@ -219,6 +225,7 @@ def bssfp_sim(
     slice_prof: Numeric = 1.0,
     dtype: Precision = np.float64,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> list[Call]:
     """Balanced SSFP in its steady state, exact off resonance too (`epgnumba.sequence.BSSFP`).
 
@@ -243,7 +250,7 @@ def bssfp_sim(
         Equilibrium magnetisation; transmit field as a fraction of the nominal flip angle.
     transient : bool
         See above.
-    slice_prof, dtype, device
+    slice_prof, dtype, device, mask
         As for `fse_sim`.
 
     Returns
@@ -264,7 +271,7 @@ def bssfp_sim(
     """
     values = {"flip": flip, "TE": TE, "TR": TR, "phase_inc": phase_inc}
     tissue = {"T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": total_field(B0, chemshift)}
-    options = {"slice_prof": slice_prof, "dtype": dtype, "device": device}
+    options = {"slice_prof": slice_prof, "dtype": dtype, "device": device, "mask": mask}
     named = map_names(diff, same("T1", "T2", "B1", "B0", "M0"))
     trains = [values] if flag("transient", transient) else acquisitions(values)
     names = {} if chemshift is None else {"B0": "B0 + chemshift"}
@@ -290,6 +297,7 @@ def spgr_sim(
     dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> list[Call]:
     """Spoiled gradient echo in its steady state (`epgnumba.sequence.SPGR`).
 
@@ -312,7 +320,7 @@ def spgr_sim(
         Equilibrium magnetisation; transmit field as a fraction of the nominal flip angle.
     spoiling, increment
         As for `epgnumba.sequence.SPGR`.
-    slice_prof, nstates, dtype, check_nstates, device
+    slice_prof, nstates, dtype, check_nstates, device, mask
         As for `fse_sim`.
 
     Returns
@@ -338,6 +346,7 @@ def spgr_sim(
         "dtype": dtype,
         "check_nstates": check_nstates,
         "device": device,
+        "mask": mask,
     }
     named = map_names(diff, {**same("T1", "B1", "B0", "M0"), "T2star": "T2"})
     rf = {} if increment is None else {"increment": increment}
@@ -357,6 +366,7 @@ def _inversion_call(
     slice_prof: Numeric,
     dtype: Precision,
     device: str | None,
+    mask: npt.ArrayLike | None,
 ) -> Call:
     """A call of a sequence whose shots are spoiled at once, so that no T2 is asked for."""
     named = map_names(diff, same("T1", "B1", "inv_efficiency", "M0"))
@@ -365,7 +375,7 @@ def _inversion_call(
         parameters,
         {**tissue, "T2": RELAXATION["minimum"]},
         named,
-        {"slice_prof": slice_prof, "dtype": dtype, "device": device},
+        {"slice_prof": slice_prof, "dtype": dtype, "device": device, "mask": mask},
         shape,
     )
 
@@ -385,6 +395,7 @@ def mprage_sim(
     slice_prof: Numeric = 1.0,
     dtype: Precision = np.float64,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> Call:
     """MPRAGE, read at the shot that samples the centre of k-space (`epgnumba.sequence.MPRAGE`).
 
@@ -406,7 +417,7 @@ def mprage_sim(
         Efficiency of the inversion, equilibrium magnetisation, transmit field.
     TR : float
         From inversion to inversion, ms; inf starts from equilibrium.
-    slice_prof, dtype, device
+    slice_prof, dtype, device, mask
         As for `fse_sim`.
 
     Returns
@@ -435,6 +446,7 @@ def mprage_sim(
         slice_prof,
         dtype,
         device,
+        mask,
     )
 
 
@@ -453,6 +465,7 @@ def mp2rage_sim(
     slice_prof: Numeric = 1.0,
     dtype: Precision = np.float64,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> Call:
     """MP2RAGE: both blocks, each read at the centre of k-space (`epgnumba.sequence.MP2RAGE`).
 
@@ -472,7 +485,7 @@ def mp2rage_sim(
         Tissue parameters to differentiate with respect to: any of T1, B1, inv_efficiency, M0.
     inv_efficiency, M0, B1 : array_like
         Efficiency of the inversion, equilibrium magnetisation, transmit field.
-    slice_prof, dtype, device
+    slice_prof, dtype, device, mask
         As for `fse_sim`.
 
     Returns
@@ -500,6 +513,7 @@ def mp2rage_sim(
         slice_prof,
         dtype,
         device,
+        mask,
     )
 
 
@@ -518,6 +532,7 @@ def mpnrage_sim(
     slice_prof: Numeric = 1.0,
     dtype: Precision = np.float64,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> Call:
     """MPnRAGE: an inversion, then spoiled shots, every one of which is read (`epgnumba.sequence.MPnRAGE`).
 
@@ -537,7 +552,7 @@ def mpnrage_sim(
         From the inversion to the first shot, ms.
     delay : float
         From the end of the last shot to the next inversion, ms; inf starts from equilibrium.
-    slice_prof, dtype, device
+    slice_prof, dtype, device, mask
         As for `fse_sim`.
 
     Returns
@@ -565,4 +580,5 @@ def mpnrage_sim(
         slice_prof,
         dtype,
         device,
+        mask,
     )

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from . import checks, engine
 from .checks import FLIP_SCALE, Array, checked, flag, shown
 from .kernels.columns import OMEGA
+from .labels import PARAMETER, READOUT, Labels, read_labels
 from .program.program import Program, compile_program
 from .sequence.sequence import NAMES, Sequence
 from .tissue import Tissue
@@ -99,6 +100,8 @@ class Problem:
         Whether to compare with all orders kept.
     device : int or None
         CUDA device that plays maps in host memory; None for the CPU.
+    labels : Labels or None
+        Names of the maps' dimensions, if they have any.
     """
 
     sequence: Sequence
@@ -111,6 +114,7 @@ class Problem:
     dtype: type[np.floating]
     check_nstates: bool = False
     device: int | None = None
+    labels: Labels | None = None
     _jobs: dict[tuple[bool, bool], engine.AnyJob] = field(default_factory=dict, init=False)  # `replace` starts anew
 
     @property
@@ -187,12 +191,19 @@ class Problem:
         longest = self.tissue.longest_t1 if sequence.steady else 1.0
         return compile_program(sequence, self.nstates, free_phases, precesses, longest)
 
-    def shape_signal(self, signal: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return signal.reshape(*self.tissue.shape, signal.shape[-1])
+    def shape_signal(self, signal: npt.NDArray[Any]) -> Any:
+        """The signal (voxel, output) as it is returned: in the shape of the maps, and named as they are."""
+        shaped = self.tissue.spread(signal)
+        return shaped if self.labels is None else self.labels.named(shaped, READOUT)
 
-    def shape_jacobian(self, jacobian: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        shaped = jacobian.reshape(*self.tissue.shape, *jacobian.shape[-2:])
-        return shaped[..., 0, :] if self.single else shaped
+    def shape_jacobian(self, jacobian: npt.NDArray[Any]) -> Any:
+        """The Jacobian (voxel, derivative, output) likewise."""
+        shaped = self.tissue.spread(jacobian[:, 0] if self.single else jacobian)
+        if self.labels is None:
+            return shaped
+        if self.single:
+            return self.labels.named(shaped, READOUT)
+        return self.labels.named(shaped, PARAMETER, READOUT, parameters=[NAMES[code] for code in self.codes])
 
 
 def read_problem(
@@ -210,6 +221,7 @@ def read_problem(
     dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> Problem:
     """Check the arguments of a verb.
 
@@ -227,16 +239,22 @@ def read_problem(
         )
     kept = None if nstates is None else checks.count("nstates", nstates)
     precision = read_dtype(dtype)
-    tissue, index = read_tissue(
-        {"T1": T1, "T2": T2, "B1": B1, "B0": B0, "inv_efficiency": inv_efficiency, "M0": M0}, device
-    )
+    maps = {"T1": T1, "T2": T2, "B1": B1, "B0": B0, "inv_efficiency": inv_efficiency, "M0": M0}
+    labels = read_labels(maps if mask is None else {**maps, "mask": mask})
+    if labels is not None:
+        aligned = {name: labels.values(name) for name in labels.given}
+        mask = aligned.pop("mask", mask)
+        maps.update(aligned)
+    tissue, index = read_tissue(maps, device, mask)
     return Problem(
         sequence, tissue, codes, isinstance(diff, str), np.atleast_1d(profile), profile.shape, kept, precision,
-        flag("check_nstates", check_nstates), index,
+        flag("check_nstates", check_nstates), index, labels,
     )  # fmt: skip
 
 
-def read_tissue(maps: dict[str, Any], device: str | None) -> "tuple[Tissue | DeviceTissue, int | None]":
+def read_tissue(
+    maps: dict[str, Any], device: str | None, mask: npt.ArrayLike | None = None
+) -> "tuple[Tissue | DeviceTissue, int | None]":
     """Maps, checked where they lie, and the number of the CUDA device that plays those in host memory.
 
     Raises
@@ -247,12 +265,14 @@ def read_tissue(maps: dict[str, Any], device: str | None) -> "tuple[Tissue | Dev
         If CUDA is needed and not available, saying what is missing.
     """
     if device is None and not any(hasattr(type(value), "__cuda_array_interface__") for value in maps.values()):
-        return Tissue(**maps), None
+        return Tissue(**maps, mask=mask), None
     from .gpu import DeviceTissue, find_home, read_device
 
     index, home = read_device(device), find_home(maps)
     if home is None:
-        return Tissue(**maps), index
+        return Tissue(**maps, mask=mask), index
     if device is not None and index != home.index:
         raise ValueError(f"device={device!r}, but maps lie on cuda:{home.index}")
+    if mask is not None:
+        raise ValueError("mask is for maps in host memory; of those on a device give what counts, as T1[mask]")
     return DeviceTissue(home, maps), index

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .checks import FLIP_SCALE, FRACTION, RELAXATION, Array, checked, warn_caller
+from .checks import FLIP_SCALE, FRACTION, RELAXATION, Array, checked, real_array, shown, warn_caller
 from .sequence.sequence import NAMES
 
 HZ = float(2 * np.pi / 1000)  # in radians per ms
@@ -18,6 +18,26 @@ LIMITS: dict[str, dict[str, Any]] = {
     "inv_efficiency": FRACTION,
     "M0": {"minimum": -1e15, "maximum": 1e15},
 }
+
+
+OUTSIDE = dict.fromkeys(NAMES, 1.0) | {"B0": 0.0}  # what maps hold outside a mask, whatever they held
+
+
+def read_mask(mask: Any) -> npt.NDArray[np.bool_]:
+    """A mask, as an array of booleans.
+
+    Raises
+    ------
+    TypeError
+        If it holds anything else.
+    """
+    try:
+        array = np.asarray(mask)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.dtype != np.bool_:
+        raise TypeError(f"mask={shown(mask)} is not allowed: it must be an array of booleans, True where to simulate")
+    return array
 
 
 def broadcast_maps(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
@@ -36,11 +56,39 @@ def broadcast_maps(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
         raise ValueError(f"tissue maps do not broadcast: {listed}") from None
 
 
+def _read_map(name: str, value: Any) -> Array:
+    try:
+        return checked(name, value, **LIMITS[name])
+    except ValueError as error:
+        if np.ndim(value) and np.isnan(real_array(name, value)).any():
+            raise ValueError(f"{error}; `mask` leaves voxels out") from None
+        raise
+
+
+def stretched_axes(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """Axes along which an array of `shape` is broadcast to `ndim` dimensions."""
+    extra = ndim - len(shape)
+    return tuple(range(extra)) + tuple(extra + i for i, n in enumerate(shape) if n == 1)
+
+
+def _masked(given: dict[str, Any], mask: npt.NDArray[np.bool_]) -> tuple[dict[str, Any], npt.NDArray[np.bool_]]:
+    """Maps, harmless where no voxel inside the mask needs them, and the mask in the shape of all."""
+    arrays = {name: real_array(name, value) for name, value in given.items()}
+    shape = broadcast_maps({**{name: array.shape for name, array in arrays.items()}, "mask": mask.shape})
+    full = np.broadcast_to(mask, shape)
+    for name, array in arrays.items():
+        if array.ndim:
+            needed = full.any(axis=stretched_axes(array.shape, len(shape))).reshape(array.shape)
+            arrays[name] = np.where(needed, array, OUTSIDE[name])
+    return arrays, full
+
+
 class Tissue:
     """Maps of tissue parameters, of broadcastable shapes.
 
     T1 (ms, inf allowed), T2 (ms), B1 (fraction of the nominal flip angle), M0, B0 (off-resonance, Hz) and
-    inv_efficiency (of inversions: 1 where they are full, 0 where they saturate).
+    inv_efficiency (of inversions: 1 where they are full, 0 where they saturate). A mask of booleans, which broadcasts
+    with them, leaves voxels out: what maps hold there does not matter.
 
     Raises
     ------
@@ -61,13 +109,21 @@ class Tissue:
         M0: npt.ArrayLike = 1.0,
         B0: npt.ArrayLike = 0.0,
         inv_efficiency: npt.ArrayLike = 1.0,
+        mask: npt.ArrayLike | None = None,
     ) -> None:
-        given = (T1, T2, B1, B0, inv_efficiency, M0)
+        given = dict(zip(NAMES, (T1, T2, B1, B0, inv_efficiency, M0), strict=True))
+        self.mask: npt.NDArray[np.bool_] | None = None
+        if mask is not None:
+            given, self.mask = _masked(given, read_mask(mask))
         self.maps: dict[str, Array] = {}
-        for name, value in zip(NAMES, given, strict=True):
-            self.maps[name] = checked(name, value, **LIMITS[name])
+        for name, value in given.items():
+            self.maps[name] = _read_map(name, value)
         self.shape = broadcast_maps({name: value.shape for name, value in self.maps.items()})
+        if self.mask is not None:
+            self.shape = self.mask.shape
         longer = self.maps["T2"] > self.maps["T1"]
+        if self.mask is not None:
+            longer = longer & self.mask
         if longer.any() if longer.ndim else longer:
             warn_caller("T2 is longer than T1 in some voxels")
 
@@ -93,18 +149,33 @@ class Tissue:
 
     @property
     def size(self) -> int:
-        """Number of voxels."""
-        return int(np.prod(self.shape))
+        """Number of voxels, of those inside the mask if there is one."""
+        return int(np.prod(self.shape) if self.mask is None else np.count_nonzero(self.mask))
+
+    def inside(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Voxels in a row, (voxels, ...), from (*shape, ...): those inside the mask."""
+        if self.mask is not None:
+            return array[self.mask]
+        return array.reshape(self.size, *array.shape[len(self.shape) :])
+
+    def spread(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Voxels in their places, (*shape, ...), from (voxels, ...): zero outside the mask."""
+        shape = *self.shape, *array.shape[1:]
+        if self.mask is None:
+            return array.reshape(shape)
+        full = np.zeros(shape, array.dtype)
+        full[self.mask] = array
+        return full
 
     def table(self, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[np.inexact]:
         """The kernels' table, one row a map, one column a voxel: 1/T1, 1/T2 (1/ms), B1, 2 pi B0 (rad/ms), ..., M0."""
-        if self.shape == ():  # a tenth of the time
+        if self.shape == () and self.mask is None:  # a tenth of the time
             t1, t2, b1, b0, inversion, m0 = map(float, self.maps.values())
             return np.array([[1 / t1], [1 / t2], [b1], [b0 * HZ], [inversion], [m0]], dtype)
         table = np.empty((len(NAMES), *self.shape), dtype)
         for row, (name, value) in enumerate(self.maps.items()):
             table[row] = 1 / value if name in ("T1", "T2") else value * HZ if name == "B0" else value
-        return table.reshape(len(NAMES), self.size)
+        return table.reshape(len(NAMES), self.size) if self.mask is None else np.ascontiguousarray(table[:, self.mask])
 
     def slope(self, name: str) -> Array:
         """Derivative of a row of the table with respect to its map."""

@@ -48,6 +48,7 @@ def find_nstates(
     inv_efficiency: npt.ArrayLike = 1.0,
     diff: Diff = None,
     slice_prof: npt.ArrayLike = 1.0,
+    mask: npt.ArrayLike | None = None,
 ) -> Truncation:
     """How many orders a tolerance takes, by bisection against the exact result.
 
@@ -80,7 +81,7 @@ def find_nstates(
     """
     limit = checks.scalar("tolerance", tolerance, positive=True, maximum=1.0)
     problem = read_problem(
-        sequence, T1, T2, B1, M0, B0=B0, inv_efficiency=inv_efficiency, diff=diff, slice_prof=slice_prof
+        sequence, T1, T2, B1, M0, B0=B0, inv_efficiency=inv_efficiency, diff=diff, slice_prof=slice_prof, mask=mask
     )
 
     def error(nstates: int) -> float:

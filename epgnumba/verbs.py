@@ -10,6 +10,7 @@ import numpy.typing as npt
 from . import checks
 from .checks import Array, warn_caller
 from .derivatives import pull_back
+from .labels import PARAMETER, READOUT
 from .problem import ComplexArray, Diff, Precision, Problem, read_problem
 from .sequence.sequence import NAMES, Sequence
 from .tissue import Tissue
@@ -43,6 +44,7 @@ def simulate(
     dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> ComplexArray | Any:
     """Signal of a sequence.
 
@@ -72,11 +74,15 @@ def simulate(
     device : str, optional
         "cuda" or "cuda:1" to move arrays to a CUDA device, in chunks that fit, and results back. By default the CPU;
         but where maps are CuPy arrays or CUDA tensors, their device, on which results stay (docs/cuda.md).
+    mask : array_like of bool, optional
+        Where to simulate; broadcasts with the maps. Voxels outside cost nothing, may hold anything, NaN too, and are
+        zero in all results.
 
     Returns
     -------
     ndarray, complex, shape (*tissue, readouts)
-        Transverse magnetisation at each readout.
+        Transverse magnetisation at each readout. Of maps that are xarray's DataArrays, which broadcast by the names of
+        their dimensions, a DataArray with their dimensions and "readout".
 
     Raises
     ------
@@ -106,8 +112,10 @@ def simulate(
         dtype=dtype,
         check_nstates=check_nstates,
         device=device,
+        mask=mask,
     )
-    return problem.shape_signal(signals(problem)[0])
+    signal: ComplexArray = problem.shape_signal(signals(problem)[0])
+    return signal
 
 
 def jacobian(
@@ -125,6 +133,7 @@ def jacobian(
     dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> tuple[ComplexArray | Any, ComplexArray | Any]:
     """Signal and its exact derivatives with respect to tissue parameters, in one sweep.
 
@@ -139,7 +148,8 @@ def jacobian(
     -------
     signal : ndarray, complex, shape (*tissue, readouts)
     jacobian : ndarray, complex, shape (*tissue, len(diff), readouts)
-        Derivatives per ms (T1, T2), per Hz (B0) or per unit. Without the axis for parameters if `diff` is a string.
+        Derivatives per ms (T1, T2), per Hz (B0) or per unit. Without the axis for parameters if `diff` is a string. Of
+        DataArrays a DataArray, that axis being "parameter".
 
     Raises
     ------
@@ -170,6 +180,7 @@ def jacobian(
         dtype=dtype,
         check_nstates=check_nstates,
         device=device,
+        mask=mask,
     )
     signal, derivatives = signals(problem)
     return problem.shape_signal(signal), problem.shape_jacobian(derivatives)
@@ -192,6 +203,7 @@ def vjp(
     nstates: int | None = None,
     dtype: Precision = np.float64,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> dict[str, Array | Any]:
     """Derivatives of a real scalar with respect to everything, given those with respect to signal and Jacobian.
 
@@ -241,8 +253,15 @@ def vjp(
         nstates=nstates,
         dtype=dtype,
         device=device,
+        mask=mask,
     )
+    if problem.labels is not None:
+        axes = (READOUT,) if problem.single else (PARAMETER, READOUT)
+        signal_bar = problem.labels.ordered("signal_bar", signal_bar, READOUT)
+        jacobian_bar = problem.labels.ordered("jacobian_bar", jacobian_bar, *axes)
     for name, value in (("signal_bar", signal_bar), ("jacobian_bar", jacobian_bar)):
         if value is not None and isinstance(problem.tissue, Tissue):
             checks.numeric_array(name, value)
-    return pull_back(problem, signal_bar, jacobian_bar, wanted)
+    bars = pull_back(problem, signal_bar, jacobian_bar, wanted)
+    labels = problem.labels
+    return bars if labels is None else {name: labels.restored(name, bar) for name, bar in bars.items()}

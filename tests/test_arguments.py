@@ -102,7 +102,7 @@ OTHER = {
 def test_every_argument_is_read(name):
     import inspect
 
-    assert set(inspect.signature(fse_sim).parameters) == {*OTHER, "check_nstates", "device"}
+    assert set(inspect.signature(fse_sim).parameters) == {*OTHER, "check_nstates", "device", "mask"}
     base = {**GOOD, "diff": "T2", "TR": 500.0}
     signal, slope = fse_sim(**base)
     changed, changed_slope = fse_sim(**{**base, name: OTHER[name]})

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ..calls import has_tensor, uncompiled
 from ..checks import NOISE, WEIGHT, Array, check_range, choice, numeric_array, real_array
 from ..kernels.columns import FAINTEST
+from ..labels import PARAMETER, READOUT, is_labelled, read_labels
 
 
 def check_bound(jac: tuple[int, ...], weights: tuple[int, ...] | None, singular: str) -> None:
@@ -53,7 +54,8 @@ def crlb(
     Returns
     -------
     ndarray, shape (..., unknowns), or (...) with weights
-        Bounds, in the squared units of the unknowns.
+        Bounds, in the squared units of the unknowns. Of a DataArray with dimensions "parameter" (not needed for one
+        unknown) and "readout", a DataArray without "readout".
 
     Raises
     ------
@@ -71,6 +73,8 @@ def crlb(
     >>> crlb([[1.0, 1.0], [2.0, 2.0]])
     array([inf, inf])
     """
+    if is_labelled(jac) or is_labelled(noise):
+        return _labelled_crlb(jac, weights, noise, singular)
     if has_tensor((jac, weights, noise)):
         from ..torch import crlb as on_tensors
 
@@ -94,6 +98,26 @@ def crlb(
         return bound
     with np.errstate(invalid="ignore"):  # 0 times inf: a nuisance does not count, infinite or not
         return np.where(given == 0, 0.0, given * bound).sum(axis=-1)
+
+
+def _labelled_crlb(jac: Any, weights: npt.ArrayLike | None, noise: Any, singular: Literal["inf", "raise"]) -> Any:
+    """`crlb` of a DataArray, whose dimensions say which is which; without one for parameters there is one unknown."""
+    if not is_labelled(jac) or READOUT not in jac.dims:
+        raise ValueError(f"jac has no dimension {READOUT!r} by name, as it needs beside names or as a DataArray")
+    single = PARAMETER not in jac.dims
+    slopes = jac.transpose(..., READOUT) if single else jac.transpose(..., PARAMETER, READOUT)
+    voxels = slopes.isel({READOUT: 0} if single else {READOUT: 0, PARAMETER: 0}, drop=True)
+    labels = read_labels({"jac": voxels, "noise": noise})
+    assert labels is not None, "jac has names"
+    if set(labels.like.dims) != set(voxels.dims):
+        raise ValueError(f"noise has dimensions {noise.dims}; it must broadcast to {voxels.dims}")
+    array = slopes.values[..., None, :] if single else slopes.values
+    bound = crlb(array, weights, labels.values("noise") if "noise" in labels.given else noise, singular)
+    if weights is not None:
+        return labels.named(bound)
+    if single:
+        return labels.named(bound[..., 0])
+    return slopes.isel({READOUT: 0}, drop=True).copy(data=bound)
 
 
 def rounding_limit(unknowns: int, samples: int, epsilon: float) -> float:

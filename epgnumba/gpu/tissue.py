@@ -110,6 +110,14 @@ class DeviceTissue:
         self._rows = arrays
         return arrays
 
+    def inside(self, array: Any) -> Any:
+        """Voxels in a row, (voxels, ...), from (*shape, ...)."""
+        return array.reshape(self.size, *array.shape[len(self.shape) :])
+
+    def spread(self, array: Any) -> Any:
+        """Voxels in their places, (*shape, ...), from (voxels, ...)."""
+        return array.reshape(*self.shape, *array.shape[1:])
+
     def slope(self, name: str) -> Any:
         """Derivative of a row of the table with respect to its map."""
         value = self.maps[name]

@@ -13,6 +13,7 @@ import torch
 
 from ..calls import Call, join, returning, uncompiled
 from ..checks import needed, real_array
+from ..labels import is_labelled
 from ..problem import Diff, Precision, Problem, read_problem
 from ..sequence import Sequence
 from .functions import Spec, simulation
@@ -29,6 +30,8 @@ def _run(make: Callable[[Mapping[str, Any]], Problem], given: Mapping[str, Any],
         raise ValueError(f"the tensors lie on several devices, {sorted(map(str, devices))}; one is needed")
     fixed = {name: value for name, value in given.items() if not isinstance(value, Tensor)}
     for name, value in fixed.items():
+        if is_labelled(value):
+            raise TypeError(f"{name} is a DataArray, whose names no tensor keeps; give {name}.values")
         if isinstance(value, (list, tuple)) and any(isinstance(item, Tensor) for item in value):
             raise TypeError(f"{name} is a {type(value).__name__} of tensors; stack them, so that gradients are kept")
     tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
@@ -52,7 +55,7 @@ def run_calls(calls: list[Call]) -> Any:
         with call.renamed():
             return _run(make, call.values, call.diff)
 
-    return join([run(call) for call in calls], torch.cat)
+    return join([run(call) for call in calls], lambda parts: torch.cat(parts, -1))
 
 
 def on_tensors(form: Callable[P, Any]) -> Callable[P, Tensor | Any]:
@@ -111,6 +114,7 @@ def simulate(
     dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> Tensor:
     """Signal of a sequence as a tensor: `epgnumba.simulate`, differentiable.
 
@@ -132,7 +136,7 @@ def simulate(
     tissue = {
         "T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0, "inv_efficiency": inv_efficiency, "slice_prof": slice_prof
     }  # fmt: skip
-    options = {"nstates": nstates, "dtype": dtype, "check_nstates": check_nstates, "device": device}
+    options = {"nstates": nstates, "dtype": dtype, "check_nstates": check_nstates, "device": device, "mask": mask}
     signal: Tensor = _on_sequence(sequence, tissue, parameters, None, options)
     return signal
 
@@ -154,6 +158,7 @@ def jacobian(
     dtype: Precision = np.float64,
     check_nstates: bool = False,
     device: str | None = None,
+    mask: npt.ArrayLike | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Signal and tissue derivatives as tensors: `epgnumba.jacobian`, differentiable.
 
@@ -171,6 +176,6 @@ def jacobian(
     tissue = {
         "T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0, "inv_efficiency": inv_efficiency, "slice_prof": slice_prof
     }  # fmt: skip
-    options = {"nstates": nstates, "dtype": dtype, "check_nstates": check_nstates, "device": device}
+    options = {"nstates": nstates, "dtype": dtype, "check_nstates": check_nstates, "device": device, "mask": mask}
     pair: tuple[Tensor, Tensor] = _on_sequence(sequence, tissue, parameters, diff, options)
     return pair

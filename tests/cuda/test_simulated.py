@@ -307,3 +307,17 @@ def test_random_sequences(kind, thread_a_voxel):
         assert_close(case.using(tolerance=1e-3).sequence(), 1e-12, maps=maps, diff=case.diff)
 
     check()
+
+
+def test_a_mask_leaves_voxels_out(thread_a_voxel):
+    inside = np.array([[True, False], [True, True]])
+    T1 = np.where(inside, [[300.0, 0.0], [500.0, 900.0]], np.nan)
+    call = {"T1": T1, "T2": [45.0, 80.0], "diff": "T2", "mask": inside}
+    here = epgnumba.jacobian(TRAIN, **call)
+    for found, expected in zip(epgnumba.jacobian(TRAIN, **call, device="cuda"), here, strict=True):
+        assert error(found, expected) < 1e-12
+        assert not found[~inside].any()
+    bars = {"signal_bar": here[0], "jacobian_bar": here[1], **call}
+    pulled, expected = epgnumba.vjp(TRAIN, **bars, device="cuda"), epgnumba.vjp(TRAIN, **bars)
+    for name in ("T1", "T2", "flip"):
+        assert error(pulled[name], expected[name]) < 1e-12

@@ -177,3 +177,8 @@ class TestInput:
 
         with pytest.raises(TypeError, match="T1 is an array of test_tensors; tensors of torch and arrays of CuPy"):
             epgnumba.simulate(epgnumba.FSE([90.0], 7.0), Foreign(), 80.0)
+
+
+def test_masks_are_for_host_memory(resident):
+    with pytest.raises(ValueError, match=r"mask is for maps in host memory; .* give what counts, as T1\[mask\]"):
+        epgnumba.simulate(FAMILIES["own"], tensor([900.0, 800.0]), 80.0, mask=[True, False])
