@@ -26,7 +26,7 @@ def triple(x):
 
 def found(x=2.0):
     """Whether a dispatcher that knows nothing yet, as in a new process, finds its code on disk."""
-    compiled = entry(triple)
+    compiled = entry("triples")(triple)
     assert compiled(x) == 3 * x
     return bool(compiled.stats.cache_hits)
 
@@ -84,7 +84,7 @@ def turn_a_bit(path):
 
 def seal(path, payload):
     """A file whose checksum is right, though what it holds is not."""
-    kinds = entry(triple)
+    kinds = entry("triples")(triple)
     place, checksum = kinds._cache._place((cache.numba.float64,), kinds.targetctx.codegen())
     assert place == path
     checksum.update(payload)
@@ -197,8 +197,8 @@ def test_no_place_at_all(folder, monkeypatch):
     monkeypatch.setenv("EPGNUMBA_CACHE_DIR", str(blocked / "cache"))
     with pytest.warns(RuntimeWarning, match="Not a directory"):
         assert not found()
-    entry(triple)._cache.flush()
-    assert entry(triple)._cache.cache_path is None
+    entry("triples")(triple)._cache.flush()
+    assert entry("triples")(triple)._cache.cache_path is None
 
 
 def test_the_second_choice(folder, monkeypatch):
@@ -223,7 +223,7 @@ def test_a_folder_that_vanishes_is_made_again(kept, folder):
 
 
 def test_flush_and_disable(kept):
-    compiled = entry(triple)
+    compiled = entry("triples")(triple)
     compiled._cache.disable()
     assert compiled(2.0) == 6
     assert not compiled.stats.cache_hits
@@ -264,7 +264,7 @@ def test_what_code_depends_on(monkeypatch, tmp_path):
 
 def test_code_and_processor_are_told_apart(kept):
     """By the file's name: nothing of another processor's code is ever opened."""
-    kinds = entry(triple)
+    kinds = entry("triples")(triple)
 
     class Elsewhere:
         def magic_tuple(self):
@@ -275,7 +275,7 @@ def test_code_and_processor_are_told_apart(kept):
     places.add(kinds._cache._place((cache.numba.float64,), Elsewhere())[0])
     assert len(places) == 3
     assert kept in places
-    assert entry(lambda x: 3 * x)._cache._place((cache.numba.float64,), Elsewhere())[0] not in places
+    assert entry("triples")(lambda x: 3 * x)._cache._place((cache.numba.float64,), Elsewhere())[0] not in places
 
 
 def python(code, where, **environment):
@@ -293,7 +293,7 @@ def test_a_renamed_copy_keeps_its_own(tmp_path):
         "from NAME.kernels.jit import entry\n"
         "from NAME.kernels.batch import Call\n"
         "def triple(call):\n    return 3 * call.n_voxels\n"
-        "triple = entry(triple)\n"
+        "triple = entry('triples')(triple)\n"
         "print(triple(Call(1, 2, 3, 4, 5, 6)), len(triple.stats.cache_hits))\n"
     )
     names = {"epgcopy": tmp_path, "epgnumba": ROOT}

@@ -346,7 +346,7 @@ def pull_block(signal, end, given, position, voxel, count, bars, end_bars, tissu
     clean_up(signal)
 
 
-@entry
+@entry("signals and tissue derivatives")
 def signal_batch(call, room, signal, jacobian, first, last):
     """Signal and Jacobian of voxels `first` to `last` (whole units)."""
     given = select_call(call)
@@ -362,7 +362,7 @@ def signal_batch(call, room, signal, jacobian, first, last):
             clean_up(own)
 
 
-@entry
+@entry("bounds and design criteria")
 def amplitude_batch(call, room, amplitudes, first, last):
     """Bare amplitudes (voxel, set, plane, output), averaged over the slice: before M0 and the outputs' factors."""
     given = select_call(call)
@@ -383,7 +383,7 @@ def amplitude_batch(call, room, amplitudes, first, last):
             clean_up(own)
 
 
-@entry
+@entry("gradients")
 def gradient_batch(call, room, signal_bar, jacobian_bar, sums, lane, tissue_bar, first, last, timing, turning):
     """Derivatives, given those with respect to the results, of voxels `first` to `last` (whole groups).
 
@@ -415,7 +415,7 @@ def load_amplitude_bars(player, voxel, count, bar):
                 amplitudes_bar[(i * n_out + o) * lanes + j] = weight * bar[voxel + j, i // planes, i % planes, o]
 
 
-@entry
+@entry("gradients of design criteria")
 def pull_batch(call, room, bar, sums, lane, tissue_bar, first, last, timing, turning):
     """`gradient_batch`, given the derivatives with respect to bare amplitudes (see `amplitude_batch`).
 

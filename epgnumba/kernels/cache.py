@@ -12,7 +12,9 @@ import pickle
 import platform
 import stat
 import tempfile
+import time
 import warnings
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from numba.core.serialize import dumps
 # Settings of Numba that change the code it makes, and that it does not tell apart itself.
 SETTINGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "USING_SVML")
 CHECKSUM = hashlib.sha256().digest_size
+UNUSED = 30 * 24 * 3600  # s without use, after which another version's code is removed
 
 _warned = False
 
@@ -66,6 +69,24 @@ def _check_private(name: str | Path, status: os.stat_result) -> None:
         raise PermissionError(f"{name} belongs to another user, or others can write to it")
 
 
+def _forget_unused(folder: Path) -> None:
+    """Remove the code of other versions and settings that no process has asked for in a long time."""
+    for other in folder.glob("[0-9a-f]" * 16):
+        with suppress(OSError):  # whatever cannot be removed, or is not ours, stays
+            if not other.is_symlink() and time.time() - other.stat().st_mtime > UNUSED:
+                for path in other.glob("*.nbc*"):
+                    path.unlink()
+                other.rmdir()
+
+
+def whereabouts() -> str:
+    """What becomes of code that is compiled now."""
+    try:
+        return f"this happens once, as the code is kept in {directory()}"
+    except OSError:
+        return "the code cannot be kept, as a warning will say, and the next process compiles it again"
+
+
 def directory() -> Path:
     """The first of the folders for compiled code that can be written, made if need be.
 
@@ -76,8 +97,9 @@ def directory() -> Path:
     """
     stated = os.environ.get("EPGNUMBA_CACHE_DIR")
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    homes = [os.path.join(home, "epgnumba")] if os.path.isabs(home) else []  # "~" stays as it is for a nobody
     user = os.getuid() if hasattr(os, "getuid") else "user"
-    candidates = [stated] if stated else [os.path.join(home, "epgnumba"), f"{tempfile.gettempdir()}/epgnumba-{user}"]
+    candidates = [stated] if stated else [*homes, f"{tempfile.gettempdir()}/epgnumba-{user}"]
     wrong = None
     for candidate in map(Path, candidates):
         try:
@@ -85,8 +107,11 @@ def directory() -> Path:
             if hasattr(os, "getuid") and candidate.stat().st_uid != os.getuid():
                 raise PermissionError(f"{candidate} belongs to another user")
             found = candidate / source_digest()
+            if not found.exists():
+                _forget_unused(candidate)
             found.mkdir(mode=0o700, exist_ok=True)
             _check_private(found, found.stat())
+            os.utime(found)  # the folder is in use
             with tempfile.TemporaryFile(dir=found):
                 return found
         except OSError as error:

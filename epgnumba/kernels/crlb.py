@@ -99,7 +99,7 @@ def seed_bound(jacobian, jacobian_bar, j, weights, variance, fisher, inverse):
     return variance * value
 
 
-@entry
+@entry("bounds and their gradients")
 def crlb_batch(call, room, weights, variance, values, unit, sums, lane, tissue_bar, first, last, timing, turning):
     """Bounds of voxels `first` to `last` (whole groups) and the derivatives of their sum.
 

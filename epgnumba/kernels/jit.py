@@ -21,8 +21,9 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.extending import intrinsic, overload, register_jitable
 
+from ..notice import compiling
 from . import physics
-from .cache import Cache
+from .cache import Cache, whereabouts
 
 # Contraction to fused multiply-adds only: NaN and infinity keep their meaning and sums keep their order.
 FASTMATH = frozenset({"contract"})
@@ -51,6 +52,13 @@ class _OwnCopies(JITCodeLibrary):  # pragma: no cover - compiled only
         super()._optimize_final_module()
 
 
+def _wording(purpose, args):
+    """What an entry's code is for, as users would call it, by the type of its room."""
+    room = next((arg.dtype for arg in args if isinstance(arg, types.Array)), None)
+    words = {types.float32: f"{purpose} in single precision", types.complex128: "second or forward-mode derivatives"}
+    return words.get(room, purpose)
+
+
 class _EntryCompiler(_NoAliasCompiler):  # pragma: no cover - compiled only
     """A function that Python calls."""
 
@@ -58,7 +66,8 @@ class _EntryCompiler(_NoAliasCompiler):  # pragma: no cover - compiled only
         library = _OwnCopies(self.state.targetctx.codegen(), function.__qualname__)
         library.enable_object_caching()
         self.state.library = library
-        return super().compile_extra(function)
+        with compiling(_wording(function.purpose, self.state.args), whereabouts):
+            return super().compile_extra(function)
 
 
 class _InnerCompiler(_NoAliasCompiler):  # pragma: no cover - compiled only
@@ -93,12 +102,17 @@ def pasted(function):
     return kernel(function, inline="always")
 
 
-def entry(function):
-    """Compile `function` for Python to call, and keep it on disk between processes."""
-    compiled = _compiled(function, _EntryCompiler)
-    if not config.DISABLE_JIT:  # pragma: no cover - compiled only
-        compiled._cache = Cache(function)
-    return compiled
+def entry(purpose):
+    """Compile a function for Python to call, and keep it on disk between processes; `purpose` is told who waits."""
+
+    def decorate(function):
+        function.purpose = purpose
+        compiled = _compiled(function, _EntryCompiler)
+        if not config.DISABLE_JIT:  # pragma: no cover - compiled only
+            compiled._cache = Cache(function)
+        return compiled
+
+    return decorate
 
 
 MAGIC = 6755399441055744.0  # 1.5 * 2^52: what is added to it is rounded to a whole number, in its lowest bits

@@ -16,6 +16,7 @@ from numba import cuda
 from numba.core import config
 from numba.cuda.extending import register_jitable
 
+from ...notice import compiling
 from .. import physics
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
@@ -39,6 +40,21 @@ def block_threads(lanes):
 Shape = namedtuple("Shape", "real planes precesses kinds rows lanes")
 
 helper = register_jitable(forceinline=True)
+
+
+def launched(function):
+    """A kernel that the host launches."""
+    kernel = cuda.jit(function)
+    if not SIMULATED:
+        compile_kernel = kernel.compile
+
+        def compile_told(signature):
+            with compiling("a CUDA device", lambda: "each process does so, once for each kind of call"):
+                return compile_kernel(signature)
+
+        kernel.compile = compile_told
+    return kernel
+
 
 LONGEST = 64  # calls in a row that are worth their code
 

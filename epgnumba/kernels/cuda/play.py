@@ -11,7 +11,7 @@ from numba import cuda
 
 from ..columns import B1, INVERSION, M0, OMEGA, R1, R2
 from . import columns as col
-from .jit import block_threads, coefficients, helper, pulse, turn
+from .jit import block_threads, coefficients, helper, launched, pulse, turn
 from .rows import arrive, clear, get_row, neighbours, restore, save
 from .tangents import HALF_PI, make_tangents
 
@@ -201,7 +201,7 @@ def make_play(shape, taped, codes, sets):
                                 row = (((k * chunk + q) * n_sets + i) * planes + plane) * 3 + c
                                 tape[place + np.uint64(row * threads)] = x[i, plane, c, k * chunk + q]
 
-    @cuda.jit
+    @launched
     def play(
         steps, reads, durations, flips, turns, factors, tissue, start, state, saved, tape, signal, jacobian, first,
         last, n_voxels, offset, tape_rows, profile, weight, equilibrium, accumulate, keep

@@ -13,7 +13,7 @@ from numba import cuda
 
 from ..columns import B1, INVERSION, N_RATES, OMEGA, R1, R2
 from . import columns as col
-from .jit import block_threads, helper, pulse_adjoint, select, turn, unrolled
+from .jit import block_threads, helper, launched, pulse_adjoint, select, turn, unrolled
 from .rows import add_row, clear, leave, restore, save
 from .tangents import HALF_PI, make_tangents
 
@@ -275,7 +275,7 @@ def make_rewind(shape, timing, turning):
 
     undo_rows = unrolled(undo_row, n_rows)
 
-    @cuda.jit
+    @launched
     def rewind(
         steps, reads, durations, flips, turns, tissue, state, tape, amplitudes, bars, flip_bars, turn_bars,
         duration_bars, voxel_bars, start_bar, first, last, n_voxels, tape_rows, profile, equilibrium, fresh

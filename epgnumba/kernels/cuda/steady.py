@@ -7,7 +7,7 @@ voxel): Z_0 is output 0 and F_0 output 1. The steady state solves (I - A) x = b,
 
 from numba import cuda
 
-from .jit import helper, turn
+from .jit import helper, launched, turn
 
 
 def make_steady(real, size, n_sets, planes):
@@ -65,7 +65,7 @@ def make_steady(real, size, n_sets, planes):
             for r in range(c + 1, size):
                 x[c] -= matrix[r, c] * x[r]
 
-    @cuda.jit
+    @launched
     def find_start(ends, phase, start, n_voxels):
         voxel = cuda.grid(1)
         if voxel >= n_voxels:
@@ -88,7 +88,7 @@ def make_steady(real, size, n_sets, planes):
             for r in range(size):
                 start[r, i, voxel] = x[r]
 
-    @cuda.jit
+    @launched
     def unfind_start(ends, phase, start, start_bar, ends_bar, phase_bar, n_voxels):
         voxel = cuda.grid(1)
         if voxel >= n_voxels:

@@ -5,7 +5,7 @@ import math
 from numba import cuda
 
 from ..columns import B1, EARLIEST, HZ, M0, N_RATES, OF_SIGNAL, OF_STATES, OMEGA, R1, R2
-from .jit import SIMULATED
+from .jit import SIMULATED, launched
 
 SUM_THREADS = 8 if SIMULATED else 256  # of a block that sums; a power of two
 
@@ -17,7 +17,7 @@ def make_voxels(real, kinds, planes, lanes, codes, sets):
     n_sets = n_kinds + 1
     kinds, codes, sets = (*kinds, -1), (*codes, -1), (*sets, 0)
 
-    @cuda.jit
+    @launched
     def load_bars(
         signal_bar, jacobian_bar, amplitudes, factors, tissue, weight, bars, factor_bars, tissue_bar, first, n_voxels,
         wanted
@@ -54,7 +54,7 @@ def make_voxels(real, kinds, planes, lanes, codes, sets):
                 factor_bars[out, voxel] += factor_bar
         tissue_bar[M0, first + voxel] += m0_bar
 
-    @cuda.jit
+    @launched
     def gather_tissue(voxel_bars, tissue, profile, profile_bars, tissue_bar, first, n_voxels):
         """From derivatives by a position's rates and seeds to those by the tissue's, and by the slice profile."""
         voxel = cuda.grid(1)
@@ -84,7 +84,7 @@ def make_rounding(real, k):
     """The kernel that zeroes derivatives, number `k`, which are nothing but rounding (see `kernels.rounding`)."""
     zero = real(0)
 
-    @cuda.jit
+    @launched
     def hide_rounding(signal, jacobian, tissue, rounding, first, n_voxels):
         voxel = cuda.grid(1)
         if voxel >= n_voxels:
@@ -107,7 +107,7 @@ def make_maps(real, given):
     """Kernels on maps of type `given`: a row of the tissue table, and what range a map has."""
     one, hz = real(1), real(HZ)
 
-    @cuda.jit
+    @launched
     def fill_row(values, code, table, first, n_voxels):
         """1/T1, 1/T2 (1/ms), B1, 2 pi B0 (rad/ms), ... of a map from `first` on; it may hold one number for all."""
         voxel = cuda.grid(1)
@@ -120,7 +120,7 @@ def make_maps(real, given):
             value *= hz
         table[code, voxel] = value
 
-    @cuda.jit
+    @launched
     def find_range(values, ranges):
         """Smallest and largest of what each block sees, and whether (1) there is NaN among it."""
         thread, block = cuda.threadIdx.x, cuda.blockIdx.x
@@ -154,13 +154,13 @@ def make_sums(real):
     """The kernel that sums the rows of a table, a block each, in the same order whatever else happens; and fillings."""
     zero, one = real(0), real(1)
 
-    @cuda.jit
+    @launched
     def fill_zero(values):
         k = cuda.grid(1)
         if k < values.shape[0]:
             values[k] = zero
 
-    @cuda.jit
+    @launched
     def clear_voxels(table, first, n_voxels):
         """Zeros in the columns of some voxels."""
         voxel = cuda.grid(1)
@@ -168,7 +168,7 @@ def make_sums(real):
             for row in range(table.shape[0]):
                 table[row, first + voxel] = zero
 
-    @cuda.jit
+    @launched
     def fill_unit(start, number, n_voxels):
         """One for a number of the states in every voxel (number, set, voxel), zero for all else."""
         voxel = cuda.grid(1)
@@ -177,7 +177,7 @@ def make_sums(real):
                 for i in range(start.shape[1]):
                     start[r, i, voxel] = one if r == number and i == 0 else zero
 
-    @cuda.jit
+    @launched
     def sum_rows(table, sums, n):
         """Add sums over the first `n` columns."""
         partial = cuda.shared.array(SUM_THREADS, real)

@@ -1,0 +1,60 @@
+"""Saying that something is being compiled, while it takes long.
+
+It goes to the logger "epgnumba", as a warning: Python prints those to stderr, unless the program has set up logging and
+so said where it wants them. Not through `warnings`: there is nothing to mend in a call that waits, and where warnings
+are errors it must not fail.
+"""
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+
+LONG = 1.0  # s: what is shorter is not worth a word, nor does a shorter pause make two waits of one
+
+_log = logging.getLogger("epgnumba")
+
+
+@dataclass
+class _Wait:
+    """A stretch of time that is spent compiling: one call may need several kernels, and one line says it."""
+
+    began: float = -LONG
+    ended: float = -LONG
+    said: bool = False
+
+
+_wait = _Wait()
+
+
+def _say(wait: _Wait, what: str, kept: Callable[[], str]) -> None:
+    if wait.said or os.environ.get("EPGNUMBA_QUIET", "0") not in ("", "0"):
+        return
+    wait.said = True
+    bars = sys.modules.get("tqdm")
+    with bars.tqdm.external_write_mode(sys.stderr) if bars else nullcontext():  # cleared, and drawn again below
+        _log.warning("epgnumba is compiling for %s, some seconds to a minute; %s", what, kept())
+
+
+@contextmanager
+def compiling(what: str, kept: Callable[[], str]) -> Iterator[None]:
+    """Say, once this has taken LONG, for `what` code is compiled, and what `kept` says of its future."""
+    global _wait
+    start = time.monotonic()
+    if start - _wait.ended > LONG:
+        _wait = _Wait(start)
+    wait = _wait
+    timer = threading.Timer(wait.began + LONG - start, _say, (wait, what, kept))
+    timer.daemon = True
+    with suppress(RuntimeError):  # no more threads: no word
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        wait.ended = time.monotonic()
+    _log.info("compiled for %s in %.1f s", what, wait.ended - start)
