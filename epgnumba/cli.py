@@ -23,7 +23,6 @@ def _demo(output: Path) -> int:
     if not os.access(output if output.exists() else output.parent, os.W_OK):
         print(f"--output={output}: it cannot be written", file=sys.stderr)
         return 2
-    print("compiling (once; kept on disk for the next time) ...", flush=True)
     report = demo.measure()
     print(demo.table(report))
     from .plot import save_report

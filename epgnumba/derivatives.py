@@ -33,7 +33,7 @@ def _cotangent(name: str, value: npt.ArrayLike | None, shape: tuple[int, ...], d
         raise TypeError(f"{name}={shown(value)} is not numeric")
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}; {shape} is needed")
-    return array.astype(dtype)
+    return array.astype(dtype, order="C")  # the one order that kernels are compiled for
 
 
 def _summed(value: Array, shape: tuple[int, ...]) -> Array:
@@ -150,7 +150,7 @@ class _Stepped:
         for r, i in enumerate(self.sets):
             by_set[:, i] += scaled[:, r]
         amplitudes_bar = np.einsum("pqo,vspo->vsqo", self.frame, by_set)
-        sums = self.job.pull(np.ascontiguousarray(amplitudes_bar), sweep.timing, sweep.turning)
+        sums = self.job.pull(amplitudes_bar, sweep.timing, sweep.turning)
         if sweep.turning or "M0" in sweep.asked:
             turned = self.turned(self.job.amplitudes())
             by_phase = (scaled[:, :, 1] * turned[:, :, 0] - scaled[:, :, 0] * turned[:, :, 1]).sum(axis=(0, 1))

@@ -212,6 +212,42 @@ def test_the_second_choice(folder, monkeypatch):
     assert len(list(folder.glob("epgnumba-*/*/*.nbc"))) == 1
 
 
+def test_a_home_that_is_unknown(folder, monkeypatch):
+    """No folder named "~" is made where the process happens to be."""
+    monkeypatch.delenv("EPGNUMBA_CACHE_DIR")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(cache.os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(folder / "temporary"))
+    monkeypatch.chdir(folder)
+    assert not found()
+    assert [each.name for each in folder.iterdir()] == ["temporary"]
+
+
+def test_what_nobody_uses_is_forgotten(folder):
+    """By the next version: only folders of code, long out of use, and of them only the code."""
+    names = {"old": "0" * 16, "recent": "1" * 16, "shared": "2" * 16, "another's": "mine"}
+    for name in names.values():
+        (folder / name).mkdir()
+        (folder / name / "batch.signal_batch.0123.nbc").touch()
+    (folder / names["shared"] / "notes").touch()
+    (folder / ("3" * 16)).symlink_to(folder / names["another's"])
+    long_ago = cache.time.time() - cache.UNUSED - 9
+    for name in ("old", "shared", "another's"):
+        os.utime(folder / names[name], (long_ago, long_ago))
+    assert not found()
+    left = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {path for path in left if "triple" not in path} == {
+        f"{names['recent']}/batch.signal_batch.0123.nbc", f"{names['shared']}/notes", "mine/batch.signal_batch.0123.nbc"
+    }  # fmt: skip
+    assert not (folder / names["old"]).exists()
+
+
+def test_use_is_noted(kept):
+    os.utime(kept.parent, (0, 0))
+    assert found()
+    assert kept.parent.stat().st_mtime > cache.time.time() - 60
+
+
 def test_a_folder_that_vanishes_is_made_again(kept, folder):
     shutil.rmtree(kept.parent)
     assert not found()

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def python(code, **environment):
+def run(code, **environment):
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -18,7 +18,11 @@ def python(code, **environment):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return done
+
+
+def python(code, **environment):
+    return run(code, **environment).stdout.strip()
 
 
 def test_importing_is_light():
@@ -50,10 +54,14 @@ SMALL = "import epgnumba; print(epgnumba.fse_sim([100.0], 5, 900, 70)[0])"
 
 
 def test_cache_is_kept_and_found(tmp_path):
-    first = python(SMALL, EPGNUMBA_CACHE_DIR=str(tmp_path))
+    first = run(SMALL, EPGNUMBA_CACHE_DIR=str(tmp_path))
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
-    assert files
-    assert python(SMALL, EPGNUMBA_CACHE_DIR=str(tmp_path)) == first
+    (file,) = files
+    (line,) = first.stderr.splitlines()  # the wait is told, and where it will be saved
+    assert "compiling for signals and tissue derivatives" in line
+    assert line.endswith(f"kept in {file.parent}")
+    again = run(SMALL, EPGNUMBA_CACHE_DIR=str(tmp_path))
+    assert (again.stdout, again.stderr) == (first.stdout, "")
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")} == files
 
 
@@ -61,7 +69,9 @@ def test_without_a_place_for_the_cache(tmp_path):
     """A file where the cache's folder should be: everything works, nothing is kept."""
     blocked = tmp_path / "file"
     blocked.touch()
-    assert python(SMALL, EPGNUMBA_CACHE_DIR=str(blocked / "cache")).startswith("(0.5")
+    done = run(SMALL, EPGNUMBA_CACHE_DIR=str(blocked / "cache"))
+    assert done.stdout.startswith("(0.5")
+    assert done.stderr.count("cannot be kept") == done.stderr.count("RuntimeWarning") == 1
 
 
 def test_many_processes_start_at_once(tmp_path):

@@ -197,12 +197,12 @@ class Job:
 
     def pull(self, amplitudes_bar: npt.NDArray[np.inexact], timing: bool, turning: bool) -> GradientSums:
         """`gradient`, given the derivatives by bare amplitudes; in complex arithmetic for a complex job."""
-        sums = GradientSums(self)
+        sums, given = GradientSums(self), np.ascontiguousarray(amplitudes_bar)
         run = batch().pull_batch
 
         def work(first: int, last: int) -> None:
             bars = sums.rows, self.lane(), sums.tissue
-            run(self.call, self.room(), amplitudes_bar, *bars, first, last, timing, turning)
+            run(self.call, self.room(), given, *bars, first, last, timing, turning)
 
         spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.plan.cost)
         return sums

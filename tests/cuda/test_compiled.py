@@ -49,3 +49,37 @@ def test_no_double_precision_in_single(report):
 def test_states_lie_in_registers(report):
     assert [one for one in report if one["local"] or one["spilled"] > 128] == []
     assert all(16 < one["registers"] <= 255 for one in report if one["kernel"] in ("play", "rewind"))
+
+
+LAUNCH = """
+import time
+from numba import cuda
+from numba.cuda.dispatcher import CUDADispatcher
+from epgnumba import notice
+notice.LONG = 0.1
+class Compiled:
+    def launch(self, *_):
+        print("launched")
+def compile_slowly(self, signature):
+    time.sleep(0.3)
+    self.add_overload(kernel := Compiled(), signature)
+    return kernel
+CUDADispatcher.compile = compile_slowly
+from epgnumba.kernels.cuda.jit import launched
+@launched
+def kernel(x):
+    pass
+for _ in range(2):
+    kernel[1, 1](2.0)
+    time.sleep(0.3)
+"""
+
+
+def test_compiling_for_a_device_is_told():
+    """Once, when a kernel is launched for the first time; the compiler, which asks for a device, is played."""
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "0", "EPGNUMBA_QUIET": ""}
+    run = subprocess.run([sys.executable, "-c", LAUNCH], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["launched", "launched"]
+    (line,) = run.stderr.splitlines()
+    assert "compiling for a CUDA device" in line
