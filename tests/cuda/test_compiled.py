@@ -78,7 +78,8 @@ for _ in range(2):
 def test_compiling_for_a_device_is_told():
     """Once, when a kernel is launched for the first time; the compiler, which asks for a device, is played."""
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "0", "EPGNUMBA_QUIET": ""}
-    run = subprocess.run([sys.executable, "-W", "ignore", "-c", LAUNCH], env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-W", "ignore", "-c", LAUNCH]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == ["launched", "launched"]
     (line,) = run.stderr.splitlines()
