@@ -1,6 +1,8 @@
 """Compiling: that a wait is told while it lasts, and that `warm_up` leaves nothing to compile."""
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -132,6 +134,19 @@ def test_progress_of_warm_up(capsys):
     assert "signals" in err
     epgnumba.warm_up("signal", progress=False)
     assert (out, *capsys.readouterr()) == ("", "", "")
+
+
+def test_an_interrupt_is_heard_where_compilers_lose_it(monkeypatch):
+    """As LLVM does when it hands over what it has made: Python drops what is raised in a callback from C."""
+    lost = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))
+    done = []
+    calls = {"one": {"first": lost, "second": lambda: done.append("second")}}
+    monkeypatch.setattr(sys.modules["epgnumba.engine.warm"], "_calls", lambda: calls)
+    monkeypatch.setattr(sys, "unraisablehook", done.append)
+    with pytest.raises(KeyboardInterrupt):
+        epgnumba.warm_up(progress=False)
+    assert [type(each.exc_value) for each in done] == [KeyboardInterrupt]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")

@@ -1,6 +1,10 @@
 """Compiling ahead of time."""
 
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from ..checks import flag, shown
@@ -32,6 +36,26 @@ def _calls() -> dict[str, dict[str, Callable[[], Any]]]:
         },
         "second": {"second derivatives": lambda: plain.hessp(plain.x0, plain.x0)},
     }
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Those that were heard of: what is raised while LLVM calls Python back, as at the end of its work, is lost."""
+    heard: list[int] = []
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+        signal.default_int_handler(number, frame)
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield heard  # whoever else handles them does so as before
+        return
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield heard
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def warm_up(parts: str | tuple[str, ...] | None = None, *, progress: bool = True) -> None:
@@ -69,7 +93,9 @@ def warm_up(parts: str | tuple[str, ...] | None = None, *, progress: bool = True
             raise ValueError(f"parts: {shown(part)} is unknown; allowed are {tuple(calls)}")
     flag("progress", progress)
     wanted = [item for part, items in calls.items() if part in chosen for item in items.items()]
-    with tqdm(wanted, disable=not progress, unit="kernels") as bar:
+    with tqdm(wanted, disable=not progress, unit="kernels") as bar, _interrupts() as heard:
         for name, call in bar:
             bar.set_description(f"compiling: {name}")
             call()
+            if heard:
+                raise KeyboardInterrupt

@@ -52,7 +52,7 @@ class _OwnCopies(JITCodeLibrary):  # pragma: no cover - compiled only
         super()._optimize_final_module()
 
 
-def _wording(purpose, args):
+def _wording(purpose, args):  # pragma: no cover - compiled only
     """What an entry's code is for, as users would call it, by the type of its room."""
     room = next((arg.dtype for arg in args if isinstance(arg, types.Array)), None)
     words = {types.float32: f"{purpose} in single precision", types.complex128: "second or forward-mode derivatives"}
