@@ -1,8 +1,8 @@
-"""Saying that something is being compiled, while it takes long.
+"""What is shown to those who wait: progress bars, and that something is being compiled.
 
-It goes to the logger "epgnumba", as a warning: Python prints those to stderr, unless the program has set up logging and
-so said where it wants them. Not through `warnings`: there is nothing to mend in a call that waits, and where warnings
-are errors it must not fail.
+The latter goes to the logger "epgnumba", as a warning: Python prints those to stderr, unless the program has set up
+logging and so said where it wants them. Not through `warnings`: there is nothing to mend in a call that waits, and
+where warnings are errors it must not fail.
 """
 
 import logging
@@ -10,9 +10,11 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from typing import Any
 
 LONG = 1.0  # s: what is shorter is not worth a word, nor does a shorter pause make two waits of one
 
@@ -58,3 +60,11 @@ def compiling(what: str, kept: Callable[[], str]) -> Iterator[None]:
         timer.cancel()
         wait.ended = time.monotonic()
     _log.info("compiled for %s in %.1f s", what, wait.ended - start)
+
+
+def progress_bar(show: bool, **options: Any) -> Any:
+    """A progress bar, with tqdm's options: a widget in a notebook that has them, else a line of text."""
+    with warnings.catch_warnings():  # tqdm's own, of a notebook without: then a line of text is what is wanted
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
+    return tqdm(disable=not show, **options)

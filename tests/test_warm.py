@@ -87,11 +87,10 @@ def python(code, warnings="error"):
 
 BAR = """
 import sys, time
-from tqdm import tqdm
 from epgnumba import notice
 notice.LONG = 0.1
 SETUP
-with tqdm(total=3, file=sys.stderr, ncols=60) as bar, notice.compiling("this", lambda: "it is kept"):
+with notice.progress_bar(True, total=3, ncols=60) as bar, notice.compiling("this", lambda: "it is kept"):
     bar.update()
     time.sleep(0.5)
 print("result")
@@ -123,6 +122,8 @@ def test_parts_of_warm_up_are_checked():
             epgnumba.warm_up(parts)
     with pytest.raises(ValueError, match="parts: 'torch' is unknown; allowed are .'signal'"):
         epgnumba.warm_up(("signal", "torch"))
+    with pytest.raises(ValueError, match="parts: .'design'. is unknown"):
+        epgnumba.warm_up([["design"]])
     with pytest.raises(TypeError, match="progress='no'"):
         epgnumba.warm_up(progress="no")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, Literal, TypeAlias
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, OptimizeResult
 
 from ..checks import Array, count, flag, needed, scalar, shown, warn_caller
+from ..notice import progress_bar
 from .feasibility import SLACK, active_limits, broken, check_limits, project, violation
 from .objective import CRLBObjective
 from .result import Design
@@ -137,7 +137,7 @@ def optimize(
     watches: list[Watch] = []
     outcomes: list[Any] = []
     patient_until = time.perf_counter() + PATIENCE
-    with _bar(progress) as bar:
+    with progress_bar(progress, desc="design", unit=" iterations") as bar:
         for n in range(wanted or MOST):
             if n and wanted is None and _enough(watches, patient_until):
                 break
@@ -167,14 +167,6 @@ def optimize(
 def _enough(watches: list[Watch], patient_until: float) -> bool:
     """Whether the starts made so far are all that the default affords."""
     return sum(watch.operations for watch in watches) >= OPERATIONS or time.perf_counter() > patient_until
-
-
-def _bar(progress: bool) -> Any:
-    """A progress bar: a widget in a notebook that has them, else a line of text."""
-    with warnings.catch_warnings():  # tqdm's own, of a notebook without: then a line of text is what is wanted
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
-    return tqdm(desc="design", unit=" iterations", disable=not progress)
 
 
 def _reporter(

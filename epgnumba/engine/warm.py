@@ -5,9 +5,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from ..checks import flag, shown
+from ..notice import progress_bar
+
+Part: TypeAlias = Literal["signal", "gradient", "single", "design", "second"]
 
 
 def _calls() -> dict[str, dict[str, Callable[[], Any]]]:
@@ -58,7 +61,7 @@ def _interrupts() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def warm_up(parts: str | tuple[str, ...] | None = None, *, progress: bool = True) -> None:
+def warm_up(parts: Part | tuple[Part, ...] | None = None, *, progress: bool = True) -> None:
     """Compile the kernels, or load them from disk, before they are needed: two minutes or so if it was never done.
 
     A call compiles what it needs by itself; this saves the wait to whoever comes later, a batch of processes say. It
@@ -82,20 +85,19 @@ def warm_up(parts: str | tuple[str, ...] | None = None, *, progress: bool = True
     --------
     >>> warm_up(progress=False)
     """
-    from tqdm import tqdm
-
     calls = _calls()
     chosen = tuple(calls) if parts is None else (parts,) if isinstance(parts, str) else parts
     if not isinstance(chosen, (tuple, list)):
         raise TypeError(f"parts={shown(parts)} is not allowed: it must be a tuple of names out of {tuple(calls)}")
     for part in chosen:
-        if part not in calls:
+        if part not in tuple(calls):
             raise ValueError(f"parts: {shown(part)} is unknown; allowed are {tuple(calls)}")
     flag("progress", progress)
     wanted = [item for part, items in calls.items() if part in chosen for item in items.items()]
-    with tqdm(wanted, disable=not progress, unit="kernels") as bar, _interrupts() as heard:
-        for name, call in bar:
+    with progress_bar(progress, total=len(wanted), unit=" calls") as bar, _interrupts() as heard:
+        for name, call in wanted:
             bar.set_description(f"compiling: {name}")
             call()
+            bar.update()
             if heard:
                 raise KeyboardInterrupt
