@@ -68,6 +68,8 @@ def verbs() -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     epgnumba.find_nstates(train, T1=1000, T2=50, tol=1e-2)  # bad
     epgnumba.crlb([[1.0, 2.0]], weight=[1])  # bad
     epgnumba.set_num_threads("all")  # bad
+    epgnumba.warm_up(("signal", "second"), progress=False)
+    epgnumba.warm_up("torch")  # bad
     return epgnumba.jacobian(train, T1=1000, T2=100, diff="T2")
 
 
