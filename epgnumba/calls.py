@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
-from .checks import real_array, shown
+from .checks import MOST_PULSES, real_array, shown
 from .labels import concatenated, read_labels
 from .problem import ComplexArray, Diff
 from .sequence import Sequence
@@ -174,22 +173,23 @@ def acquisitions(values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Raises
     ------
-    ValueError
-        If the vectors differ in length.
+    TypeError, ValueError
+        If a value is no real number, the vectors differ in length, or there are too many.
     """
     lengths: dict[str, int] = {}
     for name, value in values.items():
         if isinstance(value, (list, tuple)) and has_tensor(tuple(value)):
             raise TypeError(f"{name} is a {type(value).__name__} of tensors; stack them, so that gradients are kept")
-        if isinstance(value, (list, tuple)):
-            real_array(name, value)
-        if np.ndim(value) == 1:
+        held = has_tensor((value,)) or hasattr(type(value), "__cuda_array_interface__")
+        if (value if held else real_array(name, value)).ndim == 1:
             lengths[name] = len(value)
     if 0 in lengths.values():
         raise ValueError(f"an acquisition at least is needed; the lengths are {lengths}")
     if len(set(lengths.values())) > 1:
         raise ValueError(f"vectors of one length are needed, for one acquisition each; they have {lengths}")
     count = next(iter(lengths.values()), 1)
+    if count > MOST_PULSES:
+        raise ValueError(f"{count} acquisitions are not allowed, by the lengths {lengths}: at most {MOST_PULSES}")
     return [{name: value[n] if name in lengths else value for name, value in values.items()} for n in range(count)]
 
 
@@ -203,6 +203,9 @@ def total_field(B0: Any, chemshift: Any) -> Any:
     """
     if chemshift is None:
         return B0
+    for name, value in (("B0", B0), ("chemshift", chemshift)):
+        if str(getattr(value, "dtype", "")).endswith("bool"):  # of whatever library; a sum would make numbers of it
+            raise TypeError(f"{name}={shown(value)} is boolean; real numbers are needed")
     if has_tensor((B0, chemshift)):
         torch: Any = sys.modules["torch"]
         for name, value in (("B0", B0), ("chemshift", chemshift)):

@@ -42,6 +42,29 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def plain_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """`value` as NumPy sees it, of whatever type.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is ragged, no array in host memory, or hides anything.
+    """
+    try:
+        array = np.asarray(value)
+    except TypeError as error:
+        if not hasattr(type(value), "__cuda_array_interface__"):
+            raise TypeError(f"{name}={shown(value)} is not numeric: {error}") from error
+        raise TypeError(f"{name} lies on a CUDA device; it is needed in host memory") from error
+    except RuntimeError as error:
+        raise TypeError(f"{name} is a tensor that requires its gradient; use epgnumba.torch, which keeps it") from error
+    except ValueError as error:
+        raise ValueError(f"{name}={shown(value)} is ragged; a number or a regular array is needed") from error
+    if isinstance(value, (np.ma.MaskedArray, list, tuple)):
+        _refuse_hidden(name, value)
+    return array
+
+
 def real_array(name: str, value: Any) -> Array:
     """`value` as a float64 array.
 
@@ -54,21 +77,10 @@ def real_array(name: str, value: Any) -> Array:
     """
     if type(value) is float:
         return np.asarray(value)
-    try:
-        array = np.asarray(value)
-    except TypeError as error:
-        if not hasattr(type(value), "__cuda_array_interface__"):
-            raise TypeError(f"{name}={shown(value)} is not numeric: {error}") from error
-        raise TypeError(f"{name} lies on a CUDA device; it is needed in host memory") from error
-    except RuntimeError as error:
-        raise TypeError(f"{name} is a tensor that requires its gradient; use epgnumba.torch, which keeps it") from error
-    except ValueError as error:
-        raise ValueError(f"{name}={shown(value)} is ragged; a number or a regular array is needed") from error
+    array = plain_array(name, value)
     if array.dtype.kind not in "iuf":
         kind = {"c": "complex", "U": "text", "S": "text", "b": "boolean"}.get(array.dtype.kind, str(array.dtype))
         raise TypeError(f"{name}={shown(value)} is {kind}; real numbers are needed")
-    if isinstance(value, (np.ma.MaskedArray, list, tuple)):
-        _refuse_hidden(name, value)
     if array.dtype.itemsize > 8:
         with np.errstate(over="ignore"):
             double = array.astype(np.float64)
@@ -99,11 +111,7 @@ def numeric_array(name: str, value: Any) -> npt.NDArray[Any]:
     TypeError, ValueError
         If it holds anything else, or hides anything behind a mask.
     """
-    _refuse_hidden(name, value)
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name}={shown(value)} is ragged; a regular array is needed") from error
+    array = plain_array(name, value)
     if array.dtype.kind not in "iufc":
         raise TypeError(f"{name}={shown(value)} is not numeric")
     if not np.isfinite(array).all():
@@ -118,8 +126,14 @@ def _written(number: float) -> str:
     return short if float(short) == number or np.isnan(number) else repr(float(number))
 
 
-def _allowed(positive: bool, minimum: float | None, maximum: float | None, infinite: bool, unit: str) -> str:
-    """Limits in words."""
+def in_words(
+    positive: bool = False,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    infinite: bool = False,
+    unit: str = "",
+) -> str:
+    """Limits (see `check_range`) as an error message states them."""
     words = ["positive"] * positive + ["finite"] * (not infinite)
     words += [f"{end} {value:g}" for end, value in (("at least", minimum), ("at most", maximum)) if value is not None]
     return (", ".join(words) or "a number") + " (inf is allowed)" * infinite + (unit and f", in {unit}")
@@ -150,7 +164,7 @@ def check_range(
         place = f"[{', '.join(map(str, where))}]" if where else ""
         raise ValueError(
             f"{name}{place}={_written(array[where])} is not allowed: it must be "
-            f"{_allowed(positive, minimum, maximum, infinite, unit)}"
+            f"{in_words(positive, minimum, maximum, infinite, unit)}"
         )
     return array
 
@@ -190,12 +204,14 @@ def vector(name: str, value: Any, *, length: int | None = None, **limits: Any) -
     return check_range(name, array, **limits)
 
 
-def count(name: str, value: Any) -> int:
-    """A whole number, at least 1."""
+def count(name: str, value: Any, most: int | None = None) -> int:
+    """A whole number, at least 1, and at most `most`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
         raise TypeError(f"{name}={shown(value)} is not a whole number; an integer of at least 1 is needed")
     if value < 1:
         raise ValueError(f"{name}={shown(value)} is not allowed: it must be at least 1")
+    if most is not None and int(value) > most:
+        raise ValueError(f"{name}={shown(value)} is not allowed: it must be at most {most}")
     return int(value)
 
 
@@ -203,8 +219,9 @@ def pulse_count(name: str, pulses: int) -> int:
     """A number of pulses that can be played, refused before anything is made of it."""
     if pulses > MOST_PULSES:
         raise ValueError(
-            f"{name} makes {pulses} pulses; at most {MOST_PULSES} are played: states grow with their number, so that "
-            f"these take up to {0.5 * pulses**2:.0e} state updates for each voxel, and minutes to prepare"
+            f"{name} makes {shown(pulses)} pulses; at most {MOST_PULSES} are played: states grow with their number, so "
+            f"that these take up to {0.5 * min(pulses, 10**99) ** 2:.0e} state updates for each voxel, and minutes to "
+            "prepare"
         )
     return pulses
 

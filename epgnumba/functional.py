@@ -205,6 +205,7 @@ def mrf_sim(
             "mask": mask,
         },
         {"balanced": balanced, "repetitions": count("nreps", nreps), "steady": steady, **left_out},
+        {"repetitions=": "nreps="},
     )
 
 

@@ -65,7 +65,7 @@ def read_dtype(dtype: Precision) -> type[np.floating]:
     given: Any = str(dtype).removeprefix("torch.") if type(dtype).__module__ == "torch" else dtype
     try:
         kind: np.dtype[Any] = np.dtype(object if given is None else given)  # None is NumPy's word for float64
-    except TypeError:
+    except (TypeError, ValueError):
         kind = np.dtype(object)
     if kind == np.float64:
         return np.float64

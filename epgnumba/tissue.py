@@ -33,9 +33,9 @@ def read_mask(mask: Any) -> npt.NDArray[np.bool_]:
     """
     try:
         array = np.asarray(mask)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # ragged; or a tensor that requires its gradient
         array = np.empty(0)
-    if array.dtype != np.bool_:
+    if array.dtype != np.bool_ or isinstance(mask, np.ma.MaskedArray):
         raise TypeError(f"mask={shown(mask)} is not allowed: it must be an array of booleans, True where to simulate")
     return array
 
@@ -60,7 +60,8 @@ def _read_map(name: str, value: Any) -> Array:
     try:
         return checked(name, value, **LIMITS[name])
     except ValueError as error:
-        if np.ndim(value) and np.isnan(real_array(name, value)).any():
+        array = real_array(name, value)  # raises the same again, unless a number is what is wrong
+        if array.ndim and np.isnan(array).any():
             raise ValueError(f"{error}; `mask` leaves voxels out") from None
         raise
 

@@ -6,7 +6,7 @@ import torch
 import epgnumba
 from epgnumba import EventSequence, jacobian, simulate, vjp
 from epgnumba import sequence as seq
-from epgnumba.sequence import Inversion, Pulse, Readout, Shift
+from epgnumba.sequence import Inversion, Linear, Pulse, Readout, Shift
 
 T, V = TypeError, ValueError
 TRAIN = seq.FSE([120.0, 90.0], 8.0)
@@ -70,6 +70,8 @@ CALLS = {
     "no acquisition": (lambda: bssfp([], 2, 9, **TISSUE), V, "flip"),
     "flip a table of acquisitions": (lambda: spgr([[9.0]], 2, 9, 900, 50), V, "flip"),
     "acquisitions ragged": (lambda: spgr([[9.0], [1.0, 2.0]], 2, 9, 900, 50), V, "flip"),
+    "10,001 acquisitions": (lambda: bssfp(np.ones(10_001), 2, 9, **TISSUE), V, "flip"),
+    "flip of acquisitions a parameter": (lambda: bssfp(Linear.of("a"), 2, 9, **TISSUE), T, "flip"),
     "nshots of three": (lambda: seq.MPRAGE(900, 8, 8, (1, 2, 3)), T, "nshots"),
     "nshots none that is read": (lambda: seq.MPRAGE(900, 8, 8, (9, 0)), V, "nshots"),
     # times that do not fit
@@ -82,6 +84,8 @@ CALLS = {
     "TR shorter than the train": (lambda: fse([60.0] * 3, 8, **TISSUE, TR=20), V, "TR"),
     "TI before its shots": (lambda: epgnumba.mprage_sim(10, 8, 8, 80, 900), V, "TI"),
     "TR before its shots": (lambda: epgnumba.mprage_sim(900, 8, 8, 80, 900, TR=910), V, "TR"),
+    "TRspgr that leaves no TI": (lambda: seq.MPRAGE(90, 8, 1e9, 8), V, "TRspgr"),
+    "TRspgr that leaves no TI[0]": (lambda: seq.MP2RAGE([80, 300], 8, 1e9, 900, 8), V, "TRspgr"),
     "TI out of order": (lambda: epgnumba.mp2rage_sim([2200, 800], 4, 6, 5000, 60, 900), V, "TI"),
     "TRmp2rage too short": (lambda: epgnumba.mp2rage_sim([800, 2200], 4, 6, 2300, 60, 900), V, "TRmp2rage"),
     "TR zero": (lambda: bssfp(9, 0, 0, **TISSUE), V, "TR"),
@@ -110,6 +114,8 @@ CALLS = {
     "dtype of torch": (lambda: simulate(TRAIN, **TISSUE, dtype=torch.float16), V, "dtype"),
     "dtype misspelt": (lambda: simulate(TRAIN, **TISSUE, dtype="floaty"), V, "dtype"),
     "device misspelt": (lambda: simulate(TRAIN, **TISSUE, device="gpu"), V, "device"),
+    "dtype a tensor": (lambda: simulate(TRAIN, **TISSUE, dtype=torch.ones((), requires_grad=True)), V, "dtype"),
+    "device an array": (lambda: simulate(TRAIN, **TISSUE, device=np.ones(2)), V, "device"),
     "device a number": (lambda: simulate(TRAIN, **TISSUE, device=0), V, "device"),
     "argument misspelt": (lambda: fse([60.0], 8, **TISSUE, b1=1.0), T, "b1"),
     "argument of a sequence misspelt": (lambda: seq.FSE([60.0], 8, phase=0.0), T, "phase"),
@@ -136,7 +142,8 @@ CALLS = {
     "10^30 shots": (lambda: seq.MPRAGE(900, 8, 8, (1e30, 1)), V, "nshots"),
     "20,000 pulses of one's own": (
         lambda: own(*[Pulse(30.0), Shift(1), Readout()] * 20_000), V, "build",
-    ),    # masks
+    ),
+    # masks
     "a masked T2": (lambda: simulate(TRAIN, 900, np.ma.masked_equal([70.0, 0.0], 0)), T, "T2"),
     "a list of masked T2": (lambda: simulate(TRAIN, 900, [np.ma.masked_equal([70.0, 0.0], 0)] * 2), T, "T2"),
     "masked deeper": (lambda: simulate(TRAIN, 900, [[np.ma.masked_equal([70.0, 0.0], 0)]] * 2), T, "T2"),

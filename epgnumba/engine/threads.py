@@ -1,6 +1,7 @@
 """How many threads there are, and work spread over them."""
 
 import os
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,9 @@ from multiprocessing import parent_process
 from typing import Any
 
 from ..checks import count as checked_count
+from ..checks import shown
 
+MOST_THREADS = 4096  # more than processors of any machine; each is a task to hand out
 SMALL = 2e5  # state updates that are done before another thread has woken up
 CHUNK_UPDATES = 2e8  # state updates (times sets) between looks at the keyboard: a fraction of a second
 
@@ -30,7 +33,7 @@ def set_num_threads(count: int | None) -> None:
     >>> set_num_threads(None)
     """
     global _threads
-    _threads = None if count is None else checked_count("count", count)
+    _threads = None if count is None else checked_count("count", count, MOST_THREADS)
 
 
 def get_num_threads() -> int:
@@ -39,14 +42,14 @@ def get_num_threads() -> int:
     Raises
     ------
     ValueError
-        If the environment variable EPGNUMBA_NUM_THREADS is no whole number above zero.
+        If the environment variable EPGNUMBA_NUM_THREADS is no whole number above zero, or too large.
     """
     if _threads is not None:
         return _threads
     stated = os.environ.get("EPGNUMBA_NUM_THREADS", "")
     if stated:
-        if not stated.isdigit() or int(stated) < 1:
-            raise ValueError(f"EPGNUMBA_NUM_THREADS={stated!r} is not allowed: a whole number of at least 1 is needed")
+        if not re.fullmatch("[0-9]{1,4}", stated) or not 1 <= int(stated) <= MOST_THREADS:
+            raise ValueError(f"EPGNUMBA_NUM_THREADS={shown(stated)} is not allowed: it must lie in [1, {MOST_THREADS}]")
         return int(stated)
     if parent_process() is not None:
         return 1

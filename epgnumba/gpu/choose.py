@@ -36,9 +36,10 @@ def read_device(device: Any) -> int | None:
     RuntimeError
         If CUDA is not available, saying what is missing.
     """
-    if device is None or device == "cpu":
+    named = device if isinstance(device, str) else ""
+    if device is None or named == "cpu":
         return None
-    found = re.fullmatch(r"cuda(?::(\d+))?", device) if isinstance(device, str) else None
+    found = re.fullmatch(r"cuda(?::([0-9]{1,9}))?", named)
     if not found:
         raise ValueError(f"device={shown(device)} is not allowed: it must be 'cpu', 'cuda' or 'cuda:' and a number")
     index, count = int(found[1] or 0), _runtime().device_count()

@@ -108,11 +108,19 @@ def t2_preparation(duration: Value, flip: Value = 90.0) -> list[Event]:
     -------
     list of Event
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no number and no expression, or out of range.
+
     Examples
     --------
     >>> len(t2_preparation(40.0))
     6
     """
     down, up = Pulse(flip, 0.0), Pulse(flip, 180.0)
-    half = Wait(linear(duration) / 2)
+    time = linear(duration, "duration")
+    if not isinstance(duration, Linear):
+        scalar("duration", time.constant, **TIME)
+    half = Wait(time / 2)
     return [down, half, Pulse(linear(flip) * 2.0, 90.0), half, up, Spoil()]

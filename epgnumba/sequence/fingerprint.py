@@ -119,7 +119,8 @@ class MRF(Family):
             "repetitions": count("repetitions", repetitions),
             "steady": flag("steady", steady),
         }
-        pulse_count("flip, repeated," if options["repetitions"] > 1 else "flip", flips.size * options["repetitions"])
+        often = options["repetitions"]
+        pulse_count(f"flip times repetitions={shown(often)}" if often > 1 else "flip", flips.size * often)
         for name, value, limits in (("inversion", inversion, FRACTION), ("T2prep", T2prep, TIME)):
             if value is None:
                 options[name] = None

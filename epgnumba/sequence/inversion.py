@@ -83,7 +83,7 @@ class MPRAGE(Family):
         inversion, shot = scalar("TI", TI, **TIME), scalar("TRspgr", TRspgr, **INTERVAL)
         if inversion < before * shot * (1 - 1e-12):
             raise ValueError(
-                f"TI={inversion:g} ms is too short: the {before} shots before it take {before * shot:g} ms"
+                f"TI={inversion:g} ms is too short: the {before} shots of TRspgr={shot:g} ms before it take longer"
             )
         repetition, steady = _repetition("TR", TR, inversion + after * shot)
         parameters = {
@@ -145,9 +145,14 @@ class MP2RAGE(Family):
         shot = scalar("TRspgr", TRspgr, **INTERVAL)
         gap = (before + after) * shot
         if times[0] < before * shot * (1 - 1e-12):
-            raise ValueError(f"TI[0]={times[0]:g} ms is too short: the shots before it take {before * shot:g} ms")
+            raise ValueError(
+                f"TI[0]={times[0]:g} ms is too short: the {before} shots of TRspgr={shot:g} ms before it take longer"
+            )
         if times[1] - times[0] < gap * (1 - 1e-12):
-            raise ValueError(f"TI[1]={times[1]:g} ms is too short: it must be {gap:g} ms after TI[0]={times[0]:g} ms")
+            raise ValueError(
+                f"TI[1]={times[1]:g} ms is too short: it must be {gap:g} ms, the shots of TRspgr={shot:g} ms, after "
+                f"TI[0]={times[0]:g} ms"
+            )
         repetition, steady = _repetition("TRmp2rage", TRmp2rage, times[1] + after * shot)
         parameters = {"TI": times, "flip": flips, "TRspgr": np.asarray(shot), "TRmp2rage": repetition}
         super().__init__(parameters, {"nshots": (before, after)}, steady)

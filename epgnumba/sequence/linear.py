@@ -25,6 +25,14 @@ def _listed(other: Any) -> tuple[Any, ...] | None:
     return tuple(other)
 
 
+def _finite(number: Any) -> bool:
+    """Whether a number is finite, as a float too."""
+    try:
+        return isfinite(number)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
 def _factor(factor: Any) -> float:
     """A number that a parameter is multiplied with.
 
@@ -37,8 +45,8 @@ def _factor(factor: Any) -> float:
         factor = factor[()]
     if isinstance(factor, (bool, np.bool_)) or not isinstance(factor, Real):
         raise TypeError(f"a parameter times {shown(factor)} is not linear; {ALLOWED}")
-    if not isfinite(factor):
-        raise ValueError(f"a parameter times {factor} is not allowed: the factor must be finite")
+    if not _finite(factor):
+        raise ValueError(f"a parameter times {shown(factor)} is not allowed: the factor must be finite")
     return float(factor)
 
 
@@ -96,10 +104,19 @@ class Linear(_Symbolic):
     @classmethod
     def of(cls, name: str, index: int = 0) -> "Linear":
         """Entry `index` of parameter `name`."""
-        return cls(((name, index, 1.0),))
+        if not isinstance(name, str) or not isinstance(index, (int, np.integer)) or index < 0:
+            raise TypeError(f"name={shown(name)}, index={shown(index)} is not allowed: a word and a place are needed")
+        return cls(((name, int(index), 1.0),))
 
     def __post_init__(self) -> None:
-        if not isfinite(self.constant) or not all(isfinite(factor) for _, _, factor in self.terms):
+        try:
+            finite = isfinite(self.constant) and all(isfinite(factor) for _, _, factor in self.terms)
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+            raise TypeError(
+                f"terms={shown(self.terms)}, constant={shown(self.constant)} is not allowed: tuples of (name, index, "
+                "factor), and a number, are needed"
+            ) from error
+        if not finite:
             raise ValueError(f"the factors and the constant of {self} must be finite")
 
     def __str__(self) -> str:
@@ -197,8 +214,8 @@ def linear(value: Value, name: str = "") -> Linear:
         raise TypeError(
             f"{called}{shown(value)} stands where an event needs a number, a parameter, or what is linear in them"
         )
-    if not isfinite(value):
-        raise ValueError(f"{called}{value} stands where an event needs a finite number")
+    if not _finite(value):
+        raise ValueError(f"{called}{shown(value)} stands where an event needs a finite number")
     return Linear((), float(value))
 
 
