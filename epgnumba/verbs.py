@@ -212,9 +212,10 @@ def vjp(
     Parameters
     ----------
     signal_bar, jacobian_bar : array_like, complex, optional
-        Derivative of the scalar, dL/dRe + i dL/dIm, in the shapes that `jacobian` returns; zero if left out.
+        Derivative of the scalar, dL/dRe + i dL/dIm, in the shapes that `jacobian` returns; one may be left out, and is
+        zero then.
     diff : str or tuple of str, optional
-        What the Jacobian is with respect to.
+        What the Jacobian is with respect to; only with `jacobian_bar`.
     wanted : tuple of str, optional
         Parameters to return; all by default. Leaving out phases keeps a real problem real, and durations and tissue
         save time.
@@ -255,6 +256,11 @@ def vjp(
         device=device,
         mask=mask,
     )
+    if signal_bar is None and jacobian_bar is None:
+        raise ValueError("signal_bar=None, jacobian_bar=None is not allowed: the scalar must depend on one of them")
+    if (diff is None) != (jacobian_bar is None):
+        given = f"diff={checks.shown(diff)}, jacobian_bar={checks.shown(jacobian_bar)}"
+        raise ValueError(f"{given} is not allowed: they go together")
     if problem.labels is not None:
         axes = (READOUT,) if problem.single else (PARAMETER, READOUT)
         signal_bar = problem.labels.ordered("signal_bar", signal_bar, READOUT)

@@ -8,6 +8,7 @@ from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 
 import epgnumba.torch as epg
 from epgnumba import CRLBObjective, crlb, find_nstates, vjp
+from epgnumba import sequence as seq
 from epgnumba.design import BSpline, Design, Free, PiecewiseLinear, Shared, limits, optimize
 from epgnumba.plot import (
     find_pathways,
@@ -18,14 +19,29 @@ from epgnumba.plot import (
     plot_report,
     save_report,
 )
+from epgnumba.sequence import Linear
 
 
 def objective(**options):
     return CRLBObjective(TRAIN, **TISSUE, **options)
 
 
+def silent_ti(**options):
+    """Of a fingerprint without an inversion, and so without anything that TI comes after."""
+    return CRLBObjective(seq.MRF([9.0, 8.0], 9.0, inversion=None), **TISSUE, **options)
+
+
 DESIGNS = {
     # verbs
+    "no cotangent": (lambda: vjp(TRAIN, **TISSUE), V, "signal_bar"),
+    "jacobian_bar without diff": (lambda: vjp(TRAIN, **TISSUE, jacobian_bar=[1, 1]), V, "diff"),
+    "diff without jacobian_bar": (lambda: vjp(TRAIN, **TISSUE, signal_bar=[1, 1], diff="T2"), V, "jacobian_bar"),
+    "signal_bar that requires its gradient": (
+        lambda: vjp(TRAIN, **TISSUE, signal_bar=torch.ones(2, requires_grad=True)),
+        T,
+        "signal_bar",
+    ),
+    "signal_bar of a parameter": (lambda: vjp(TRAIN, **TISSUE, signal_bar=Linear.of("a")), T, "signal_bar"),
     "signal_bar of another shape": (lambda: vjp(TRAIN, **TISSUE, signal_bar=np.ones(3)), V, "signal_bar"),
     "signal_bar of text": (lambda: vjp(TRAIN, **TISSUE, signal_bar=["a", "b"]), T, "signal_bar"),
     "jacobian_bar of another shape": (
@@ -33,7 +49,7 @@ DESIGNS = {
         V,
         "jacobian_bar",
     ),
-    "wanted that is unknown": (lambda: vjp(TRAIN, **TISSUE, wanted=("flips",)), V, "wanted"),
+    "wanted that is unknown": (lambda: vjp(TRAIN, **TISSUE, signal_bar=[1, 1], wanted=("flips",)), V, "wanted"),
     "tolerance of find_nstates": (lambda: find_nstates(TRAIN, **TISSUE, tolerance=-1.0), V, "tolerance"),
     # bounds and objectives
     "jac of numbers": (lambda: crlb(np.ones(3)), V, "jac"),
@@ -42,11 +58,32 @@ DESIGNS = {
     "noise that does not broadcast": (lambda: crlb(np.ones((2, 1, 2)), noise=[1.0] * 3), V, "noise"),
     "weights of another shape": (lambda: crlb(np.eye(2), weights=[1.0]), V, "weights"),
     "singular misspelt": (lambda: crlb(np.eye(2), singular="ignore"), V, "singular"),
+    "jac of inf": (lambda: crlb([[np.inf, 1.0]]), V, "jac"),
+    "jac of a parameter": (lambda: crlb(Linear.of("a")), T, "jac"),
+    "jac of swapped axes": (lambda: crlb(np.ones((96, 2))), V, "jac"),
+    "jac of swapped axes, complex": (lambda: crlb(np.ones((4, 5, 2), complex)), V, "jac"),
+    "unknowns that outnumber echoes": (lambda: objective(unknowns=("T1", "T2", "M0")), V, "unknowns"),
+    "unknowns that outnumber magnitudes": (
+        lambda: objective(unknowns=("T1", "T2", "M0"), B0=9.0, data="magnitude"),
+        V,
+        "unknowns",
+    ),
+    "unknowns that outnumber two numbers each": (
+        lambda: objective(unknowns=("T1", "T2", "M0", "B0", "B1"), B0=9.0),
+        V,
+        "unknowns",
+    ),
+    "sharpness of a mean": (lambda: objective(sharpness=20.0), V, "sharpness"),
+    "relative to infinity": (lambda: CRLBObjective(TRAIN, np.inf, 70, unknowns="T1", relative=True), V, "relative"),
+    "variables that enter nothing": (lambda: silent_ti(variables=("TI",)), V, "variables"),
+    "flips beyond": (lambda: objective()([2e5, 60.0]), V, "flip[0]"),
+    "flips beyond, scaled": (lambda: objective(variables={"flip": Free(scale=1e4)})([1.0, -20.0]), V, "flip[1]"),
+    "flips beyond, curvature": (lambda: objective().hessp([60.0, 2e5], [1.0, 1.0]), V, "flip[1]"),
     "unknowns None": (lambda: objective(unknowns=None), T, "unknowns"),
     "criterion misspelt": (lambda: objective(criterion="C"), V, "criterion"),
     "over misspelt": (lambda: objective(over="best"), V, "over"),
     "data misspelt": (lambda: objective(data="real"), V, "data"),
-    "sharpness below one": (lambda: objective(sharpness=0.5), V, "sharpness"),
+    "sharpness below one": (lambda: objective(over="worst", sharpness=0.5), V, "sharpness"),
     "variables None": (lambda: objective(variables=None), T, "variables"),
     "variables a number": (lambda: objective(variables=5), T, "variables"),
     "variables a word": (lambda: objective(variables="flip"), T, "variables"),
@@ -56,27 +93,29 @@ DESIGNS = {
     "variables that are infinite": (lambda: objective(variables=("TR",)), V, "TR"),
     "variables of another kind": (lambda: objective(variables={"flip": 5}), T, "variables"),
     "entries beyond": (lambda: objective(variables={"flip": Free([2])}), V, "entries"),
-    "entries twice": (lambda: Free([0, 0]).matrix(3), V, "entries"),
-    "entries of half": (lambda: Free([0.5]).matrix(3), V, "entries"),
-    "entries a word": (lambda: Free("ab").matrix(3), V, "entries"),
-    "entries ragged": (lambda: Free([[0], [0, 1]]).matrix(3), V, "entries"),
-    "entries of booleans": (lambda: Free([True, False, True]).matrix(3), V, "entries"),
+    "entries twice": (lambda: Free([0, 0]), V, "entries"),
+    "entries of half": (lambda: Free([0.5]), V, "entries"),
+    "entries a word": (lambda: Free("ab"), V, "entries"),
+    "entries ragged": (lambda: Free([[0], [0, 1]]), V, "entries"),
+    "entries of booleans": (lambda: Free([True, False, True]), T, "entries"),
     "groups too few": (lambda: Shared([0, 1]).matrix(3), V, "groups"),
-    "groups that skip": (lambda: Shared([0, 2, 0]).matrix(3), V, "groups"),
-    "groups of text": (lambda: Shared(["a", "b", "c"]).matrix(3), T, "groups"),
-    "groups ragged": (lambda: Shared([[0], [0, 1], [1]]).matrix(3), V, "groups"),
-    "scale of zero": (lambda: Free(scale=0.0).matrix(3), V, "scale"),
-    "scale of text": (lambda: Shared(scale="2").matrix(3), T, "scale"),
-    "scale that is nan": (lambda: BSpline(4, scale=np.nan).matrix(9), V, "scale"),
+    "groups that skip": (lambda: Shared([0, 2, 0]), V, "groups"),
+    "groups of text": (lambda: Shared(["a", "b", "c"]), T, "groups"),
+    "groups ragged": (lambda: Shared([[0], [0, 1], [1]]), V, "groups"),
+    "scale of zero": (lambda: Free(scale=0.0), V, "scale"),
+    "scale of text": (lambda: Shared(scale="2"), T, "scale"),
+    "scale that is nan": (lambda: BSpline(4, scale=np.nan), V, "scale"),
     "coefficients beyond the entries": (lambda: BSpline(10).matrix(9), V, "coefficients"),
     "knots beyond the entries": (lambda: PiecewiseLinear(10).matrix(9), V, "knots"),
-    "knots too few": (lambda: PiecewiseLinear(1).matrix(9), V, "knots"),
+    "knots too few": (lambda: PiecewiseLinear(1), V, "knots"),
     # limits
     "bounds of no objective": (lambda: limits.bounds(TRAIN, flip=(0, 180)), T, "objective"),
     "bounds of no pair": (lambda: limits.bounds(objective(), flip=5), V, "flip"),
     "bounds of three": (lambda: limits.bounds(objective(), flip=(0, 1, 2)), V, "flip"),
     "bounds turned round": (lambda: limits.bounds(objective(), flip=(180, 0)), V, "flip"),
     "bounds of nan": (lambda: limits.bounds(objective(), flip=(np.nan, 180)), V, "flip"),
+    "bounds that leave nothing": (lambda: limits.bounds(objective(), flip=(np.inf, np.inf)), V, "flip"),
+    "bounds whose lower end is nan": (lambda: limits.bounds(objective(), flip=(0, np.nan)), V, "flip"),
     "bounds of text": (lambda: limits.bounds(objective(), flip=("a", "b")), V, "flip"),
     "bounds of another parameter": (lambda: limits.bounds(objective(), ESP=(1, 2)), V, "ESP"),
     "max_change of no objective": (lambda: limits.max_change(None, "flip", 5.0), T, "objective"),
@@ -90,6 +129,21 @@ DESIGNS = {
     "flip_power of a number": (lambda: limits.flip_power(objective(), 60.0, names=5), V, "names"),
     "flip_power of another name": (lambda: limits.flip_power(objective(), 60.0, names=("flips",)), V, "names"),
     "flip_power twice": (lambda: limits.flip_power(objective(), 60.0, names=("flip", "flip")), V, "names"),
+    "flip_power of durations alone": (lambda: limits.flip_power(objective(variables=("ESP",)), 60.0), V, "names"),
+    "flip_power of what does not vary": (lambda: limits.flip_power(objective(), 60.0, names="exc_flip"), V, "names"),
+    "flip_power of a duration": (
+        lambda: limits.flip_power(objective(variables=("ESP",)), 60.0, names="ESP"),
+        V,
+        "names",
+    ),
+    "flip_power of no factors": (lambda: limits.flip_power(objective(), 60.0, factors=0.0), V, "factors"),
+    "duration of any length": (lambda: limits.duration(objective(variables=("ESP",))), V, "longest"),
+    "signal_limits that limit nothing": (lambda: limits.signal_limits(objective(), [0]), V, "minimum"),
+    "signal_limits of a tensor's gradient": (
+        lambda: limits.signal_limits(objective(), torch.tensor(0.0, requires_grad=True)),
+        T,
+        "readouts",
+    ),
     "flip_power of other factors": (lambda: limits.flip_power(objective(), 60.0, factors=[1, 2, 3]), V, "factors"),
     "flip_power of negative factors": (lambda: limits.flip_power(objective(), 60.0, factors=-1.0), V, "factors"),
     "duration of no objective": (lambda: limits.duration(5, 60.0), T, "objective"),
@@ -99,6 +153,7 @@ DESIGNS = {
     "signal_limits of nothing": (lambda: limits.signal_limits(objective(), []), V, "readouts"),
     "signal_limits of a number": (lambda: limits.signal_limits(objective(), 0), V, "readouts"),
     "signal_limits of text": (lambda: limits.signal_limits(objective(), "01"), V, "readouts"),
+    "signal_limits beyond the readouts": (lambda: limits.signal_limits(objective(), [2], 0.1), V, "readouts"),
     "signal_limits ragged": (lambda: limits.signal_limits(objective(), [[0], [0, 1]]), V, "readouts"),
     "signal_limits turned round": (lambda: limits.signal_limits(objective(), [0], 2.0, 1.0), V, "minimum"),
     # optimisation
@@ -112,12 +167,26 @@ DESIGNS = {
     "limits of bounds twice": (lambda: optimize(objective(), [Bounds(0, 180)] * 2), V, "limits"),
     "method misspelt": (lambda: optimize(objective(), method="Newton"), V, "method"),
     "method a number": (lambda: optimize(objective(), method=5), V, "method"),
+    "method an empty word": (lambda: optimize(objective(), method=""), V, "method"),
+    "method an array": (lambda: optimize(objective(), method=np.ones(2)), V, "method"),
+    "infeasible an array": (lambda: optimize(objective(), infeasible=np.ones(2)), V, "infeasible"),
+    "limits of no function": (lambda: optimize(objective(), NonlinearConstraint(5, 0.0, 1.0)), T, "limits"),
+    "tolerance above one": (lambda: optimize(objective(), tolerance=2.0), V, "tolerance"),
     "infeasible misspelt": (lambda: optimize(objective(), infeasible="ignore"), V, "infeasible"),
     "starts of none": (lambda: optimize(objective(), starts=0), V, "starts"),
     "max_iterations of half": (lambda: optimize(objective(), max_iterations=2.5), T, "max_iterations"),
     "tolerance of zero": (lambda: optimize(objective(), tolerance=0), V, "tolerance"),
     "time_limit below zero": (lambda: optimize(objective(), time_limit=-1), V, "time_limit"),
+    "a path that is none": (lambda: Design.load(None), T, "path"),
+    "a path to write that is none": (lambda: Design(sequence=None).save(["a"]), T, "path"),
     # plots
+    "a protocol on a ragged list": (lambda: plot_protocol(TRAIN, 900, 70, axes=[[1], [1, 2], 3]), T, "axes"),
+    "bounds of an unknown twice": (lambda: plot_bounds({"a": TRAIN}, "T2", [50], ("T2", "T2"), T1=900), V, "unknowns"),
+    "bounds of too many unknowns": (
+        lambda: plot_bounds({"a": TRAIN}, "T2", [50], ("T1", "T2", "M0", "B0", "B1"), T1=900),
+        V,
+        "unknowns",
+    ),
     "a phase graph of no sequence": (lambda: plot_phase_graph("FSE", 900, 70), T, "sequence"),
     "pathways of no sequence": (lambda: find_pathways(None, 900, 70), T, "sequence"),
     "a phase graph of maps": (lambda: plot_phase_graph(TRAIN, [900, 800], 70), V, "T1"),
@@ -193,8 +262,33 @@ DESIGNS = {
     "noise of zero, tensors": (lambda: epg.crlb(torch.eye(2), noise=0.0), V, "noise"),
     "weights below zero, tensors": (lambda: epg.crlb(torch.eye(2), weights=-1.0), V, "weights"),
     "singular misspelt, tensors": (lambda: epg.crlb(torch.eye(2), singular="x"), V, "singular"),
-    "wanted a word": (lambda: vjp(TRAIN, **TISSUE, wanted="flip"), T, "wanted"),
-    "wanted a number": (lambda: vjp(TRAIN, **TISSUE, wanted=5), T, "wanted"),
+    "weights that are infinite, tensors": (lambda: epg.crlb(torch.eye(2), weights=torch.inf), V, "weights"),
+    "weights of text, tensors": (lambda: epg.crlb(torch.eye(2), weights=["a", "b"]), T, "weights"),
+    "weights a complex tensor": (lambda: epg.crlb(torch.eye(2), weights=torch.ones(2) * 1j), T, "weights"),
+    "noise of text, tensors": (lambda: epg.crlb(torch.eye(2), noise="a"), T, "noise"),
+    "noise a boolean, tensors": (lambda: epg.crlb(torch.eye(2), noise=True), T, "noise"),
+    "noise a tensor of zeros": (lambda: epg.crlb(torch.eye(2), noise=torch.zeros(())), V, "noise"),
+    "noise a tensor of inf": (lambda: epg.crlb(torch.eye(2), noise=torch.tensor(torch.inf)), V, "noise"),
+    "noise that does not broadcast, tensors": (
+        lambda: epg.crlb(torch.ones(2, 1, 2), noise=torch.ones(3)),
+        V,
+        "noise",
+    ),
+    "jac of nan, tensors": (lambda: epg.crlb(torch.tensor([[torch.nan, 1.0]])), V, "jac"),
+    "jac of booleans, tensors": (lambda: epg.crlb(torch.ones(1, 2, dtype=torch.bool)), T, "jac"),
+    "jac of text, tensors": (lambda: epg.crlb("x"), T, "jac"),
+    "jac of swapped axes, tensors": (lambda: epg.crlb(torch.ones(96, 2)), V, "jac"),
+    "an array for a module": (lambda: epg.CRLBModule(objective())(np.ones(2)), T, "x"),
+    "whole numbers for a module": (lambda: epg.CRLBModule(objective())(torch.ones(2, dtype=torch.int64)), T, "x"),
+    "nan for a cost": (lambda: epg.scipy_objective(torch.sum)([np.nan]), V, "x"),
+    "a table for a cost": (lambda: epg.scipy_objective(torch.sum)(np.ones((2, 2))), V, "x"),
+    "B0 a boolean tensor, and chemshift": (
+        lambda: epg.bssfp_sim(9, 2, 9, **TISSUE, B0=torch.tensor(True), chemshift=5.0),
+        T,
+        "B0",
+    ),
+    "wanted a word": (lambda: vjp(TRAIN, **TISSUE, signal_bar=[1, 1], wanted="flip"), T, "wanted"),
+    "wanted a number": (lambda: vjp(TRAIN, **TISSUE, signal_bar=[1, 1], wanted=5), T, "wanted"),
     "seed of half": (lambda: optimize(objective(), seed=0.5), T, "seed=0.5"),
     "seed below zero": (lambda: optimize(objective(), seed=-1), V, "seed=-1"),
     "seed a boolean": (lambda: optimize(objective(), seed=True), T, "seed"),

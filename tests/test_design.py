@@ -30,7 +30,7 @@ def test_units_do_not_decide_what_is_singular():
 
 
 def test_singular():
-    for jac in ([[1.0, 2.0], [2.0, 4.0]], [[0.0, 0.0], [1.0, 1.0]], np.ones((3, 2)), [[1e-200, 0.0], [0.0, 1.0]]):
+    for jac in ([[1.0, 2.0], [2.0, 4.0]], [[0.0, 0.0], [1.0, 1.0]], np.ones((3, 3)), [[1e-200, 0.0], [0.0, 1.0]]):
         assert np.isinf(crlb(jac)).all()
         with pytest.raises(ValueError, match="singular"):
             crlb(jac, singular="raise")

@@ -57,7 +57,7 @@ def test_a_device_that_is_asked_for_has_nothing_to_do(monkeypatch):
     from epgnumba.gpu import choose
 
     monkeypatch.setattr(choose, "_runtime", lambda: type("Runtime", (), {"device_count": lambda self: 1})())
-    bars = epgnumba.vjp(FAMILIES["FSE"], [], 45.0, device="cuda")
+    bars = epgnumba.vjp(FAMILIES["FSE"], [], 45.0, signal_bar=np.zeros((0, 5)), device="cuda")
     assert bars["T1"].shape == (0,)
     assert epgnumba.simulate(FAMILIES["FSE"], [], 45.0, device="cuda").shape == (0, 5)
 

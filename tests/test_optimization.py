@@ -10,7 +10,7 @@ import epgnumba
 from epgnumba import CRLBObjective, EventSequence
 from epgnumba.design import BSpline, Design, Free, Shared, limits, optimize
 from epgnumba.design.starts import Cost, random_start
-from epgnumba.sequence import MRF, Inversion, Pulse, Readout, Spoil, Wait
+from epgnumba.sequence import MRF, SPGR, Inversion, Pulse, Readout, Spoil, Wait
 
 # Published cases
 
@@ -204,7 +204,7 @@ def test_values_of_limits():
     change = limits.max_change(objective, "flip", 3.0)
     np.testing.assert_allclose(change.A @ x, np.diff(flip), rtol=1e-13)
     signal = epgnumba.simulate(objective.start, [800.0, 1200.0], [60.0, 90.0])
-    np.testing.assert_allclose(limits.signal_limits(objective, [2]).fun(x), abs(signal[:, 2]), rtol=1e-13)
+    np.testing.assert_allclose(limits.signal_limits(objective, [2], maximum=1.0).fun(x), abs(signal[:, 2]), rtol=1e-13)
 
 
 def test_limits_of_part_of_a_parameter():
@@ -391,8 +391,8 @@ def test_unknowns_that_cannot_be_seen_are_named():
     blind = CRLBObjective(train, 900.0, 70.0, unknowns=("T2", "inv_efficiency"))
     with pytest.raises(ValueError, match="cannot see the unknown inv_efficiency: no readout"):
         optimize(blind, progress=False)
-    alike = CRLBObjective(epgnumba.FSE([180.0], 8.0), 900.0, 70.0, unknowns=("M0", "T2"))
-    with pytest.raises(ValueError, match=r"cannot tell the unknowns \['M0', 'T2'\] apart"):
+    alike = CRLBObjective(SPGR(20.0, [2.0, 5.0], 20.0), 900.0, 70.0, unknowns=("M0", "T1"))
+    with pytest.raises(ValueError, match=r"cannot tell the unknowns \['M0', 'T1'\] apart"):
         optimize(alike, progress=False)
 
 
@@ -495,6 +495,38 @@ def test_a_design_is_not_loaded_onto_another_sequence(tmp_path):
     again = Design.load(tmp_path / "design.json", epgnumba.FSE([90.0] * 6, 8.0, TR=700.0))
     assert again.sequence.parameters["TR"] == np.inf
     assert not again.sequence.steady
+    again.save(tmp_path / "again.json")  # and a design that was loaded without its sequence tells as well
+    Design.load(tmp_path / "again.json").save(tmp_path / "twice.json")
+    with pytest.raises(ValueError, match="sequence has parameters"):
+        Design.load(tmp_path / "twice.json", MRF([60.0] * 6, 8.0))
+    for bad in (epgnumba.FSE, "FSE", 5):
+        with pytest.raises(TypeError, match="sequence="):
+            Design.load(tmp_path / "twice.json", bad)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (MRF([9.0, 20.0], 9.0), MRF([9.0, 20.0], 9.0, balanced=True)),
+        (MRF([9.0, 20.0], 9.0), MRF([9.0, 20.0], 9.0, repetitions=2)),
+        (MRF([9.0, 20.0], 9.0), MRF([9.0, 20.0], 9.0, steady=True)),
+        (SPGR(20.0, [2.0, 4.0], 9.0, "rf"), SPGR(20.0, [2.0, 4.0], 9.0, "rf", tolerance=1e-3)),
+        (
+            EventSequence(lambda p: [[Pulse(f), Readout(), Wait(5.0)] for f in p.flip], flip=[30.0, 40.0]),
+            EventSequence(lambda p: [[Pulse(f), Readout(), Wait(6.0)] for f in p.flip], flip=[30.0, 40.0]),
+        ),
+        (
+            EventSequence(lambda p: [[Pulse(f), Readout(), Wait(5.0)] for f in p.flip], flip=[30.0, 40.0]),
+            EventSequence(lambda p: [[Pulse(p.flip[n]), Readout(), Wait(5.0)] for n in range(3)], flip=[30.0] * 3),
+        ),
+    ],
+)
+def test_a_design_knows_what_it_was_made_for(one, other, tmp_path):
+    objective = CRLBObjective(one, 1000.0, 80.0, unknowns="M0", variables=("flip",))
+    optimize(objective, starts=1, max_iterations=1, progress=False).save(tmp_path / "design.json")
+    assert Design.load(tmp_path / "design.json", one).sequence.structure == one.structure
+    with pytest.raises(ValueError, match="sequence"):
+        Design.load(tmp_path / "design.json", other)
 
 
 def test_many_variables_are_no_burden(monkeypatch):

@@ -13,8 +13,10 @@ from ..kernels.columns import FAINTEST
 from ..labels import PARAMETER, READOUT, is_labelled, read_labels
 
 
-def check_bound(jac: tuple[int, ...], weights: tuple[int, ...] | None, singular: str) -> None:
-    """Refuse what is wrong with the arguments of a bound.
+def check_bound(
+    jac: tuple[int, ...], complex_samples: bool, weights: tuple[int, ...] | None, noise: tuple[int, ...], singular: str
+) -> None:
+    """Refuse what is wrong with the shapes of a bound's arguments.
 
     Raises
     ------
@@ -23,8 +25,17 @@ def check_bound(jac: tuple[int, ...], weights: tuple[int, ...] | None, singular:
     """
     if len(jac) < 2 or 0 in jac:
         raise ValueError(f"jac has shape {jac}; (..., unknowns, samples) is needed, none of them zero")
+    if jac[-2] > jac[-1] * (1 + complex_samples):
+        raise ValueError(
+            f"jac has shape {jac}, of more unknowns ({jac[-2]}) than {'twice the ' * complex_samples}samples "
+            f"({jac[-1]}): the bound is infinite; are its axes, (..., unknowns, samples), swapped?"
+        )
     if weights is not None and weights not in ((), (jac[-2],)):
         raise ValueError(f"weights has shape {weights}; a number or one per unknown, ({jac[-2]},), is needed")
+    try:
+        np.broadcast_shapes(noise, jac[:-2])
+    except ValueError:
+        raise ValueError(f"noise has shape {noise}; it must broadcast to {jac[:-2]}") from None
     choice("singular", singular, ("inf", "raise"))
 
 
@@ -43,7 +54,7 @@ def crlb(
     Parameters
     ----------
     jac : array_like, shape (..., unknowns, samples)
-        Derivatives of the signal; real or complex.
+        Derivatives of the signal; real or complex. No more unknowns than samples, of which complex ones count twice.
     weights : array_like, shape (unknowns,), optional
         If given, the weighted sum over unknowns is returned; weight 0 makes an unknown a nuisance.
     noise : float or array_like
@@ -82,12 +93,9 @@ def crlb(
         return on_tensors(*tensors, singular)
     slopes = numeric_array("jac", jac)
     given = None if weights is None else check_range("weights", real_array("weights", weights), **WEIGHT)
-    check_bound(slopes.shape, None if given is None else given.shape, singular)
     deviation = check_range("noise", real_array("noise", noise), **NOISE)
-    try:
-        np.broadcast_shapes(deviation.shape, slopes.shape[:-2])
-    except ValueError:
-        raise ValueError(f"noise has shape {deviation.shape}; it must broadcast to {slopes.shape[:-2]}") from None
+    shape = None if given is None else given.shape
+    check_bound(slopes.shape, slopes.dtype.kind == "c", shape, deviation.shape, singular)
     single = slopes.dtype in (np.float32, np.complex64)
     slopes = slopes.astype(np.complex128 if slopes.dtype.kind == "c" else np.float64)
     fisher = (slopes @ np.conj(np.swapaxes(slopes, -1, -2))).real

@@ -83,6 +83,8 @@ def check_limits(limits: Any, size: int) -> list[Any]:
     for limit in limits:
         if not isinstance(limit, kinds):
             raise TypeError(f"limits: {shown(limit)} is not Bounds, LinearConstraint or NonlinearConstraint")
+        if isinstance(limit, NonlinearConstraint) and not callable(limit.fun):
+            raise TypeError(f"limits: {_label(limit)} has fun={shown(limit.fun)}, which is not callable")
         if isinstance(limit, Bounds) and not {np.size(limit.lb), np.size(limit.ub)} <= {1, size}:
             raise ValueError(f"limits: bounds of {np.size(limit.lb)} variables do not fit the objective's {size}")
         if isinstance(limit, LinearConstraint) and np.atleast_2d(_dense(limit.A)).shape[1] != size:

@@ -61,8 +61,8 @@ def bounds(objective: CRLBObjective, **limits: tuple[npt.ArrayLike, npt.ArrayLik
             low[place], high[place] = ends
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name}={shown(pair)} is not allowed: a pair (low, high) is needed") from error
-        if np.isnan(low[place]).any() or np.isnan(high[place]).any():
-            raise ValueError(f"{name}={shown(pair)} is not allowed: an end is nan")
+        if not ((low[place] < np.inf) & (high[place] > -np.inf)).all():
+            raise ValueError(f"{name}={shown(pair)} is not allowed: an end is nan, or leaves nothing between them")
         if not (low[place] <= high[place]).all():
             raise ValueError(f"{name}={shown(pair)} is not allowed: low must not exceed high")
     return Bounds(low, high)
@@ -121,7 +121,8 @@ def flip_power(
     Raises
     ------
     ValueError
-        If a name is not a parameter, factors do not fit, or a number is not positive.
+        If a name is not a parameter that holds flip angles, none of them varies, factors do not fit or are all zero, or
+        a number is not positive.
 
     Examples
     --------
@@ -137,10 +138,17 @@ def flip_power(
         raise ValueError(f"names={shown(names)} is not allowed: different names of parameters are needed")
     summed = flag("total", total)
     parts = [_rows(objective, name) for name in chosen]
+    others = [name for name in chosen if name not in objective.flip_names]
+    if others:
+        raise ValueError(f"names: {others[0]!r} holds no flip angles; they are in {sorted(objective.flip_names)}")
     rows, fixed = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-    weight = check_range("factors", real_array("factors", factors), minimum=0.0)
+    if not rows.any():
+        raise ValueError(f"names={shown(chosen)} is not allowed: none varies; variables are {objective.map.names}")
+    weight = check_range("factors", real_array("factors", factors), minimum=0.0, maximum=1e100)
     if weight.shape not in ((), (len(fixed),)):
         raise ValueError(f"factors has shape {weight.shape}; a number or one per pulse, ({len(fixed)},), is needed")
+    if not weight.any():
+        raise ValueError(f"factors={shown(factors)} is not allowed: all of them are zero")
     weight = np.broadcast_to(weight, fixed.shape) / (1 if summed else len(fixed))
 
     def curvature(x: npt.ArrayLike, v: npt.ArrayLike) -> Array:
@@ -165,7 +173,7 @@ def duration(objective: CRLBObjective, longest: float = np.inf, shortest: float 
     Raises
     ------
     ValueError
-        If the limits contradict each other, or no variable enters a duration.
+        If the limits contradict each other, there are none, or no variable enters a duration.
 
     Examples
     --------
@@ -179,6 +187,8 @@ def duration(objective: CRLBObjective, longest: float = np.inf, shortest: float 
     least = scalar("shortest", shortest, minimum=0.0, unit="ms")
     if least > most:
         raise ValueError(f"shortest={least:g} ms is longer than longest={most:g} ms")
+    if least == 0 and most == np.inf:
+        raise ValueError("longest=inf, shortest=0 is not allowed: it would limit nothing")
     row, constant = objective.duration_map()
     if not row.any():
         raise ValueError(f"no variable changes the duration; they are {objective.map.names}")
@@ -194,7 +204,7 @@ def signal_limits(
     Raises
     ------
     ValueError
-        If a readout does not exist, or the limits contradict each other.
+        If a readout does not exist, the limits contradict each other, or there are none.
 
     Examples
     --------
@@ -208,9 +218,10 @@ def signal_limits(
     if low > high:
         raise ValueError(f"minimum={low:g} exceeds maximum={high:g}")
     chosen = whole_numbers("readouts", readouts)
-    count = objective.signal(objective.x0).shape[-1]
-    if chosen.min() < 0 or chosen.max() >= count:
-        raise ValueError(f"readouts={shown(readouts)} is not allowed: they must lie in [0, {count})")
+    if chosen.min() < 0 or chosen.max() >= objective.readouts:
+        raise ValueError(f"readouts={shown(readouts)} is not allowed: they must lie in [0, {objective.readouts})")
+    if low == 0 and high == np.inf:
+        raise ValueError("minimum=0, maximum=inf is not allowed: it would limit nothing")
 
     def size(x: npt.ArrayLike) -> Array:
         return np.asarray(abs(objective.signal(x))[..., chosen].ravel())

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import checks, engine
-from ..checks import Array, check_range, real_array, scalar, shown
+from ..checks import FLIP, Array, check_range, real_array, scalar, shown
 from ..derivatives import STEP, pull_back
 from ..kernels.columns import M0 as M0_CODE
 from ..problem import read_diff, read_problem
@@ -37,7 +37,8 @@ class CRLBObjective:
     T1, T2, B1, M0, B0, inv_efficiency : array_like
         Tissues (and field errors), as for `simulate`: any number of them, in any shapes that broadcast.
     unknowns : str or tuple of str
-        What is estimated together: any of T1, T2, B1, B0, inv_efficiency, M0.
+        What is estimated together: any of T1, T2, B1, B0, inv_efficiency, M0. No more than there are samples, of which
+        complex ones count twice unless the signal keeps to a line of the complex plane.
     weights : array_like, shape (unknowns,) or (*tissue, unknowns), optional
         Weights of the bounds, 1 by default; 0 makes an unknown a nuisance.
     relative : bool
@@ -55,8 +56,8 @@ class CRLBObjective:
     over : 'mean' or 'worst'
         Over tissues: the weighted sum, or the largest weighted value, smoothed to a p-norm (see `worst` for the true
         one).
-    sharpness : float
-        The p of that norm.
+    sharpness : float, optional
+        The p of that norm; only for 'worst', and there 20 by default.
     data : 'complex' or 'magnitude'
         What is measured; magnitudes at high SNR.
     per_time : bool
@@ -100,7 +101,7 @@ class CRLBObjective:
         variables: Spec = ("flip",),
         criterion: Literal["A", "D", "E"] = "A",
         over: Literal["mean", "worst"] = "mean",
-        sharpness: float = 20.0,
+        sharpness: float | None = None,
         data: Literal["complex", "magnitude"] = "complex",
         per_time: bool = False,
         slice_prof: npt.ArrayLike = 1.0,
@@ -125,7 +126,10 @@ class CRLBObjective:
         self.map = Variables(sequence.parameters, variables)
         self._lock = threading.RLock()  # the buffers are one objective's: calls from several threads take turns
         self._problem, self._singular, self._per_time = problem, singular, checks.flag("per_time", per_time)
-        self._over, self._sharpness = over, scalar("sharpness", sharpness, minimum=1.0)
+        if sharpness is not None and over == "mean":
+            raise ValueError(f"sharpness={shown(sharpness)} is not allowed with over='mean', which has none")
+        self._over = over
+        self._sharpness = scalar("sharpness", 20.0 if sharpness is None else sharpness, minimum=1.0)
         self._variance = scalar("noise", noise, **checks.NOISE) ** 2
         each, self._tissue_weights = self._read_weights(weights, tissue_weights, relative)
         each = each * (self._tissue_weights > 0)[:, None]  # so that nothing is asked of what does not count
@@ -137,14 +141,31 @@ class CRLBObjective:
         if not self._weights.any():
             raise ValueError("weights and tissue_weights are not allowed: all of them are zero together")
         names = problem.cpu_job().program.expressions
+        for name in self.map.names:
+            if name not in names.names:
+                raise ValueError(f"variables: {name!r} is not allowed: no event of this sequence depends on it")
         self._turning = not names.phase_names.isdisjoint(self.map.names)
         self._timing = self._per_time or not names.time_names.isdisjoint(self.map.names)
         self._job = problem.cpu_job(self._turning)
+        self._check_samples(data)
         self._flips: engine.Flips | None = None
         if self.map.gather and not self._timing:
             index, scale = self.map.gather
             simple = self._job.program.expressions.flips_of(index)
-            self._flips = engine.Flips(self._job, simple[0], simple[1] * scale) if simple else None
+            if simple:
+                factors = simple[1] * scale
+                self._flips = engine.Flips(self._job, simple[0], factors)
+                self._safe = (FLIP["maximum"] / max(abs(factors).max(), scale.max())) ** 2
+
+    def _check_samples(self, data: str) -> None:
+        """Refuse more unknowns than are measured: whatever the variables, they could not be told apart."""
+        numbers = self._job.program.signal.reach.planes if data == "complex" else 1
+        if len(self.unknowns) > self.readouts * numbers:
+            raise ValueError(
+                f"unknowns={self.unknowns} are not allowed: {len(self.unknowns)} cannot be told apart by "
+                f"{self.readouts} readout{'s' * (self.readouts > 1)} of "
+                f"{('one real number', 'two real numbers')[numbers - 1]}"
+            )
 
     def _read_weights(
         self, weights: npt.ArrayLike | None, tissue_weights: npt.ArrayLike, relative: bool
@@ -164,8 +185,8 @@ class CRLBObjective:
         if checks.flag("relative", relative):
             maps = [np.broadcast_to(self._problem.tissue.maps[name], shape) for name in self.unknowns]
             values = np.stack(maps, -1)
-            if ((values == 0) & (spread > 0)).any():
-                raise ValueError("relative=True is not allowed: an unknown is zero in some tissue")
+            if (((values == 0) | np.isinf(values)) & (spread > 0)).any():
+                raise ValueError("relative=True is not allowed: an unknown is zero or infinite in some tissue")
             spread = spread / np.where(values == 0, 1, values) ** 2
         return np.array(spread).reshape(-1, full[-1]), np.array(tissues).reshape(-1)
 
@@ -198,6 +219,21 @@ class CRLBObjective:
         bars = pull_back(problem, signal_bar, None, self.map.names)
         full = {name: bars.get(name, np.zeros(value.shape)) for name, value in sequence.parameters.items()}
         return np.asarray(self.map.pull_back(np.concatenate([value.ravel() for value in full.values()])))
+
+    @property
+    def readouts(self) -> int:
+        """How many readouts its sequence has."""
+        return self._job.program.n_out
+
+    @property
+    def flip_names(self) -> frozenset[str]:
+        """Parameters of its sequence that hold flip angles."""
+        return self._job.program.expressions.flip_names
+
+    @property
+    def updates(self) -> float:
+        """State updates that one play of all tissues takes."""
+        return float(self._job.plan.cost * self._job.n_voxels)
 
     def duration_map(self) -> tuple[Array, float]:
         """The duration of one repetition (ms) as ``row @ x + constant``."""
@@ -334,6 +370,8 @@ class CRLBObjective:
     def _at(self, x: Array) -> engine.Job:
         """The job, with the design variables set."""
         if self._flips:
+            if x @ x > self._safe:  # some flip may be beyond its range: let the sequence tell
+                self.sequence(x)
             self._flips.set(self._job, x)
             return self._job
         # The sequence has limits of its own, and durations say how often it is repeated.

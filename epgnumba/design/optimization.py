@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, OptimizeResult
 
-from ..checks import Array, count, flag, needed, scalar, shown, warn_caller
+from ..checks import Array, choice, count, flag, needed, scalar, shown, warn_caller
 from ..notice import progress_bar
 from .feasibility import SLACK, active_limits, broken, check_limits, project, violation
 from .objective import CRLBObjective
@@ -117,12 +117,11 @@ def optimize(
         raise TypeError(f"callback={shown(callback)} is not callable")
     box = check_limits(limits, objective.map.count)
     chosen = _choose_method(method, box)
-    if infeasible not in ("project", "refuse"):
-        raise ValueError(f"infeasible={shown(infeasible)} is not allowed: it must be 'project' or 'refuse'")
+    choice("infeasible", infeasible, ("project", "refuse"))
     wanted = None if starts is None else count("starts", starts)
     most = count("max_iterations", max_iterations)
     root = _read_seed(seed)
-    accuracy = scalar("tolerance", tolerance, positive=True)
+    accuracy = scalar("tolerance", tolerance, positive=True, maximum=1.0)
     allowed = scalar("time_limit", time_limit, positive=True, infinite=True, unit="seconds")
     begun = time.perf_counter()
     first = objective.read(objective.x0 if x0 is None else x0, "x0")
@@ -189,7 +188,7 @@ def _read_seed(seed: int) -> int:
     if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, Integral):
         raise TypeError(f"seed={shown(seed)} is not a whole number")
     if seed < 0:
-        raise ValueError(f"seed={seed} is not allowed: it must be at least 0")
+        raise ValueError(f"seed={shown(seed)} is not allowed: it must be at least 0")
     return int(seed)
 
 
@@ -197,9 +196,8 @@ def _choose_method(method: str | None, limits: list[Any]) -> str:
     only_bounds = all(isinstance(limit, Bounds) for limit in limits)
     if sum(isinstance(limit, Bounds) for limit in limits) > 1:
         raise ValueError("limits hold Bounds more than once; give one, with all parameters")
-    chosen = method or ("L-BFGS-B" if only_bounds else "SLSQP")
-    if chosen not in METHODS:
-        raise ValueError(f"method={shown(method)} is not allowed: it must be one of {METHODS}")
+    default = "L-BFGS-B" if only_bounds else "SLSQP"
+    chosen = choice("method", default if method is None else method, METHODS)
     if chosen == "L-BFGS-B" and not only_bounds:
         raise ValueError("method='L-BFGS-B' takes bounds only; use 'SLSQP' or 'trust-constr' for other limits")
     return chosen

@@ -1,5 +1,6 @@
 """What a design comes with: the protocol and its evidence."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from ..checks import Array
+from ..checks import Array, needed, shown
+from ..sequence import Sequence
 
 NEAR = 1e-3  # starts that end so close to the best, relatively, are said to have found it
 
@@ -92,9 +94,18 @@ class Design(OptimizeResult):  # type: ignore[misc]
         )
 
     def save(self, path: str | Path) -> None:
-        """Write everything but the sequence object to a JSON file."""
+        """Write everything but the sequence object to a JSON file.
+
+        Raises
+        ------
+        TypeError, OSError
+            If that is no path, or cannot be written.
+        """
+        file = _file(path)
         record = {name: _plain(value) for name, value in self.items() if name != "sequence"}
-        Path(path).write_text(json.dumps(record, indent=1))
+        if self.sequence is not None:
+            record["events"] = _digest(self.sequence)
+        file.write_text(json.dumps(record, indent=1))
 
     @classmethod
     def load(cls, path: str | Path, sequence: Any = None) -> "Design":
@@ -102,23 +113,61 @@ class Design(OptimizeResult):  # type: ignore[misc]
 
         Raises
         ------
+        TypeError, OSError
+            If that is no path, or cannot be read.
         ValueError
-            If the file is not of this kind.
+            If the file is not of this kind, or the sequence does not play what it was designed from.
         """
+        file = _file(path)
         try:
-            record = json.loads(Path(path).read_text())
+            record = json.loads(file.read_text())
             names = "x", "history", "starts", "bounds_before", "bounds_after"
             arrays = {name: np.array(record[name], np.float64) for name in names}
             parameters = {name: np.array(value, np.float64) for name, value in record["parameters"].items()}
+            events = record["events"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{path} does not hold a design") from error
-        played = sequence.replace(**parameters) if sequence is not None else None
+            raise ValueError(f"path={str(path)!r} does not hold a design") from error
+        played = None if sequence is None else _with(sequence, parameters, events)
         found = record["multipliers"]
         lists = {
             "unknowns": tuple(record["unknowns"]), "parameters": parameters, "sequence": played,
             "multipliers": None if found is None else np.array(found, np.float64),
         }  # fmt: skip
         return cls({**record, **arrays, **lists})
+
+
+def _file(path: str | Path) -> Path:
+    """`path`, checked."""
+    if not isinstance(path, (str, Path)) or not str(path):
+        raise TypeError(f"path={shown(path)} is not the path of a file")
+    return Path(path)
+
+
+def _digest(sequence: Sequence) -> str:
+    """What a sequence plays, whatever the values of its parameters, as a short text that is the same everywhere."""
+    shapes = [(name, value.shape) for name, value in sequence.parameters.items()]
+    played = sequence.steady, sequence.advance, sequence.tolerance, shapes, sequence.events()
+    return hashlib.sha256(repr(played).encode()).hexdigest()
+
+
+def _with(sequence: Sequence, parameters: dict[str, Array], events: str) -> Sequence:
+    """The sequence with a design's parameters.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none, has others, or plays other events.
+    """
+    needed("sequence", sequence, Sequence)
+    if set(parameters) != set(sequence.parameters):
+        raise ValueError(f"sequence has parameters {list(sequence.parameters)}; the design's has {list(parameters)}")
+    try:
+        played = sequence.replace(**parameters)
+    except Exception as error:  # an own function that writes events may raise anything
+        raise ValueError(f"sequence is not like the one that was designed: {error}") from error
+    if _digest(played) != events:
+        raise ValueError(f"sequence={shown(sequence)} is not like the one that was designed: it plays other events")
+    return played
 
 
 def _plain(value: Any) -> Any:

@@ -34,8 +34,7 @@ class Cost:
 
     @classmethod
     def of(cls, objective: CRLBObjective, limits: list[Any], x: Array, method: str) -> "Cost":
-        job = objective._job
-        evaluation = 1e5 + 10.0 * job.plan.cost * job.n_voxels
+        evaluation = 1e5 + 10.0 * objective.updates
         if method == "L-BFGS-B":
             return cls(evaluation, 1e5)
         solved = 5.0 * x.size**2 * (10 + count_rows(limits, x))  # a least-squares problem within the limits

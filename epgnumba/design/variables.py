@@ -12,7 +12,7 @@ import numpy.typing as npt
 import scipy.interpolate
 import scipy.sparse
 
-from ..checks import Array, count, real_array, scalar, shown
+from ..checks import Array, count, plain_array, real_array, scalar, shown
 
 Matrix: TypeAlias = Any  # scipy.sparse.csr_array, which has no types of its own
 
@@ -22,13 +22,10 @@ def whole_numbers(name: str, value: Any) -> npt.NDArray[np.int64]:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If they are not.
     """
-    try:
-        chosen = np.asarray(value)
-    except ValueError:  # ragged
-        chosen = np.asarray(None)
+    chosen = plain_array(name, value)
     if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not chosen.size or len(set(chosen)) < len(chosen):
         raise ValueError(f"{name}={shown(value)} is not allowed: different whole numbers are needed")
     return chosen.astype(np.int64)
@@ -60,10 +57,15 @@ class Free:
     entries: Sequence[int] | None = None
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        _scale(self.scale)
+        if self.entries is not None:
+            whole_numbers("entries", self.entries)
+
     def matrix(self, size: int) -> Matrix:
         """Shape (size, variables)."""
-        chosen = np.arange(size) if self.entries is None else whole_numbers("entries", self.entries)
-        if chosen.min() < 0 or chosen.max() >= size:
+        chosen = np.arange(count("size", size)) if self.entries is None else whole_numbers("entries", self.entries)
+        if chosen.min() < 0 or chosen.max() >= count("size", size):
             raise ValueError(f"entries={shown(self.entries)} is not allowed: they must lie in [0, {size})")
         values = np.full(len(chosen), _scale(self.scale))
         return scipy.sparse.csr_array((values, (chosen, np.arange(len(chosen)))), shape=(size, len(chosen)))
@@ -91,11 +93,18 @@ class Shared:
     groups: Sequence[int] | None = None
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        _scale(self.scale)
+        if self.groups is not None:
+            groups = real_array("groups", self.groups)
+            if groups.ndim != 1 or not groups.size or set(groups) != set(range(len(set(groups)))):
+                raise ValueError(f"groups={shown(self.groups)} is not allowed: numbers out of 0, 1, ... are needed")
+
     def matrix(self, size: int) -> Matrix:
         """Shape (size, variables)."""
-        groups = np.zeros(size, np.int64) if self.groups is None else real_array("groups", self.groups)
-        if groups.shape != (size,) or set(groups) != set(range(len(set(groups)))):
-            raise ValueError(f"groups={shown(self.groups)} is not allowed: {size} numbers out of 0, 1, ... are needed")
+        groups = np.zeros(count("size", size)) if self.groups is None else real_array("groups", self.groups)
+        if len(groups) != count("size", size):
+            raise ValueError(f"groups={shown(self.groups)} is not allowed: {size} are needed, one for each entry")
         return scipy.sparse.csr_array((np.full(size, _scale(self.scale)), (np.arange(size), groups.astype(np.int64))))
 
 
@@ -124,13 +133,21 @@ class BSpline:
     degree: int = 3
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        _scale(self.scale)
+        wanted, degree = count("coefficients", self.coefficients), count("degree", self.degree)
+        if wanted <= degree:
+            raise ValueError(
+                f"coefficients={shown(wanted)} (or knots) is not allowed: more than degree={shown(degree)} are needed"
+            )
+
     def matrix(self, size: int) -> Matrix:
         """Shape (size, variables)."""
-        wanted, degree = count("coefficients", self.coefficients), count("degree", self.degree)
-        if not degree < wanted <= size:
+        wanted, degree = self.coefficients, self.degree
+        if wanted > count("size", size):
             raise ValueError(
-                f"coefficients={wanted} (or knots) is not allowed: more than degree={degree}, and at most the {size} "
-                "entries of the parameter, are needed"
+                f"coefficients={shown(wanted)} (or knots) is not allowed: at most the {size} entries of the parameter "
+                "are needed"
             )
         inner = np.linspace(0, size - 1, wanted - degree + 1)
         knots = np.concatenate([np.zeros(degree), inner, np.full(degree, size - 1.0)])

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from ..checks import Array, checked, choice, needed, scalar, shown, vector
+from ..checks import NOISE, Array, checked, choice, needed, scalar, shown, vector
 from ..design import crlb
 from ..sequence import Sequence
 from ..sequence.sequence import NAMES
+from ..sequence.timeline import timeline
 from ..tissue import LIMITS
 from ..verbs import jacobian
 from .style import MARGIN, UNITS, check_axes, legend, new_axes, panel, read_names, scale_from_zero, spans_decades
@@ -86,13 +87,17 @@ def plot_bounds(
     if choice("over", over, NAMES) in tissue:
         raise ValueError(f"over={over!r} is not allowed: {over} is given, too")
     at = vector("values", values, **LIMITS[over])
-    deviation = scalar("noise", noise, positive=True, minimum=1e-100, maximum=1e100)
+    deviation = scalar("noise", noise, **NOISE)
     given: dict[str, Any] = {**tissue, over: at}
     for name in set(tissue) & set(LIMITS):
         array = checked(name, tissue[name], **LIMITS[name])
         if array.shape not in ((), at.shape):
             raise ValueError(f"{name} has shape {array.shape}; a number or one per value, {at.shape}, is needed")
     together = read_names("unknowns", unknowns)
+    for label, protocol in protocols.items():
+        readouts = timeline(protocol).readouts.size
+        if len(together) > 2 * readouts:
+            raise ValueError(f"unknowns={together} are not allowed: too many for the {readouts} readouts of {label!r}")
     drawn = together if show is None else read_names("show", show)
     if not set(drawn) <= set(together):
         raise ValueError(f"show={shown(show)} is not allowed: it must be among the unknowns {together}")

@@ -49,6 +49,8 @@ class LinearMap:
         entries, sources, factors = [], [], []
         for entry, expression in enumerate(expressions):
             for name, index, factor in expression.terms:
+                if not 0 <= index < sizes.get(name, 0):
+                    raise ValueError(f"an event refers to {name}[{index}], which is no parameter: {dict(sizes)}")
                 entries.append(entry)
                 sources.append(int(starts[name]) + index)
                 factors.append(factor)
@@ -81,16 +83,20 @@ class Expressions(LinearMap):
     ----------
     inverts : list of bool
         Which flips are inversions.
-    phase_names, time_names : frozenset of str
-        Parameters that enter phases (RF, receiver, from one repetition to the next), and durations.
+    names : frozenset of str
+        Parameters that enter anything.
+    flip_names, phase_names, time_names : frozenset of str
+        Parameters that enter flips of pulses, phases (RF, receiver, from one repetition to the next), and durations.
     """
 
     def __init__(self, groups: list[list[Linear]], sizes: Mapping[str, int], inverts: list[bool]) -> None:
         super().__init__([expression for group in groups for expression in group], sizes)
         self.lengths = [len(group) for group in groups]
         self.inverts = inverts
-        _, phases, durations, receivers, advance = map(_names, groups)
-        self.phase_names, self.time_names = phases | receivers | advance, durations
+        flips, phases, self.time_names, receivers, advance = map(_names, groups)
+        self.phase_names = phases | receivers | advance
+        self.flip_names = _names([flip for flip, inverts in zip(groups[0], inverts, strict=True) if not inverts])
+        self.names = flips | self.phase_names | self.time_names
 
     def evaluate(self, x: npt.NDArray[np.inexact]) -> list[npt.NDArray[np.inexact]]:
         """Entries, by group, for parameters `x` (with the one at the end)."""

@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from ..calls import uncompiled
+from ..checks import NOISE, WEIGHT, check_range, in_words, numeric_array, real_array, shown
 from ..design.bound import check_bound, rounding_limit
 from ..kernels.columns import FAINTEST
 
 
-def _all(values: Any, allowed: Callable[[Any], Any]) -> bool:
-    """Whether all of them are allowed; numbers are not made tensors for it, as those are being recorded or batched."""
-    given = values if isinstance(values, torch.Tensor) else np.asarray(values)
-    return bool(allowed(given).all())
+def _all(inside: torch.Tensor) -> bool:
+    """Whether all of them are true, or nobody can tell, as they are being batched or recorded."""
+    try:
+        return bool(inside.all())
+    except RuntimeError:
+        return True
+
+
+def _checked(name: str, value: Any, **limits: Any) -> Any:
+    """A tensor, or an array of what is none, within limits: numbers are not made tensors while these are recorded.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+    """
+    if not isinstance(value, torch.Tensor):
+        return check_range(name, real_array(name, value), **limits)
+    if value.is_complex() or value.dtype == torch.bool:
+        raise TypeError(f"{name} is {value.dtype}; real numbers are needed")
+    given = value.detach().to(torch.float64)
+    low, high = limits["minimum"], limits["maximum"]
+    if not _all((given >= low) & (given <= high)):
+        raise ValueError(f"{name}={shown(given.tolist())} is not allowed: it must be {in_words(**limits)}")
+    return value
+
+
+def _slopes(jac: Any) -> torch.Tensor:
+    """The Jacobian, in numbers of floating point."""
+    if not isinstance(jac, torch.Tensor):
+        return torch.as_tensor(numeric_array("jac", jac) * 1.0)
+    if jac.dtype == torch.bool:
+        raise TypeError(f"jac is {jac.dtype}; numbers are needed")
+    if not _all(torch.isfinite(jac.detach())):
+        raise ValueError("jac is not finite")
+    return jac if jac.is_floating_point() or jac.is_complex() else jac.to(torch.float64)
 
 
 @uncompiled
@@ -32,8 +63,8 @@ def crlb(
 
     Raises
     ------
-    ValueError
-        As `epgnumba.crlb`.
+    TypeError, ValueError
+        As `epgnumba.crlb`. What is batched or recorded has no values yet, and is checked for shapes alone.
 
     Examples
     --------
@@ -41,15 +72,12 @@ def crlb(
     >>> crlb(torch.tensor([[3.0, 4.0]], dtype=torch.complex128), noise=10.0)
     tensor([4.], dtype=torch.float64)
     """
-    jac = torch.as_tensor(jac)
-    if not (jac.is_floating_point() or jac.is_complex()):
-        jac = jac.to(torch.float64)
-    if weights is not None and not _all(weights, lambda given: given >= 0):
-        raise ValueError(f"weights={torch.as_tensor(weights).tolist()} is not allowed: it must be at least 0")
-    check_bound(tuple(jac.shape), None if weights is None else tuple(torch.as_tensor(weights).shape), singular)
-    if not _all(noise, lambda given: (given > 0) & (given < np.inf)):
-        raise ValueError(f"noise={torch.as_tensor(noise).tolist()} is not allowed: it must be positive and finite")
-    noise = torch.as_tensor(noise, dtype=jac.real.dtype, device=jac.device)
+    jac = _slopes(jac)
+    given = None if weights is None else _checked("weights", weights, **WEIGHT)
+    deviation = _checked("noise", noise, **NOISE)
+    shape = None if given is None else tuple(given.shape)
+    check_bound(tuple(jac.shape), jac.is_complex(), shape, tuple(deviation.shape), singular)
+    noise = torch.as_tensor(deviation, dtype=jac.real.dtype, device=jac.device)
     fisher = (jac @ jac.mH).real if jac.is_complex() else jac @ jac.mT
     squares = fisher.diagonal(dim1=-2, dim2=-1)
     visible = squares.detach() > FAINTEST
@@ -67,8 +95,8 @@ def crlb(
     trusted = torch.where(usable[..., None, None], correlation, unit)
     variance = torch.linalg.inv(trusted).diagonal(dim1=-2, dim2=-1) / safe**2 * noise[..., None] ** 2
     bound = torch.where(usable[..., None], variance, torch.full_like(variance, torch.inf))
-    if weights is None:
+    if given is None:
         return bound
-    weights = torch.as_tensor(weights, dtype=bound.dtype, device=bound.device)
+    weights = torch.as_tensor(given, dtype=bound.dtype, device=bound.device)
     # An unknown of weight zero is a nuisance: it counts in the matrix, not in the sum, infinite or not.
     return torch.where(weights == 0, torch.zeros_like(bound), weights * bound).sum(-1)

@@ -116,5 +116,14 @@ class CRLBModule(torch.nn.Module):
 
     @uncompiled
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Value of the objective at `x`, shape (variables,)."""
+        """Value of the objective at `x`, shape (variables,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is no tensor of floating point; or as the objective says.
+        """
+        needed("x", x, torch.Tensor)
+        if not x.is_floating_point():
+            raise TypeError(f"x is {x.dtype}; a tensor of floating point is needed")
         return apply(_Value, self.objective, x)[0]

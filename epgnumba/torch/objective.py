@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..checks import real_array, shown
+from ..checks import shown, vector
 
 
 def scipy_objective(
@@ -31,8 +31,8 @@ def scipy_objective(
     Raises
     ------
     TypeError, ValueError
-        If `cost` is not callable, or `dtype` not of floating point. When called, if the cost is not a real scalar or
-        does not depend on its argument.
+        If `cost` is not callable, or `dtype` not of floating point. When called, if the argument is no finite vector,
+        the cost is not a real scalar, or does not depend on its argument.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def scipy_objective(
         raise ValueError(f"dtype={shown(dtype)} is not allowed: a floating-point type of torch is needed")
 
     def objective(x: npt.ArrayLike) -> tuple[float, npt.NDArray[np.float64]]:
-        variable = torch.tensor(real_array("x", x), dtype=dtype, requires_grad=True)
+        variable = torch.tensor(vector("x", x), dtype=dtype, requires_grad=True)
         value = cost(variable)
         if not isinstance(value, torch.Tensor):
             raise ValueError(f"cost returned {type(value).__name__}; a real scalar tensor is needed")

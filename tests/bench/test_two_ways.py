@@ -137,8 +137,14 @@ def test_objective_and_bound(case, magnitude):
     weights = np.array([1 / case.scale(name) ** 2 for name in diff])
     kind = {"data": "magnitude"} if magnitude else {}
     names = tuple(name for name in ("flip", "wait") if name in case.parameters)
-    objective = CRLBObjective(sequence, **case.tissue, unknowns=diff, weights=weights, variables=names, **kind)
     jacobian = epgnumba.jacobian(sequence, **case.tissue, diff=diff)[1]
+    try:
+        objective = CRLBObjective(sequence, **case.tissue, unknowns=diff, weights=weights, variables=names, **kind)
+    except ValueError as refused:
+        if "cannot be told apart by" not in str(refused):
+            raise
+        assert np.isinf(epgnumba.crlb(jacobian)).all()
+        return
     value, gradient = objective(objective.x0)
     bounds = objective.bounds(objective.x0)
     condition = conditioning(objective, objective.x0, jacobian, magnitude)

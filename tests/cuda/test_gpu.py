@@ -108,12 +108,13 @@ def test_host_threads():
 def test_out_of_memory_leaves_the_device_usable(monkeypatch):
     monkeypatch.setattr(gpu.job, "FEWEST", 1 << 40)  # no smaller chunks
     maps = {"T1": np.full(20_000, 900.0), "T2": 80.0}
+    ones = np.ones((20_000, epgnumba.simulate(TRAIN, 900.0, 80.0).size))
     cuda.current_context().deallocations.clear()
     with monkeypatch.context() as patch:
         patch.setattr(runtime, "free_memory", lambda: 1 << 50)  # so that more is asked for than there is
         hog = cuda.device_array(cuda.current_context().get_memory_info().free - (1 << 27), np.uint8)
         with pytest.raises(MemoryError, match="MiB on the device"):
-            epgnumba.vjp(TRAIN, **maps, diff="T2", wanted=("flip",), device="cuda")
+            epgnumba.vjp(TRAIN, **maps, diff="T2", jacobian_bar=ones, wanted=("flip",), device="cuda")
     del hog
     cuda.current_context().deallocations.clear()
     assert_close(TRAIN, 1e-12, maps=MANY, diff=("T2",))

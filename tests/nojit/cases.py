@@ -174,8 +174,9 @@ def objectives():
                                                                 variables=("flip", "TR", "step")))  # fmt: skip
     weighted = {**unknowns, "weights": [[0.1, 1.0], [0.0, 0.0], [1.0, 1.0]]}
     yield "objective, one tissue without weight", lambda: at_start(CRLBObjective(CPMG, **few, **weighted))
-    # One echo cannot tell two unknowns apart; nor is there a bound where nothing depends on the unknown.
-    yield "objective, singular", lambda: at_start(CRLBObjective(seq.FSE([120.0], 7.0), **few, **unknowns), False)
+    # Echoes that are alike cannot tell two unknowns apart; nor is there a bound where nothing depends on the unknown.
+    alike, two = seq.SPGR(15.0, [2.0, 5.0], 20.0), {**unknowns, "unknowns": ("M0", "T1")}
+    yield "objective, singular", lambda: at_start(CRLBObjective(alike, **few, **two), False)
     untold = {"unknowns": ("T1", "T2"), "weights": [1.0, 1.0]}
     refocused = seq.FSE(np.full(4, 180.0), 7.0)
     yield "objective, T1 unseen", lambda: at_start(CRLBObjective(refocused, 200.0, 40.0, **untold), False)
