@@ -1,12 +1,10 @@
-"""Bad calls of verbs, bounds, designs, plots and torch: what is called, the error, the name in its message."""
+"""Bad calls of verbs, bounds, designs and plots: what is called, the error, the name in its message."""
 
 import numpy as np
-import torch
 from bad_calls import TISSUE, TRAIN, T, V
 from matplotlib.figure import Figure
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 
-import epgnumba.torch as epg
 from epgnumba import CRLBObjective, crlb, find_nstates, vjp
 from epgnumba.design import BSpline, Design, Free, PiecewiseLinear, Shared, limits, optimize
 from epgnumba.plot import (
@@ -166,33 +164,7 @@ DESIGNS = {
     ),
     "a report of nothing": (lambda: plot_report(None), T, "report"),
     "nothing saved": (lambda: save_report(None, "nowhere.png"), T, "report"),
-    # torch
-    "sequences for torch": (lambda: epg.simulate([TRAIN], **TISSUE), T, "sequence"),
-    "a dtype of whole numbers": (lambda: epg.scipy_objective(sum, dtype=torch.int64), V, "dtype"),
-    "a list of tensors": (lambda: epg.fse_sim([torch.tensor(60.0)], 8, **TISSUE), T, "flip"),
-    "a list of tensors, acquisitions": (lambda: epg.spgr_sim([torch.tensor(6.0)] * 2, 2, 9, 900, 50), T, "flip"),
-    "parameters a number": (lambda: epg.simulate(TRAIN, **TISSUE, parameters=5), T, "parameters"),
-    "parameters a list": (lambda: epg.simulate(TRAIN, **TISSUE, parameters=["flip"]), T, "parameters"),
-    "parameters of the tissue": (lambda: epg.simulate(TRAIN, **TISSUE, parameters={"T1": 5.0}), V, "parameters"),
-    "parameters that are unknown": (lambda: epg.simulate(TRAIN, **TISSUE, parameters={"flips": 5.0}), V, "flips"),
-    "nreps of none, tensors": (lambda: epg.mrf_sim([9.0], 9.0, **TISSUE, nreps=0), V, "nreps"),
-    "T2star below zero, tensors": (lambda: epg.spgr_sim(9, 2, 9, 900, torch.tensor(-5.0)), V, "T2star"),
-    "chemshift of nan, tensors": (
-        lambda: epg.bssfp_sim(9, 2, 9, **TISSUE, chemshift=torch.tensor(torch.nan)),
-        V,
-        "chemshift",
-    ),
-    "inversion in percent, tensors": (
-        lambda: epg.mrf_sim([9.0], 9.0, **TISSUE, inversion=torch.tensor(95.0)),
-        V,
-        "inversion",
-    ),
-    "diff None, tensors": (lambda: epg.jacobian(TRAIN, **TISSUE, diff=None), T, "diff"),
-    "a cost that cannot be called": (lambda: epg.scipy_objective(5), T, "cost"),
-    "a module of no objective": (lambda: epg.CRLBModule(TRAIN), T, "objective"),
-    "noise of zero, tensors": (lambda: epg.crlb(torch.eye(2), noise=0.0), V, "noise"),
-    "weights below zero, tensors": (lambda: epg.crlb(torch.eye(2), weights=-1.0), V, "weights"),
-    "singular misspelt, tensors": (lambda: epg.crlb(torch.eye(2), singular="x"), V, "singular"),
+    # once more
     "wanted a word": (lambda: vjp(TRAIN, **TISSUE, wanted="flip"), T, "wanted"),
     "wanted a number": (lambda: vjp(TRAIN, **TISSUE, wanted=5), T, "wanted"),
     "seed of half": (lambda: optimize(objective(), seed=0.5), T, "seed=0.5"),

@@ -33,6 +33,17 @@ def test_importing_is_light():
     assert heavy == "[]"
 
 
+def test_torch_is_asked_for_where_it_is_missing():
+    said = python(
+        "import sys; sys.modules['torch'] = None\n"
+        "import epgnumba; print(epgnumba.fse_sim([100.0], 5, 900, 70).shape)\n"
+        "try: import epgnumba.torch\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    assert said.startswith("(1,)\nepgnumba.torch takes torch")
+    assert 'pip install "epgnumba[torch]"' in said
+
+
 def test_demo(tmp_path, capsys):
     import matplotlib.pyplot as plt
 
