@@ -227,7 +227,9 @@ def test_commands_that_are_none(arguments, capsys):
     assert "usage: epgnumba" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("output", ["", ".", "a.txt", "a", "nowhere/a.png", ".png/a.png"])
+@pytest.mark.parametrize(
+    "output", ["", ".", "a.txt", "a", "nowhere/a.png", ".png/a.png", "/proc/a.png", "a" * 300 + ".png"]
+)
 def test_commands_with_a_bad_output(output, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--output", output]) == 2
