@@ -1,7 +1,6 @@
 """The command line: `epgnumba demo`."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,18 +10,29 @@ from . import __version__
 FORMATS = (".png", ".pdf", ".svg")
 
 
+def _obstacle(output: Path) -> str | None:
+    """What is in the way of writing a figure there; None if nothing is."""
+    try:
+        if not output.parent.is_dir():
+            return f"there is no folder {output.parent}"
+        if output.is_dir() or output.suffix.lower() not in FORMATS:
+            return f"a file that ends in one of {FORMATS} is needed"
+        is_new = not output.exists()
+        output.open("ab").close()
+        if is_new:
+            output.unlink()
+    except OSError as error:
+        return f"it cannot be written: {error.strerror}"
+    return None
+
+
 def _demo(output: Path) -> int:
+    obstacle = _obstacle(output)
+    if obstacle:
+        print(f"--output={output}: {obstacle}", file=sys.stderr)
+        return 2
     from . import demo
 
-    if not output.parent.is_dir():
-        print(f"--output={output}: there is no folder {output.parent}", file=sys.stderr)
-        return 2
-    if output.is_dir() or output.suffix.lower() not in FORMATS:
-        print(f"--output={output}: a file that ends in one of {FORMATS} is needed", file=sys.stderr)
-        return 2
-    if not os.access(output if output.exists() else output.parent, os.W_OK):
-        print(f"--output={output}: it cannot be written", file=sys.stderr)
-        return 2
     report = demo.measure()
     print(demo.table(report))
     from .plot import save_report
@@ -41,7 +51,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_argument("-o", "--output", type=Path, default=Path("epgnumba_demo.png"), help="figure to write")
     options = parser.parse_args(arguments)
     return _demo(options.output)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,6 @@
 """Bad calls of one-call forms and the package's own sequences: what is called, the error, the name in its message."""
 
 import numpy as np
-import torch
 
 import epgnumba
 from epgnumba import EventSequence, jacobian, simulate, vjp
@@ -111,10 +110,8 @@ CALLS = {
     "dtype int": (lambda: simulate(TRAIN, **TISSUE, dtype=int), V, "dtype"),
     "dtype complex": (lambda: simulate(TRAIN, **TISSUE, dtype=np.complex128), V, "dtype"),
     "dtype half": (lambda: simulate(TRAIN, **TISSUE, dtype=np.float16), V, "dtype"),
-    "dtype of torch": (lambda: simulate(TRAIN, **TISSUE, dtype=torch.float16), V, "dtype"),
     "dtype misspelt": (lambda: simulate(TRAIN, **TISSUE, dtype="floaty"), V, "dtype"),
     "device misspelt": (lambda: simulate(TRAIN, **TISSUE, device="gpu"), V, "device"),
-    "dtype a tensor": (lambda: simulate(TRAIN, **TISSUE, dtype=torch.ones((), requires_grad=True)), V, "dtype"),
     "device an array": (lambda: simulate(TRAIN, **TISSUE, device=np.ones(2)), V, "device"),
     "device a number": (lambda: simulate(TRAIN, **TISSUE, device=0), V, "device"),
     "argument misspelt": (lambda: fse([60.0], 8, **TISSUE, b1=1.0), T, "b1"),

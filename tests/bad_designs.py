@@ -1,12 +1,10 @@
-"""Bad calls of verbs, bounds, designs, plots and torch: what is called, the error, the name in its message."""
+"""Bad calls of verbs, bounds, designs and plots: what is called, the error, the name in its message."""
 
 import numpy as np
-import torch
 from bad_calls import TISSUE, TRAIN, T, V
 from matplotlib.figure import Figure
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 
-import epgnumba.torch as epg
 from epgnumba import CRLBObjective, crlb, find_nstates, vjp
 from epgnumba import sequence as seq
 from epgnumba.design import BSpline, Design, Free, PiecewiseLinear, Shared, limits, optimize
@@ -36,11 +34,6 @@ DESIGNS = {
     "no cotangent": (lambda: vjp(TRAIN, **TISSUE), V, "signal_bar"),
     "jacobian_bar without diff": (lambda: vjp(TRAIN, **TISSUE, jacobian_bar=[1, 1]), V, "diff"),
     "diff without jacobian_bar": (lambda: vjp(TRAIN, **TISSUE, signal_bar=[1, 1], diff="T2"), V, "jacobian_bar"),
-    "signal_bar that requires its gradient": (
-        lambda: vjp(TRAIN, **TISSUE, signal_bar=torch.ones(2, requires_grad=True)),
-        T,
-        "signal_bar",
-    ),
     "signal_bar of a parameter": (lambda: vjp(TRAIN, **TISSUE, signal_bar=Linear.of("a")), T, "signal_bar"),
     "signal_bar of another shape": (lambda: vjp(TRAIN, **TISSUE, signal_bar=np.ones(3)), V, "signal_bar"),
     "signal_bar of text": (lambda: vjp(TRAIN, **TISSUE, signal_bar=["a", "b"]), T, "signal_bar"),
@@ -139,11 +132,6 @@ DESIGNS = {
     "flip_power of no factors": (lambda: limits.flip_power(objective(), 60.0, factors=0.0), V, "factors"),
     "duration of any length": (lambda: limits.duration(objective(variables=("ESP",))), V, "longest"),
     "signal_limits that limit nothing": (lambda: limits.signal_limits(objective(), [0]), V, "minimum"),
-    "signal_limits of a tensor's gradient": (
-        lambda: limits.signal_limits(objective(), torch.tensor(0.0, requires_grad=True)),
-        T,
-        "readouts",
-    ),
     "flip_power of other factors": (lambda: limits.flip_power(objective(), 60.0, factors=[1, 2, 3]), V, "factors"),
     "flip_power of negative factors": (lambda: limits.flip_power(objective(), 60.0, factors=-1.0), V, "factors"),
     "duration of no objective": (lambda: limits.duration(5, 60.0), T, "objective"),
@@ -235,58 +223,7 @@ DESIGNS = {
     ),
     "a report of nothing": (lambda: plot_report(None), T, "report"),
     "nothing saved": (lambda: save_report(None, "nowhere.png"), T, "report"),
-    # torch
-    "sequences for torch": (lambda: epg.simulate([TRAIN], **TISSUE), T, "sequence"),
-    "a dtype of whole numbers": (lambda: epg.scipy_objective(sum, dtype=torch.int64), V, "dtype"),
-    "a list of tensors": (lambda: epg.fse_sim([torch.tensor(60.0)], 8, **TISSUE), T, "flip"),
-    "a list of tensors, acquisitions": (lambda: epg.spgr_sim([torch.tensor(6.0)] * 2, 2, 9, 900, 50), T, "flip"),
-    "parameters a number": (lambda: epg.simulate(TRAIN, **TISSUE, parameters=5), T, "parameters"),
-    "parameters a list": (lambda: epg.simulate(TRAIN, **TISSUE, parameters=["flip"]), T, "parameters"),
-    "parameters of the tissue": (lambda: epg.simulate(TRAIN, **TISSUE, parameters={"T1": 5.0}), V, "parameters"),
-    "parameters that are unknown": (lambda: epg.simulate(TRAIN, **TISSUE, parameters={"flips": 5.0}), V, "flips"),
-    "nreps of none, tensors": (lambda: epg.mrf_sim([9.0], 9.0, **TISSUE, nreps=0), V, "nreps"),
-    "T2star below zero, tensors": (lambda: epg.spgr_sim(9, 2, 9, 900, torch.tensor(-5.0)), V, "T2star"),
-    "chemshift of nan, tensors": (
-        lambda: epg.bssfp_sim(9, 2, 9, **TISSUE, chemshift=torch.tensor(torch.nan)),
-        V,
-        "chemshift",
-    ),
-    "inversion in percent, tensors": (
-        lambda: epg.mrf_sim([9.0], 9.0, **TISSUE, inversion=torch.tensor(95.0)),
-        V,
-        "inversion",
-    ),
-    "diff None, tensors": (lambda: epg.jacobian(TRAIN, **TISSUE, diff=None), T, "diff"),
-    "a cost that cannot be called": (lambda: epg.scipy_objective(5), T, "cost"),
-    "a module of no objective": (lambda: epg.CRLBModule(TRAIN), T, "objective"),
-    "noise of zero, tensors": (lambda: epg.crlb(torch.eye(2), noise=0.0), V, "noise"),
-    "weights below zero, tensors": (lambda: epg.crlb(torch.eye(2), weights=-1.0), V, "weights"),
-    "singular misspelt, tensors": (lambda: epg.crlb(torch.eye(2), singular="x"), V, "singular"),
-    "weights that are infinite, tensors": (lambda: epg.crlb(torch.eye(2), weights=torch.inf), V, "weights"),
-    "weights of text, tensors": (lambda: epg.crlb(torch.eye(2), weights=["a", "b"]), T, "weights"),
-    "weights a complex tensor": (lambda: epg.crlb(torch.eye(2), weights=torch.ones(2) * 1j), T, "weights"),
-    "noise of text, tensors": (lambda: epg.crlb(torch.eye(2), noise="a"), T, "noise"),
-    "noise a boolean, tensors": (lambda: epg.crlb(torch.eye(2), noise=True), T, "noise"),
-    "noise a tensor of zeros": (lambda: epg.crlb(torch.eye(2), noise=torch.zeros(())), V, "noise"),
-    "noise a tensor of inf": (lambda: epg.crlb(torch.eye(2), noise=torch.tensor(torch.inf)), V, "noise"),
-    "noise that does not broadcast, tensors": (
-        lambda: epg.crlb(torch.ones(2, 1, 2), noise=torch.ones(3)),
-        V,
-        "noise",
-    ),
-    "jac of nan, tensors": (lambda: epg.crlb(torch.tensor([[torch.nan, 1.0]])), V, "jac"),
-    "jac of booleans, tensors": (lambda: epg.crlb(torch.ones(1, 2, dtype=torch.bool)), T, "jac"),
-    "jac of text, tensors": (lambda: epg.crlb("x"), T, "jac"),
-    "jac of swapped axes, tensors": (lambda: epg.crlb(torch.ones(96, 2)), V, "jac"),
-    "an array for a module": (lambda: epg.CRLBModule(objective())(np.ones(2)), T, "x"),
-    "whole numbers for a module": (lambda: epg.CRLBModule(objective())(torch.ones(2, dtype=torch.int64)), T, "x"),
-    "nan for a cost": (lambda: epg.scipy_objective(torch.sum)([np.nan]), V, "x"),
-    "a table for a cost": (lambda: epg.scipy_objective(torch.sum)(np.ones((2, 2))), V, "x"),
-    "B0 a boolean tensor, and chemshift": (
-        lambda: epg.bssfp_sim(9, 2, 9, **TISSUE, B0=torch.tensor(True), chemshift=5.0),
-        T,
-        "B0",
-    ),
+    # once more
     "wanted a word": (lambda: vjp(TRAIN, **TISSUE, signal_bar=[1, 1], wanted="flip"), T, "wanted"),
     "wanted a number": (lambda: vjp(TRAIN, **TISSUE, signal_bar=[1, 1], wanted=5), T, "wanted"),
     "seed of half": (lambda: optimize(objective(), seed=0.5), T, "seed=0.5"),

@@ -1,7 +1,6 @@
 """Bad events, and bad sequences of one's own: what is called, the error, the name in its message."""
 
 import numpy as np
-import torch
 from bad_calls import TISSUE, TRAIN, T, V, own, read
 
 from epgnumba import EventSequence, simulate
@@ -151,7 +150,6 @@ EVENTS = {
     "a product with text": (lambda: of(lambda p: p.a * "5"), T, "linear"),
     "a product with a complex number": (lambda: of(lambda p: p.a * 1j), T, "linear"),
     "a product with a boolean": (lambda: of(lambda p: p.a * True), T, "linear"),
-    "a product with a tensor": (lambda: of(lambda p: p.a * torch.tensor(2.0)), T, "linear"),
     "a product with a table": (lambda: of(lambda p: (p.v * np.ones((2, 2)))[0]), T, "parameter"),
     "a table of products": (lambda: of(lambda p: (np.ones((2, 2)) * p.a)[0]), T, "parameter"),
     "vectors of different lengths": (lambda: of(lambda p: ((1.0, 2.0, 3.0) - p.v)[0]), V, "3"),

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 from families import FAMILIES
 
 import epgnumba
-import epgnumba.torch as epg
 
 SHAPES = [(0,), (0, 3), (2, 0)]
 
@@ -46,6 +44,14 @@ def test_one_call_forms(form):
     (before, after), n = FORMS[form]
     signal, slope = getattr(epgnumba, form)(*before, np.zeros((0, 4)), *after, diff="T1")
     assert signal.shape == slope.shape == (0, 4, n)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_call_forms_on_tensors(form):
+    torch = pytest.importorskip("torch")
+    import epgnumba.torch as epg
+
+    (before, after), n = FORMS[form]
     T1 = torch.zeros((0, 4), dtype=torch.float64, requires_grad=True)
     signal, slope = getattr(epg, form)(*before, T1, *after, diff="T1")
     assert tuple(signal.shape) == tuple(slope.shape) == (0, 4, n)
@@ -63,6 +69,9 @@ def test_a_device_that_is_asked_for_has_nothing_to_do(monkeypatch):
 
 
 def test_directional_derivatives():
+    torch = pytest.importorskip("torch")
+    import epgnumba.torch as epg
+
     flip, T1 = torch.tensor([60.0, 50.0]), torch.zeros(0)
     values = torch.func.jvp(lambda x: epg.fse_sim(x, 8.0, T1, 70.0), (flip,), (flip,))
     assert [tuple(value.shape) for value in values] == [(0, 2), (0, 2)]

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import epgnumba
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -33,6 +35,17 @@ def test_importing_is_light():
     assert heavy == "[]"
 
 
+def test_torch_is_asked_for_where_it_is_missing():
+    said = python(
+        "import sys; sys.modules['torch'] = None\n"
+        "import epgnumba; print(epgnumba.fse_sim([100.0], 5, 900, 70).shape)\n"
+        "try: import epgnumba.torch\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    assert said.startswith("(1,)\nepgnumba.torch takes torch")
+    assert 'pip install "epgnumba[torch]"' in said
+
+
 def test_demo(tmp_path, capsys):
     import matplotlib.pyplot as plt
 
@@ -45,9 +58,17 @@ def test_demo(tmp_path, capsys):
     assert str(figure) in out
     assert figure.stat().st_size > 20_000
     assert not plt.get_fignums()
-    assert main(["demo", "--output", str(tmp_path / "nowhere" / "figure.png")]) == 2
-    assert main(["demo", "--output", str(tmp_path / "figure.docx")]) == 2
-    assert main(["demo", "--output", str(tmp_path)]) == 2
+
+
+def test_the_module_is_the_command():
+    command = [sys.executable, "-m", "epgnumba"]
+    version = subprocess.run([*command, "--version"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert version.stdout == f"epgnumba {epgnumba.__version__}\n"
+    refused = subprocess.run(
+        [*command, "demo", "-o", "no/a.png"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert refused.stderr == "--output=no/a.png: there is no folder no\n"
 
 
 SMALL = "import epgnumba; print(epgnumba.fse_sim([100.0], 5, 900, 70)[0])"

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 from costs import close, fingerprint_case, fse_case, with_columns
 from torch.func import grad, hessian, jacrev, jvp, linearize, vmap

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 from conftest import ALL
 from costs import close, fingerprint_case, fse_case, with_columns

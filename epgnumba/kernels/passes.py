@@ -7,12 +7,15 @@ before the pulse, 1 after it; x are the states, t a tangent.
 """
 
 import numpy as np
+from numba.core import config
 
 from .columns import VECTOR
 from .jit import keep_out_of_line, kernel, paste_in
 from .physics import generator, pulse, pulse_adjoint, turn
 
-_U = np.uintp  # unsigned offsets: a signed one may wrap around, and the loop would stay scalar
+# Unsigned offsets: a signed one may wrap around, and the loop would stay scalar. As plain Python they are integers,
+# since NumPy 1 makes a float of a sum of both kinds.
+_U = int if config.DISABLE_JIT else np.uintp
 
 
 @kernel

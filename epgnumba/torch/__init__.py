@@ -11,6 +11,15 @@ The gradient of a bound with respect to flip angles:
 torch.Size([4])
 """
 
+try:
+    import torch  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name != "torch":  # torch is there, and lacks something of its own
+        raise
+    raise ModuleNotFoundError(
+        'epgnumba.torch takes torch, which is not installed; pip install "epgnumba[torch]" brings it', name="torch"
+    ) from error
+
 from .. import functional
 from .bound import crlb
 from .bridge import jacobian, on_tensors, simulate

@@ -1,6 +1,7 @@
 """Calls of everything, by name: each returns arrays, and must return the same bits whatever was called before."""
 
 import hashlib
+from importlib.util import find_spec
 
 import numpy as np
 from families import FAMILIES
@@ -103,7 +104,8 @@ def _calls():
     ):  # fmt: skip
         yield f"objective: {options}", lambda options=options: objective(train, **options)
         yield f"objective, steady: {options}", lambda options=options: objective(train.replace(TR=90.0), **options)
-    yield "tensors", tensors
+    if find_spec("torch"):
+        yield "tensors", tensors
     yield "orders", lambda: (epgnumba.find_nstates(seq.FSE([100.0] * 20, 8.0), 300.0, 60.0).nstates,)
 
 

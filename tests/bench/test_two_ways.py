@@ -1,13 +1,12 @@
 """Two ways to one number, over random sequences: equal to rounding."""
 
 import numpy as np
-import torch
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from random_cases import KINDS
 
 import epgnumba
-import epgnumba.torch as bridge
 from epgnumba import CRLBObjective
 
 ANY = st.one_of(*KINDS.values())
@@ -104,6 +103,9 @@ def test_one_voxel_and_many(case):
 
 @given(ANY)
 def test_arrays_and_tensors(case):
+    torch = pytest.importorskip("torch")
+    import epgnumba.torch as bridge
+
     sequence = case.sequence()
     gradient, _, bars = gradient_and_scales(case)
     values = {**{n: np.asarray(v) for n, v in case.tissue.items()}, **sequence.parameters}

@@ -1,5 +1,7 @@
 """Compile, without a device, the kernels that calls launch, and print what the compilers say of them as JSON.
 
+    python compile_only.py PTXAS 80 [call ...]
+
 Calls run as they would, but their arrays are NumPy's and what they launch is written down. A process of its own: the
 simulator replaces the compiler for good.
 """
@@ -8,7 +10,6 @@ import contextlib
 import inspect
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -117,24 +118,18 @@ def arrays_there(**how):
 CALLS["fingerprint, arrays there"] = arrays_there
 
 
-def find_ptxas():
-    """The assembler, of the packages or of the system."""
-    places = (str(path) for root in sys.path for path in Path(root).glob("nvidia/*/bin/ptxas"))
-    return next(places, None) or shutil.which("ptxas")
-
-
-def assemble(ptx, architecture):
+def assemble(ptxas, ptx, architecture):
     """Registers, bytes of spilling stores, and bytes of local memory."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "kernel.ptx"
         source.write_text(ptx)
-        command = [find_ptxas(), f"-arch={architecture}", "-v", str(source), "-o", str(Path(folder) / "kernel.cubin")]
+        command = [ptxas, f"-arch={architecture}", "-v", str(source), "-o", str(Path(folder) / "kernel.cubin")]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     found = re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores", said)
     return int(re.search(r"Used (\d+) registers", said)[1]), int(found[2]), int(found[1])
 
 
-def main(capability, names):
+def main(ptxas, capability, names):
     # Device functions ask for the current device; one that answers with its capability is enough to compile.
     stand_in = type("StandIn", (), {"compute_capability": capability})
     numba.cuda.dispatcher.get_current_device = lambda: stand_in
@@ -148,7 +143,7 @@ def main(capability, names):
                 seen.add((kernel, arguments))
                 started = time.perf_counter()
                 ptx, _ = compile_ptx(kernel.py_func, types.void(*arguments), cc=capability)
-                registers, spilled, stack = assemble(ptx, "sm_{}{}".format(*capability))
+                registers, spilled, stack = assemble(ptxas, ptx, "sm_{}{}".format(*capability))
                 shape = inspect.getclosurevars(kernel.py_func).nonlocals
                 report.append(
                     {
@@ -170,4 +165,5 @@ def main(capability, names):
 
 
 if __name__ == "__main__":
-    main((int(sys.argv[1][:-1]), int(sys.argv[1][-1])), sys.argv[2:])
+    ptxas, capability, *names = sys.argv[1:]
+    main(ptxas, (int(capability[:-1]), int(capability[-1])), names)

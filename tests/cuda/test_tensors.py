@@ -3,19 +3,20 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("numba_cuda", reason="the CUDA simulator is part of numba-cuda")
 
-from comparison import UNKNOWNS, error  # noqa: E402
-from families import FAMILIES  # noqa: E402
+import torch
+from comparison import UNKNOWNS, error
+from families import FAMILIES
 
-import epgnumba  # noqa: E402
-import epgnumba.torch as epg  # noqa: E402
-from epgnumba import gpu  # noqa: E402
-from epgnumba.gpu import tables  # noqa: E402
-from epgnumba.kernels.cuda import runtime  # noqa: E402
-from epgnumba.kernels.cuda.jit import SIMULATED  # noqa: E402
-from epgnumba.torch import functions, home  # noqa: E402
+import epgnumba
+import epgnumba.torch as epg
+from epgnumba import gpu
+from epgnumba.gpu import tables
+from epgnumba.kernels.cuda import runtime
+from epgnumba.kernels.cuda.jit import SIMULATED
+from epgnumba.torch import functions, home
 
 pytestmark = pytest.mark.skipif(not SIMULATED, reason="a device is used instead of the simulator (pytest -m gpu)")
 DOUBLE = torch.float64
