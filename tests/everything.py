@@ -11,6 +11,7 @@ import epgnumba
 import epgnumba.torch as bridge
 from epgnumba.design import limits, optimize
 from epgnumba.kernels import batch, crlb
+from epgnumba.problem import read_problem
 
 
 def count():
@@ -22,7 +23,8 @@ def count():
 def designs():
     maps = {"T1": np.full((3, 2), 900.0, order="F"), "T2": 80.0}
     for sequence, data in itertools.product(FAMILIES.values(), ("complex", "magnitude")):
-        names = tuple(name for name, values in sequence.parameters.items() if np.isfinite(values).all())
+        used = read_problem(sequence, 900.0, 80.0).job().program.expressions.names
+        names = tuple(name for name in used if np.isfinite(sequence.parameters[name]).all())
         for options in ({}, {"criterion": "D"}, {"criterion": "E"}, {"over": "worst"}, {"per_time": True}):
             objective = epgnumba.CRLBObjective(sequence, **maps, unknowns="M0", variables=names, data=data, **options)
             x = objective.x0

@@ -326,6 +326,9 @@ def test_every_argument_is_read(name):
             with pytest.raises(ValueError, match="device='here' is not allowed"):
                 form(**base, device="here")
             continue
+        if key == "mask":
+            assert not form(**base, mask=False)[0].any()
+            continue
         value = {"TI": [65.0, 165.0], "spoiling": "ideal", "nshots": 3}.get(key) if (
             (key, name) in {("TI", "mp2rage_sim"), ("spoiling", "spgr_sim"), ("nshots", "mpnrage_sim")}
         ) else OTHER[key] if not (key == "TR" and name == "mprage_sim") else 500.0  # fmt: skip
@@ -347,11 +350,15 @@ BAD = [
     (lambda: seq.SPGR(30.0, [4.0, 2.0], 9.0), ValueError, "TE=.*must rise"),
     (lambda: seq.SPGR(30.0, 2.0, 9.0, spoiling="none"), ValueError, "spoiling='none'"),
     (lambda: seq.DESS(30.0, 6.0, 9.0), ValueError, "TR=9 ms is shorter than twice TE=6 ms"),
-    (lambda: seq.MPRAGE(10.0, 5.0, 7.0, 10), ValueError, "TI=10 ms is too short: the 5 shots before it take 35 ms"),
+    (lambda: seq.MPRAGE(10.0, 5.0, 7.0, 10), ValueError, "TI=10 ms is too short: the 5 shots of TRspgr=7 ms before it"),
     (lambda: seq.MPRAGE(50.0, 5.0, 7.0, 10, TR=60.0), ValueError, "TR=60 ms is too short.*85 ms"),
     (lambda: seq.MPRAGE(50.0, 5.0, 7.0, 2.5), TypeError, "nshots=2.5"),
     (lambda: seq.MPRAGE(50.0, 5.0, 7.0, (3, 0)), ValueError, r"nshots=\(3, 0\)"),
-    (lambda: seq.MP2RAGE([50.0, 60.0], 5.0, 7.0, 900.0, 10), ValueError, r"TI\[1\]=60 ms is too short.*70 ms after"),
+    (
+        lambda: seq.MP2RAGE([50.0, 60.0], 5.0, 7.0, 900.0, 10),
+        ValueError,
+        r"TI\[1\]=60 ms is too short.*70 ms, the shots of TRspgr=7 ms, after",
+    ),
     (lambda: seq.MP2RAGE([50.0], 5.0, 7.0, 900.0, 10), ValueError, "TI has 1 entries; 2 are needed"),
     (lambda: seq.MP2RAGE([50.0, 160.0], 5.0, 7.0, 90.0, 10), ValueError, "TRmp2rage=90 ms is too short"),
     (lambda: seq.MPnRAGE(3, [5.0, 5.0], 7.0), ValueError, r"flip.*shape \(2,\).*\(3,\)"),
