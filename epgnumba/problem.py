@@ -10,9 +10,10 @@ from . import checks, engine
 from .checks import FLIP_SCALE, Array, checked, flag, shown
 from .kernels.columns import OMEGA
 from .labels import PARAMETER, READOUT, Labels, read_labels
+from .program.expressions import Entries
 from .program.program import Program, compile_program
 from .sequence.sequence import NAMES, Sequence
-from .tissue import Tissue
+from .tissue import Tissue, plain_numbers
 
 if TYPE_CHECKING:
     from .gpu import DeviceTissue
@@ -62,6 +63,8 @@ def read_dtype(dtype: Precision) -> type[np.floating]:
     ValueError
         If it is anything else.
     """
+    if dtype is np.float64:
+        return np.float64
     given: Any = str(dtype).removeprefix("torch.") if type(dtype).__module__ == "torch" else dtype
     try:
         kind: np.dtype[Any] = np.dtype(object if given is None else given)  # None is NumPy's word for float64
@@ -132,7 +135,7 @@ class Problem:
             self._jobs[key] = self._make_job(program, entries)
         return self._jobs[key]
 
-    def _make_job(self, program: Program, entries: list[Array]) -> engine.AnyJob:
+    def _make_job(self, program: Program, entries: Entries) -> engine.AnyJob:
         """On the device where the maps lie; on the one that was asked for; or on the CPU."""
         profile = self.profile.astype(self.dtype, copy=False)
         if not isinstance(self.tissue, Tissue):
@@ -146,7 +149,7 @@ class Problem:
 
         return HostJob(program, entries, table, profile, self.codes, self.device)
 
-    def _check_turns(self, durations: Array) -> None:
+    def _check_turns(self, durations: npt.NDArray[np.inexact]) -> None:
         """Refuse precession by so many turns that rounding leaves nothing of the angle.
 
         Raises
@@ -155,7 +158,9 @@ class Problem:
             If it is more than a hundredth of a turn.
         """
         info = np.finfo(self.dtype)
-        alive = min(float(durations.max()), -np.log(info.eps) * self.tissue.longest_t2)  # ms; later nothing is left
+        alive = min(
+            float(durations.real.max()), -np.log(info.eps) * self.tissue.longest_t2
+        )  # ms; later nothing is left
         turns = self.tissue.largest_b0 * alive / 1000
         if turns * info.eps > 1e-2:
             raise ValueError(
@@ -186,7 +191,7 @@ class Problem:
         """A result in host memory."""
         return array if isinstance(self.tissue, Tissue) else self.tissue.home.to_host(array)
 
-    def compile(self, sequence: Sequence, free_phases: bool, precesses: bool) -> tuple[Program, list[Array]]:
+    def compile(self, sequence: Sequence, free_phases: bool, precesses: bool) -> tuple[Program, Entries]:
         """The program of this or a like sequence, for this tissue."""
         longest = self.tissue.longest_t1 if sequence.steady else 1.0
         return compile_program(sequence, self.nstates, free_phases, precesses, longest)
@@ -232,11 +237,7 @@ def read_problem(
     """
     checks.needed("sequence", sequence, Sequence)
     codes = read_diff(diff)
-    profile = checked("slice_prof", slice_prof, **FLIP_SCALE)
-    if profile.ndim > 1 or profile.size == 0:
-        raise ValueError(
-            f"slice_prof has shape {profile.shape}; a number or a non-empty one-dimensional array is needed"
-        )
+    profile, profile_shape = read_profile(slice_prof)
     kept = None if nstates is None else checks.count("nstates", nstates)
     precision = read_dtype(dtype)
     maps = {"T1": T1, "T2": T2, "B1": B1, "B0": B0, "inv_efficiency": inv_efficiency, "M0": M0}
@@ -247,9 +248,31 @@ def read_problem(
         maps.update(aligned)
     tissue, index = read_tissue(maps, device, mask)
     return Problem(
-        sequence, tissue, codes, isinstance(diff, str), np.atleast_1d(profile), profile.shape, kept, precision,
+        sequence, tissue, codes, isinstance(diff, str), profile, profile_shape, kept, precision,
         flag("check_nstates", check_nstates), index, labels,
     )  # fmt: skip
+
+
+_WHOLE = np.ones(1)
+_WHOLE.setflags(write=False)
+
+
+def read_profile(slice_prof: npt.ArrayLike) -> tuple[Array, tuple[int, ...]]:
+    """A slice profile, as an array of one dimension, and the shape that it was given in.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+    """
+    if type(slice_prof) is float and slice_prof == 1:
+        return _WHOLE, ()
+    profile = checked("slice_prof", slice_prof, **FLIP_SCALE)
+    if profile.ndim > 1 or profile.size == 0:
+        raise ValueError(
+            f"slice_prof has shape {profile.shape}; a number or a non-empty one-dimensional array is needed"
+        )
+    return np.atleast_1d(profile), profile.shape
 
 
 def read_tissue(
@@ -264,6 +287,10 @@ def read_tissue(
     RuntimeError
         If CUDA is needed and not available, saying what is missing.
     """
+    if device is None and mask is None:
+        numbers = plain_numbers(maps)
+        if numbers is not None:
+            return Tissue.of_numbers(numbers), None
     if device is None and not any(hasattr(type(value), "__cuda_array_interface__") for value in maps.values()):
         return Tissue(**maps, mask=mask), None
     from .gpu import DeviceTissue, find_home, read_device

@@ -1,6 +1,8 @@
 """Tissue: named maps, checked and broadcast."""
 
-from typing import Any
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 
 
+_SPANS = [(limits["minimum"], limits["maximum"], limits.get("infinite", False)) for limits in LIMITS.values()]
 OUTSIDE = dict.fromkeys(NAMES, 1.0) | {"B0": 0.0}  # what maps hold outside a mask, whatever they held
 
 
@@ -64,6 +67,14 @@ def _read_map(name: str, value: Any) -> Array:
         if array.ndim and np.isnan(array).any():
             raise ValueError(f"{error}; `mask` leaves voxels out") from None
         raise
+
+
+def plain_numbers(maps: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """What most calls bring, one Python number within its limits for each map, told in a microsecond; else None."""
+    for value, (low, high, infinite) in zip(maps.values(), _SPANS, strict=True):
+        if type(value) not in (float, int) or not (low <= value <= high or (infinite and value == np.inf)):
+            return None
+    return tuple(map(float, maps.values()))
 
 
 def stretched_axes(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
@@ -116,9 +127,7 @@ class Tissue:
         self.mask: npt.NDArray[np.bool_] | None = None
         if mask is not None:
             given, self.mask = _masked(given, read_mask(mask))
-        self.maps: dict[str, Array] = {}
-        for name, value in given.items():
-            self.maps[name] = _read_map(name, value)
+        self.maps = {name: _read_map(name, value) for name, value in given.items()}
         self.shape = broadcast_maps({name: value.shape for name, value in self.maps.items()})
         if self.mask is not None:
             self.shape = self.mask.shape
@@ -128,10 +137,27 @@ class Tissue:
         if longer.any() if longer.ndim else longer:
             warn_caller("T2 is longer than T1 in some voxels")
 
+    numbers: tuple[float, ...] | None = None  # in the order of NAMES, if it is one voxel of `plain_numbers`
+
+    @classmethod
+    def of_numbers(cls, numbers: tuple[float, ...]) -> "Tissue":
+        """One voxel, of `plain_numbers`."""
+        tissue = cls.__new__(cls)
+        tissue.numbers, tissue.shape, tissue.mask = numbers, (), None
+        if numbers[1] > numbers[0]:
+            warn_caller("T2 is longer than T1 in some voxels")
+        return tissue
+
+    @cached_property
+    def maps(self) -> dict[str, Array]:
+        """Arrays, by name."""
+        assert self.numbers is not None, "maps are made at once"
+        return {name: np.asarray(value) for name, value in zip(NAMES, self.numbers, strict=True)}
+
     @property
     def longest_t1(self) -> float:
         """The longest T1, ms."""
-        return float(self.maps["T1"].max(initial=0.0))
+        return self.numbers[0] if self.numbers else float(self.maps["T1"].max(initial=0.0))
 
     @property
     def longest_t2(self) -> float:
@@ -146,12 +172,12 @@ class Tissue:
     @property
     def precesses(self) -> bool:
         """Whether there is off-resonance."""
-        return bool(self.maps["B0"].any())
+        return self.numbers[3] != 0 if self.numbers else bool(self.maps["B0"].any())
 
     @property
     def size(self) -> int:
         """Number of voxels, of those inside the mask if there is one."""
-        return int(np.prod(self.shape) if self.mask is None else np.count_nonzero(self.mask))
+        return 1 if self.numbers else int(np.prod(self.shape) if self.mask is None else np.count_nonzero(self.mask))
 
     def inside(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Voxels in a row, (voxels, ...), from (*shape, ...): those inside the mask."""
@@ -161,6 +187,8 @@ class Tissue:
 
     def spread(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Voxels in their places, (*shape, ...), from (voxels, ...): zero outside the mask."""
+        if self.numbers:
+            return cast("npt.NDArray[Any]", array[0])
         shape = *self.shape, *array.shape[1:]
         if self.mask is None:
             return array.reshape(shape)
@@ -170,8 +198,8 @@ class Tissue:
 
     def table(self, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[np.inexact]:
         """The kernels' table, one row a map, one column a voxel: 1/T1, 1/T2 (1/ms), B1, 2 pi B0 (rad/ms), ..., M0."""
-        if self.shape == () and self.mask is None:  # a tenth of the time
-            t1, t2, b1, b0, inversion, m0 = map(float, self.maps.values())
+        if self.numbers:  # a tenth of the time
+            t1, t2, b1, b0, inversion, m0 = self.numbers
             return np.array([[1 / t1], [1 / t2], [b1], [b0 * HZ], [inversion], [m0]], dtype)
         table = np.empty((len(NAMES), *self.shape), dtype)
         for row, (name, value) in enumerate(self.maps.items()):

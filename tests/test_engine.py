@@ -1,6 +1,7 @@
 """The same bits for any number of threads and any chunks; threads where they are worth it, and nowhere else."""
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -116,3 +117,30 @@ def test_memory_of_results_is_used_again_only_when_nobody_holds_it():
     again = epgnumba.simulate(train, T1, 50.0)
     np.testing.assert_array_equal(again, expected)
     assert not np.shares_memory(again, other)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("B0", [0.0, 3.0])
+def test_a_voxel_alone_has_the_bits_of_one_among_many(dtype, B0):
+    """Two vectors of voxels whose results are written together, and a rest that is not."""
+    rng = np.random.default_rng(0)
+    ranges = {"T1": (400, 2000), "T2": (40, 200), "M0": (0.5, 2), "B1": (0.8, 1.2)}
+    maps = {name: rng.uniform(*span, 35) for name, span in ranges.items()}
+    train = FSE(rng.uniform(20, 170, 13), 5.0)
+    options = {"B0": B0, "diff": ("T2", "M0", "B1", "T1"), "dtype": dtype}
+    many = jacobian(train, **maps, **options)
+    for v in range(35):
+        alone = jacobian(train, **{name: values[v] for name, values in maps.items()}, **options)
+        for left, right in zip(many, alone, strict=True):
+            np.testing.assert_array_equal(left[v], right)
+
+
+def test_addresses_of_code_are_those_of_the_process():
+    """A pickled objective holds none, so that it works where it is taken to."""
+    objective = epgnumba.CRLBObjective(FSE([60.0] * 8, 5.0), 900.0, [60.0, 80.0])
+    x = objective.x0
+    value, gradient = objective(x)
+    code = "import pickle, sys; f, x = pickle.load(sys.stdin.buffer); v, g = f(x); print(repr(v), g.tolist())"
+    given = pickle.dumps((objective, x))
+    done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == f"{value!r} {gradient.tolist()}"

@@ -4,7 +4,7 @@ Room is kept per thread and reused, so that a second call of the same kind alloc
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Protocol, cast
 
@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import Array
-from ..kernels import columns as col
 from ..kernels.columns import GROUP
+from ..program.expressions import Entries
 from ..program.program import Part, Program, unit_phase
 from ..program.rounding import rounding_limits
 from . import memory
-from .plan import Plan
+from .plan import Plan, tangent_kinds
 from .sums import Gathered, GradientSums
 from .threads import is_small, spread
 
@@ -74,7 +74,7 @@ class Job:
     ----------
     program : Program
         What to play.
-    entries : sequence of ndarray
+    entries : Entries
         Its flips, phases, durations, receiver phases, advance, as `Expressions.evaluate` gives them (degrees, ms).
     table : ndarray, shape (N_TISSUE, voxels)
         Rates, ..., M0 (see `Tissue.table`); its type is that of the computation.
@@ -87,7 +87,7 @@ class Job:
     def __init__(
         self,
         program: Program,
-        entries: Sequence[npt.NDArray[np.inexact]],
+        entries: Entries,
         table: npt.NDArray[np.inexact],
         profile: npt.NDArray[np.inexact],
         codes: tuple[int, ...],
@@ -95,7 +95,7 @@ class Job:
         self.program, self.dtype, self.codes = program, table.dtype, codes
         self.n_voxels = table.shape[1]
         self.lanes = 1 if self.n_voxels <= FEW_VOXELS else LANES
-        self.tangents = tuple(code for code in codes if code != col.M0)
+        self.tangents = tangent_kinds(codes)
         self._table, self._profile = table, profile
         self._sums: GradientSums | None = None
         self.plan = self._plan()
@@ -109,9 +109,26 @@ class Job:
             plans[key] = Plan(self.program, *key)
         return cast(Plan, plans[key])
 
-    def set_values(self, entries: Sequence[npt.NDArray[np.inexact]]) -> None:
+    def set_values(self, entries: Entries) -> None:
         """Give the program other numbers."""
         self._prepared: tuple[Any, tuple[Any, ...]] | None = None
+        values, factors = self._bound(entries)
+        tables, sizes = self.program.tables(self.lanes).flat, self.plan.addressed(self.dtype)
+        self.call = batch().Call(tables, sizes, values, self._table, factors, self.n_voxels)
+
+    def own_values(self) -> None:
+        """Let values be changed in place: until now other jobs may have had the same."""
+        self.call = self.call._replace(values=self.call.values.copy())
+
+    def _bound(self, entries: Entries) -> tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]]:
+        """Values and factors that entries come to; kept with them, since a sequence is played again and again."""
+        key = id(self.program), self.dtype.char, self.tangents, self._profile.tobytes()
+        if key not in entries.bound:  # holding the program, whose number would be another's otherwise
+            entries.bound[key] = self._bind(entries), self.program
+        bound: tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]] = entries.bound[key][0]
+        return bound
+
+    def _bind(self, entries: Entries) -> tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]]:
         flips, phases, durations, receivers, advance = entries
         program = self.program
         limits = rounding_limits(program.signal, durations.real, self.tangents, self.dtype)
@@ -121,14 +138,15 @@ class Job:
             if part.reach.planes == 2:
                 pieces.append(bind_turns(part, phases, advance))
         values = np.concatenate(pieces).astype(self.dtype, copy=False)
-        factors = program.signal.factors(phases.real, receivers.real)
-        self.call = batch().Call(
-            program.tables(self.lanes).flat, self.plan.sizes, values, self._table, factors, self.n_voxels
-        )
+        return values, program.signal.factors(phases.real, receivers.real)
 
     def __getstate__(self) -> dict[str, Any]:
         """Room to work in is not copied: a copy makes its own."""
         return {**self.__dict__, "_sums": None, "_prepared": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.call = self.call._replace(sizes=self.plan.addressed(self.dtype))  # those of this process
 
     @property
     def n_groups(self) -> int:

@@ -12,9 +12,14 @@ from ..program.program import Program
 from .memory import aligned
 
 
+def tangent_kinds(codes: tuple[int, ...]) -> tuple[int, ...]:
+    """The rate that each tangent changes; in one order whatever that of the derivatives, so that code is shared."""
+    return tuple(sorted(code for code in codes if code != col.M0))
+
+
 def state_sets(codes: tuple[int, ...]) -> list[int]:
     """For each derivative the state set that holds it; that by M0 has none, and takes that of the states."""
-    tangents = [code for code in codes if code != col.M0]
+    tangents = tangent_kinds(codes)
     return [0 if code == col.M0 else 1 + tangents.index(code) for code in codes]
 
 
@@ -39,7 +44,7 @@ class Plan:
     """
 
     def __init__(self, program: Program, lanes: int, codes: tuple[int, ...], n_positions: int) -> None:
-        tangents = tuple(code for code in codes if code != col.M0)
+        tangents = tangent_kinds(codes)
         parts = len(program.parts)
         # state updates per voxel, all sets and slice positions
         self.cost = program.tables(lanes).updates * (1 + len(tangents)) * n_positions
@@ -58,7 +63,27 @@ class Plan:
         self._room_size = self._place_room(program, sizes)
         self.width = self._place_sums(program, sizes)
         self._scratch = int(sizes[0, col.SCRATCH_AT])
+        self._planes = [int(planes) for planes in sizes[:, col.PLANES]]
+        self._kinds = tangents
+        self._addressed: dict[str, npt.NDArray[np.int64]] = {}
         self.sizes = np.concatenate([sizes.ravel(), np.array(tail, np.int64)])
+
+    def addressed(self, dtype: npt.DTypeLike) -> npt.NDArray[np.int64]:
+        """`sizes`, with the addresses that compiled loops over rows have in this process."""
+        kind = np.dtype(dtype)
+        if kind.char not in self._addressed:
+            from ..kernels.lanes import LOOPS, Shape, addresses
+
+            sizes = self.sizes.copy()
+            for part, planes in enumerate(self._planes):
+                start = part * col.N_SIZE + col.PLAY_ROWS
+                sizes[start : start + len(LOOPS)] = addresses(Shape(planes, self._kinds), kind.type)
+            self._addressed[kind.char] = sizes
+        return self._addressed[kind.char]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Addresses are those of a process."""
+        return {**self.__dict__, "_addressed": {}}
 
     def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> list[int]:
         """Durations, slice profile, what rounding is told by, then flips and turns of each part."""

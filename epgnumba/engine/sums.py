@@ -147,6 +147,7 @@ class Flips:
 
     def __init__(self, job: "Job", entries: npt.NDArray[np.int64], factors: Array) -> None:
         self._size = len(entries)
+        job.own_values()
         self._places = []
         for part, start in zip(job.program.parts, job.plan.flips_at, strict=True):
             played = np.flatnonzero(entries < len(part.signs))

@@ -62,7 +62,7 @@ def _interrupts() -> Iterator[list[int]]:
 
 
 def warm_up(parts: Part | tuple[Part, ...] | None = None, *, progress: bool = True) -> None:
-    """Compile the kernels, or load them from disk, before they are needed: two minutes or so if it was never done.
+    """Compile the kernels, or load them from disk, before they are needed: a minute or so if it was never done.
 
     A call compiles what it needs by itself; this saves the wait to whoever comes later, a batch of processes say. It
     may be interrupted: what has been compiled is kept. CUDA kernels depend on the call, and are compiled by it.

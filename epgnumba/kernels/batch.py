@@ -27,13 +27,15 @@ from .columns import (
     SIGNAL,
     VECTOR,
 )
-from .forward import HALF_PI, Player, play
+from .forward import Player, play
 from .gather import Bars
-from .jit import at, decay_factor, entry, kernel, pasted
+from .jit import at, decay_factor, entry, keep_out_of_line, kernel, pasted, unfused
+from .lanes import call_rows
 from .passes import fill_zero
 from .physics import sin_cos_turns
 from .reverse import rewind
 from .rounding import hide_amplitude_rounding, hide_rounding
+from .rows import HALF_PI
 from .steady import play_to_start, rewind_to_start, set_start
 
 __all__ = ["Call", "amplitude_batch", "gradient_batch", "pull_batch", "signal_batch"]
@@ -131,6 +133,7 @@ def group_bars(call, player, sums, lane, voxel):
 @kernel
 def load_rates(player, given, scale, voxel):
     """Rates of one block and their seeds; B1 is `scale` times the tissue's. Whether flip angles are new."""
+    keep_out_of_line()
     rates, sizes, last = player.rates, player.sizes, given.n_voxels - 1
     lanes = sizes[col.LANES]
     changed = False
@@ -163,8 +166,9 @@ def load_rates(player, given, scale, voxel):
 @kernel
 def load_decay(player):
     """Decay factors and precession over every duration."""
+    keep_out_of_line()
     rates, durations, sizes = player.rates, player.durations, player.sizes
-    n_durations, precesses = sizes[col.N_DURATIONS], sizes[col.PRECESSES]
+    n_durations = sizes[col.N_DURATIONS]
     for first in range(0, n_durations, 1 if sizes[col.LANES] > 1 else VECTOR):
         for rate in range(2):
             e = at(player.decay, (first * N_DECAY + rate) * VECTOR)
@@ -179,19 +183,22 @@ def load_decay(player):
                 for d in range(min(VECTOR, n_durations - first)):
                     for j in range(VECTOR):
                         e[d * N_DECAY * VECTOR + j] = values[d]
-    if precesses:
+    if sizes[col.PLANES] == 2:
         for d in range(n_durations):
             e = at(player.decay, (d * N_DECAY + 2) * VECTOR)
             for j in range(VECTOR):
-                x = durations[d] * rates[OMEGA * VECTOR + j] / HALF_PI
-                s, c = sin_cos_turns(x, np.floor(x.real + 0.5))
-                e[j] = c
-                e[VECTOR + j] = s
+                e[j], e[VECTOR + j] = 1, 0
+                if sizes[col.PRECESSES]:
+                    x = durations[d] * rates[OMEGA * VECTOR + j] / HALF_PI
+                    s, c = sin_cos_turns(x, np.floor(x.real + 0.5))
+                    e[j] = c
+                    e[VECTOR + j] = s
 
 
 @kernel
 def load_angles(player):
     """Cosine and sine of every pulse of a part; of an inversion, what it makes of Z_0."""
+    keep_out_of_line()
     rates, trig, flips, sizes = player.rates, player.trig, player.flips, player.sizes
     n_steps = sizes[col.N_STEPS]
     for first in range(0, n_steps, 1 if sizes[col.LANES] > 1 else VECTOR):
@@ -255,15 +262,29 @@ def play_block(signal, end, given, position, voxel, fresh, keep):
     play(signal, signal.boundary, keep, -1)
 
 
-@kernel
+@unfused
 def write_block(player, given, position, voxel, target, count, signal, jacobian):
     """A block's amplitudes, times M0 and the outputs' factors, into `count` voxels of the results from `target` on.
 
     The first position of the slice profile sets them, the others add.
     """
+    keep_out_of_line()
     sizes, amplitudes, factors, codes = player.sizes, player.amplitudes, given.factors, given.codes
     lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
-    weight = 1 / sizes[col.N_POSITIONS]
+    weight, written = 1 / sizes[col.N_POSITIONS], 0  # outputs
+    if sizes[col.N_POSITIONS] == 1 and count == VECTOR and n_out >= 4:
+        written = n_out // 4 * 4
+        for k in range(-1, sizes[col.N_CODES]):
+            for j in range(VECTOR):
+                player.scratch[j] = 1 if k >= 0 and codes[k] == M0 else given.tissue[M0 * given.n_voxels + voxel + j]
+            first = (given.sets[k] if k >= 0 else 0) * planes * n_out * VECTOR
+            out, start, stride = at(signal, 0), target * n_out, n_out
+            if k >= 0:
+                stride = sizes[col.N_CODES] * n_out
+                out, start = at(jacobian, 0), target * stride + k * n_out
+            scales, factor = at(player.scratch, 0), at(factors, 0)
+            arguments = amplitudes, first, first + n_out * VECTOR, scales, factor, out, start, stride, n_out // 4
+            call_rows(sizes[col.WRITE_ROWS], arguments)
     for j in range(count):
         for k in range(-1, sizes[col.N_CODES]):
             i = given.sets[k] if k >= 0 else 0
@@ -271,7 +292,7 @@ def write_block(player, given, position, voxel, target, count, signal, jacobian)
             first = i * planes * n_out * lanes + j
             second = first + (planes - 1) * n_out * lanes
             both = planes - 1
-            for o in range(n_out):
+            for o in range(written, n_out):
                 re, im = scale * amplitudes[first + o * lanes], both * scale * amplitudes[second + o * lanes]
                 factor = factors[o]
                 value = complex(re * factor.real - im * factor.imag, re * factor.imag + im * factor.real)
@@ -284,6 +305,7 @@ def write_block(player, given, position, voxel, target, count, signal, jacobian)
 @kernel
 def load_bars(player, given, voxel, target, count, signal_bar, jacobian_bar, tissue_bar, bars):
     """Derivatives of the scalar with respect to a block's amplitudes, from those with respect to the results."""
+    keep_out_of_line()
     sizes, amplitudes, amplitudes_bar, codes = player.sizes, player.amplitudes, player.amplitudes_bar, given.codes
     lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
     weight = 1 / sizes[col.N_POSITIONS]
@@ -312,6 +334,7 @@ def load_bars(player, given, voxel, target, count, signal_bar, jacobian_bar, tis
 @kernel
 def gather_tissue(player, given, position, voxel, count, bars, tissue_bar):
     """From a block's rates to those of the voxels, and to the slice profile."""
+    keep_out_of_line()
     sizes, rates = player.sizes, player.rates
     lanes, scale = sizes[col.LANES], given.profile[position]
     for j in range(VECTOR):

@@ -9,26 +9,22 @@ same passes.
 from collections import namedtuple
 
 from . import columns as col
-from .columns import B1, EQUILIBRIUM, INVERSION, N_DECAY, N_RATES, OMEGA, R1, R2, SEEDS, TURN, VECTOR
-from .jit import at, kernel, paste_in
+from .columns import B1, EQUILIBRIUM, INVERSION, N_DECAY, N_RATES, OMEGA, R1, R2, VECTOR, ZERO
+from .jit import at, keep_out_of_line, kernel, paste_in
+from .lanes import call_rows
 from .passes import (
     fill_zero,
     fill_zero_vectors,
-    flip_pass,
     fold_rows,
     negate,
-    pulse_pass,
     read_pass,
     read_tangent_pass,
+    recover_flipped_pass,
     recover_pass,
     recover_tangent_pass,
-    relax_pass,
-    seeded_turned_pass,
-    turned_pass,
 )
-from .physics import coefficients, turn
-
-HALF_PI = 1.5707963267948966
+from .physics import turn
+from .rows import HALF_PI
 
 # A part of a program at work: pointers, which cost nothing to pass and hold no references (see `batch.select`).
 Player = namedtuple(
@@ -93,61 +89,6 @@ def is_kind(player, i, rate):
 
 
 @kernel
-def is_turned(player, n):
-    """Whether transverse states arrive at pulse `n` and its frame is not that of the pulse before."""
-    paste_in()
-    if player.sizes[col.PLANES] == 1 or row(player.steps, n, col.N_STEP)[col.NO_F] == 1:
-        return False
-    return player.sizes[col.PRECESSES] == 1 or player.turns[2 * n] != 1 or player.turns[2 * n + 1] != 0
-
-
-@kernel
-def load_coefficients(player, n):
-    """Coefficients of pulse `n` with the decay before it."""
-    paste_in()
-    e = decay_row(player, row(player.steps, n, col.N_STEP)[col.DURATION])
-    trig, co = row(player.trig, n, 2 * VECTOR), player.scratch
-    for j in range(VECTOR):
-        co[j], co[VECTOR + j], co[2 * VECTOR + j], co[3 * VECTOR + j], co[4 * VECTOR + j] = coefficients(
-            trig[j], trig[VECTOR + j], e[j], e[VECTOR + j], player.half
-        )
-
-
-@kernel
-def load_turn(player, n):
-    """How far the states turn to be in the frame of pulse `n`: phase step and precession."""
-    c, s, angle = player.turns[2 * n], player.turns[2 * n + 1], at(player.scratch, TURN)
-    if player.sizes[col.PRECESSES]:
-        e = decay_row(player, row(player.steps, n, col.N_STEP)[col.DURATION])
-        for j in range(VECTOR):
-            angle[j], angle[VECTOR + j] = turn(e[2 * VECTOR + j], e[3 * VECTOR + j], c, s)
-    else:
-        for j in range(VECTOR):
-            angle[j] = c
-            angle[VECTOR + j] = s
-
-
-@kernel
-def load_decay_seeds(player, i, time):
-    """d log e1, d log e2 and d angle of tangent `i` (from 1) over `time`."""
-    paste_in()
-    g, seeds = at(player.scratch, SEEDS), seed_row(player, i, 0)
-    for j in range(VECTOR):
-        g[j] = -time * seeds[R1 * VECTOR + j]
-        g[VECTOR + j] = -time * seeds[R2 * VECTOR + j]
-        g[2 * VECTOR + j] = time * seeds[OMEGA * VECTOR + j]
-
-
-@kernel
-def load_flip_seeds(player, i, flip):
-    """Derivative of the flip angle (nominally `flip` quarter turns) along tangent `i` (from 1), in radians."""
-    paste_in()
-    g, seed = at(player.scratch, SEEDS), seed_row(player, i, B1)
-    for j in range(VECTOR):
-        g[j] = flip * HALF_PI * seed[j]
-
-
-@kernel
 def start_block(player, offset, start):
     """Nothing but Z_0 and, where it repeats, F_0 (rows of `start`, one number per set and lane) in the first block."""
     sizes, space, step = player.sizes, player.space, player.steps
@@ -168,6 +109,15 @@ def start_block(player, offset, start):
 
 
 @kernel
+def flip_of(player, n):
+    """Pointer to the flip angle of pulse `n`; to zero if it is an inversion, which has none."""
+    paste_in()
+    if row(player.steps, n, col.N_STEP)[col.INVERT]:
+        return at(player.scratch, ZERO)
+    return at(player.flips, n)
+
+
+@kernel
 def recover(player, n, i, dst):
     """Add to row 0 what Z_0 gains before the pulse (in quadrature), through the pulse."""
     sizes, space, half = player.sizes, player.space, player.half
@@ -180,6 +130,9 @@ def recover(player, n, i, dst):
     c, s = at(trig, 0), at(trig, VECTOR)
     if i == 0:
         recover_pass(xp, xm, xw, c, s, e, scale, half, sizes[col.LANES])
+    elif is_kind(player, i, B1):
+        seed, nominal = seed_row(player, i, B1), HALF_PI * flip_of(player, n)[0]
+        recover_flipped_pass(xp, xm, xw, c, s, e, seed, scale, nominal, half, sizes[col.LANES])
     else:
         recover_tangent_pass(xp, xm, xw, c, s, e, seed_row(player, i, R1), scale * time, half, sizes[col.LANES])
 
@@ -301,76 +254,24 @@ def finish_block(player, n, dst):
 
 
 @kernel
-def play_set(player, n, i, src, dst):
-    """The states (i = 0) or a tangent through the decay before pulse `n` and the pulse."""
-    step, sizes, space, scratch = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.scratch
-    vectors, size, t = step[col.VECTORS], step[col.DST_SIZE], i * sizes[col.ARENA]
-    co, g, angle = at(scratch, 0), at(scratch, SEEDS), at(scratch, TURN)
-    seeded = is_relaxing(player, i) or is_kind(player, i, OMEGA)
-    if seeded:
-        load_decay_seeds(player, i, player.durations[step[col.DURATION]])
-    if is_turned(player, n):
-        p, m, w = arrivals(player, n, 0, src)
-        q, o, z = arrivals(player, n, 1, src)
-        d, f = t + dst, t + dst + 3 * size
-        tp, tm, tw, tq, to, tz = (
-            at(space, t + p), at(space, t + m), at(space, t + w), at(space, t + q), at(space, t + o), at(space, t + z),
-        )  # fmt: skip
-        dp, dm, dw, dq, do, dz = (
-            at(space, d), at(space, d + size), at(space, d + 2 * size),
-            at(space, f), at(space, f + size), at(space, f + 2 * size),
-        )  # fmt: skip
-        if seeded:
-            xp, xm, xw, xq, xo, xz = (
-                at(space, p), at(space, m), at(space, w), at(space, q), at(space, o), at(space, z)
-            )  # fmt: skip
-            seeded_turned_pass(
-                xp, xm, xw, xq, xo, xz, tp, tm, tw, tq, to, tz, dp, dm, dw, dq, do, dz, co, angle, g, vectors
-            )
-        else:
-            turned_pass(tp, tm, tw, tq, to, tz, dp, dm, dw, dq, do, dz, co, angle, vectors)
-        return
-    for plane in range(sizes[col.PLANES]):
-        p, m, w = arrivals(player, n, plane, src)
-        tp, tm, tw = at(space, t + p), at(space, t + m), at(space, t + w)
-        d = t + dst + 3 * plane * size
-        dp, dm, dw = at(space, d), at(space, d + size), at(space, d + 2 * size)
-        if is_relaxing(player, i):
-            relax_pass(at(space, p), at(space, m), at(space, w), tp, tm, tw, dp, dm, dw, co, g, vectors)
-        else:
-            pulse_pass(tp, tm, tw, dp, dm, dw, co, vectors)
-
-
-@kernel
-def seed_flips(player, n, i, dst):
-    """What a change of the flip angle along tangent `i` does at pulse `n`."""
-    step, space = row(player.steps, n, col.N_STEP), player.space
-    size, t = step[col.DST_SIZE], i * player.sizes[col.ARENA]
-    load_flip_seeds(player, i, player.flips[n])
-    for plane in range(player.sizes[col.PLANES]):
-        x = dst + 3 * plane * size
-        xp, xm, xw = at(space, x), at(space, x + size), at(space, x + 2 * size)
-        dp, dm, dw = at(space, t + x), at(space, t + x + size), at(space, t + x + 2 * size)
-        flip_pass(xp, xm, xw, dp, dm, dw, at(player.scratch, SEEDS), player.half, step[col.VECTORS])
-
-
-@kernel
 def play_pulse(player, n, src, dst):
-    """States and tangents through one pulse and the decay before it."""
+    """States and tangents through one pulse and the interval before it."""
     paste_in()
-    step = row(player.steps, n, col.N_STEP)
-    load_coefficients(player, n)
-    if is_turned(player, n):
-        load_turn(player, n)
-    for i in range(player.sizes[col.TANGENTS] + 1):
-        play_set(player, n, i, src, dst)
-        if step[col.RECOVERY] and (i == 0 or is_kind(player, i, R1)):
+    step, sizes = row(player.steps, n, col.N_STEP), player.sizes
+    duration = step[col.DURATION]
+    p, m, w = arrivals(player, n, 0, src)
+    q, o, z = arrivals(player, n, sizes[col.PLANES] - 1, src)
+    arguments = (
+        player.space, row(player.trig, n, 2 * VECTOR), decay_row(player, duration), player.seeds,
+        at(player.durations, duration), flip_of(player, n), at(player.turns, 2 * n), p, m, w, q, o, z,
+        dst, step[col.DST_SIZE], sizes[col.ARENA], step[col.VECTORS],
+    )  # fmt: skip
+    call_rows(sizes[col.PLAY_ROWS], arguments)
+    for i in range(sizes[col.TANGENTS] + 1):
+        if step[col.RECOVERY] and (i == 0 or is_kind(player, i, R1) or is_kind(player, i, B1)):
             recover(player, n, i, dst)
-        if step[col.INVERT]:
-            if is_kind(player, i, INVERSION):
-                invert_seeds(player, n, i, src, dst)
-        elif is_kind(player, i, B1):
-            seed_flips(player, n, i, dst)
+        if step[col.INVERT] and is_kind(player, i, INVERSION):
+            invert_seeds(player, n, i, src, dst)
 
 
 @kernel
@@ -391,6 +292,7 @@ def play(player, start, keep, only):
     A train of one segment is recorded whole, on the tape. A longer one leaves a checkpoint at the start of each
     segment; otherwise two blocks alternate.
     """
+    keep_out_of_line()
     sizes = player.sizes
     count = sizes[col.N_SEGMENTS]
     record = only >= 0 or (keep and count == 1)

@@ -6,7 +6,8 @@ from . import columns as col
 from .columns import ANGLE_SUM, LOG_SUM, N_RATES, OMEGA, VECTOR
 from .forward import arrivals, is_kind, is_relaxing, row
 from .jit import at, kernel
-from .passes import decay_dot_pass, fill_zero, turn_dot_pass
+from .lanes import call_rows
+from .passes import fill_zero
 
 # Derivatives gathered: pointers to the row of a group of voxels, and to a thread's room for those of a lane.
 Bars = namedtuple(
@@ -45,43 +46,50 @@ def gather_angle(player, bars, i, duration, angle_bar, j):
 
 
 @kernel
-def decay_dot(player, n, x_set, bar_set, bars):
-    """Derivatives with respect to decay, from pairing states (or a tangent) with adjoints before pulse `n`."""
-    step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
-    sums = bars.sums
-    x, b = x_set * sizes[col.ARENA], bar_set * sizes[col.PAIR_ARENA]
-    fill_zero(at(sums, LOG_SUM), 2 * VECTOR)
-    for plane in range(sizes[col.PLANES]):
-        p, m, w = arrivals(player, n, plane, step[col.SRC_TAPE])
-        bp, bm, bw = arrivals(player, n, plane, step[col.SRC_PAIR])
-        xp, xm, xw = at(space, x + p), at(space, x + m), at(space, x + w)
-        ap, am, aw = at(adjoint, b + bp), at(adjoint, b + bm), at(adjoint, b + bw)
-        decay_dot_pass(xp, xm, xw, ap, am, aw, at(sums, LOG_SUM), step[col.VECTORS])
-    i = 0 if x_set == bar_set else bar_set  # a tangent's adjoint on the states is about its seeds
-    for rate in range(2):
-        for j in range(VECTOR):
-            log_bar = sums[LOG_SUM + rate * VECTOR + j]
-            gather_decay(player, bars, i, rate, step[col.DURATION], log_bar, j)
+def gather_decay_before(player, n, bars):
+    """Derivatives with respect to the decay before pulse `n`, once its adjoint is done."""
+    step, sizes, sums = row(player.steps, n, col.N_STEP), player.sizes, at(bars.sums, LOG_SUM)
+    last = sizes[col.PLANES] - 1
+    p, m, w = arrivals(player, n, 0, step[col.SRC_TAPE])
+    q, o, z = arrivals(player, n, last, step[col.SRC_TAPE])
+    bp, bm, bw = arrivals(player, n, 0, step[col.SRC_PAIR])
+    bq, bo, bz = arrivals(player, n, last, step[col.SRC_PAIR])
+    fill_zero(sums, (2 + N_RATES) * VECTOR)
+    arguments = (
+        player.space, player.adjoint, sums, p, m, w, q, o, z, sizes[col.ARENA], bp, bm, bw, bq, bo, bz,
+        sizes[col.PAIR_ARENA], step[col.VECTORS],
+    )  # fmt: skip
+    call_rows(sizes[col.PAIR_DECAY_ROWS], arguments)
+    for j in range(VECTOR):
+        for rate in range(2):
+            gather_decay(player, bars, 0, rate, step[col.DURATION], sums[rate * VECTOR + j], j)
+        for i in range(1, sizes[col.TANGENTS] + 1):
+            if is_relaxing(player, i):
+                kind = player.kinds[i - 1]
+                gather_decay(player, bars, i, kind, step[col.DURATION], sums[(1 + i) * VECTOR + j], j)
 
 
 @kernel
-def turn_dot(player, n, x_set, bar_set, bars):
-    """Derivatives with respect to the turn before pulse `n`, from pairing states (or a tangent) with adjoints."""
-    step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
-    size, angle_sum = step[col.SRC_SIZE], at(bars.sums, ANGLE_SUM)
-    fill_zero(angle_sum, VECTOR)
-    for c in range(2):
-        shift = c * size + step[col.SHIFT_P + c]
-        x = x_set * sizes[col.ARENA] + step[col.SRC_TAPE] + shift
-        b = bar_set * sizes[col.PAIR_ARENA] + step[col.SRC_PAIR] + shift
-        re, im = c * 3 * size, (1 - c) * 3 * size  # P turns one way, M the other
-        xre, xim, bre, bim = at(space, x + re), at(space, x + im), at(adjoint, b + re), at(adjoint, b + im)
-        turn_dot_pass(xre, xim, bre, bim, angle_sum, step[col.VECTORS])
+def gather_turn(player, n, bars, timing):
+    """Derivatives with respect to the phase step and to precession before pulse `n`."""
+    step, sizes, sums = row(player.steps, n, col.N_STEP), player.sizes, at(bars.sums, ANGLE_SUM)
+    p, m, _ = arrivals(player, n, 0, step[col.SRC_TAPE])
+    q, o, _ = arrivals(player, n, 1, step[col.SRC_TAPE])
+    bp, bm, _ = arrivals(player, n, 0, step[col.SRC_PAIR])
+    bq, bo, _ = arrivals(player, n, 1, step[col.SRC_PAIR])
+    fill_zero(sums, 2 * VECTOR)
+    arguments = (
+        player.space, player.adjoint, sums, p, m, q, o, sizes[col.ARENA], bp, bm, bq, bo,
+        sizes[col.PAIR_ARENA], step[col.VECTORS],
+    )  # fmt: skip
+    call_rows(sizes[col.PAIR_TURN_ROWS], arguments)
     for j in range(VECTOR):
-        if x_set == bar_set:
-            bars.turns[n] += angle_sum[j]
-        if sizes[col.PRECESSES]:
-            gather_angle(player, bars, 0 if x_set == bar_set else bar_set, step[col.DURATION], angle_sum[j], j)
+        bars.turns[n] += sums[j]
+        if timing and sizes[col.PRECESSES]:
+            gather_angle(player, bars, 0, step[col.DURATION], sums[j], j)
+            for i in range(1, sizes[col.TANGENTS] + 1):
+                if is_kind(player, i, OMEGA):
+                    gather_angle(player, bars, i, step[col.DURATION], sums[VECTOR + j], j)
 
 
 @kernel
@@ -94,17 +102,3 @@ def dot(a, b):
         s2 += a[j + 2] * b[j + 2]
         s3 += a[j + 3] * b[j + 3]
     return (s0 + s1) + (s2 + s3)
-
-
-@kernel
-def gather_pulse(player, n, bars, turning):
-    """Derivatives with respect to decay, precession and phase step before pulse `n`, once its adjoint is done."""
-    step, sizes = row(player.steps, n, col.N_STEP), player.sizes
-    tangents = sizes[col.TANGENTS]
-    turned = (turning or sizes[col.PRECESSES] == 1) and sizes[col.PLANES] == 2 and step[col.NO_F] == 0
-    for i in range(2 * tangents + 1):  # each set with its own adjoint; then the states with each tangent's
-        paired = i if i <= tangents else i - tangents
-        if i <= tangents or is_relaxing(player, paired):
-            decay_dot(player, n, i if i <= tangents else 0, paired, bars)
-        if turned and (i <= tangents or is_kind(player, paired, OMEGA)):
-            turn_dot(player, n, i if i <= tangents else 0, paired, bars)

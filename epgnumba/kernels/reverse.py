@@ -6,52 +6,21 @@ A pulse is undone in the order: padding, readouts, flip seeds, recovery, the pul
 """
 
 from . import columns as col
-from .columns import (
-    B1,
-    EQUILIBRIUM,
-    FLIP_SUM,
-    INVERSION,
-    N_RATES,
-    OMEGA,
-    R1,
-    R2,
-    SEED_SUM,
-    SEEDS,
-    TURN,
-    VECTOR,
-)
-from .forward import (
-    HALF_PI,
-    arrivals,
-    decay_row,
-    is_kind,
-    is_relaxing,
-    is_turned,
-    load_coefficients,
-    load_decay_seeds,
-    load_flip_seeds,
-    load_turn,
-    play,
-    row,
-    seed_row,
-)
-from .gather import dot, gather_angle, gather_decay, gather_pulse, turn_dot
-from .jit import at, kernel, paste_in
+from .columns import B1, EQUILIBRIUM, FLIP_SUM, INVERSION, N_RATES, OMEGA, R1, R2, SEED_SUM, VECTOR
+from .forward import arrivals, decay_row, flip_of, is_kind, play, row, seed_row
+from .gather import dot, gather_angle, gather_decay, gather_decay_before, gather_turn
+from .jit import at, keep_out_of_line, kernel, paste_in
+from .lanes import call_rows
 from .passes import (
     fill_zero,
     fill_zero_vectors,
-    flip_pull_pass,
     negate,
-    pull_pass,
-    pull_relaxed_pass,
-    pull_turned_pass,
-    relax_pull_pass,
-    turn_pull_pass,
     unfold_rows,
     unread_pass,
     unread_tangent_pass,
 )
 from .physics import turn
+from .rows import HALF_PI
 
 
 @kernel
@@ -160,14 +129,22 @@ def unturn_reading(player, read, time, bars, timing):
 
 @kernel
 def unrecover(player, n, i, bars):
-    """Adjoint of `forward.recover` for one set: only the rates and durations gain by it."""
+    """Adjoint of `forward.recover` for the states, or a tangent of R1: only the rates and durations gain by it."""
     step, sizes, adjoint, trig = row(player.steps, n, col.N_STEP), player.sizes, player.adjoint, player.trig
     size, duration = step[col.DST_SIZE], step[col.DURATION]
     time, e = player.durations[duration], decay_row(player, duration)
-    p = i * sizes[col.PAIR_ARENA] + step[col.DST_PAIR] + 3 * (sizes[col.PLANES] - 1) * size
+    first = step[col.DST_PAIR] + 3 * (sizes[col.PLANES] - 1) * size
+    p = first + i * sizes[col.PAIR_ARENA]
     for j in range(sizes[col.LANES]):
         odd = player.half * (adjoint[p + j] - adjoint[p + size + j])
         w = adjoint[p + 2 * size + j]
+        if i == 0:  # what a tangent of the flip angle gains from the states
+            for k in range(1, sizes[col.TANGENTS] + 1):
+                if is_kind(player, k, B1):
+                    t = first + k * sizes[col.PAIR_ARENA]
+                    seed = HALF_PI * flip_of(player, n)[0] * seed_row(player, k, B1)[j]
+                    odd -= seed * adjoint[t + 2 * size + j]
+                    w += seed * player.half * (adjoint[t + j] - adjoint[t + size + j])
         gain_bar = trig[(2 * n + 1) * VECTOR + j] * odd + trig[2 * n * VECTOR + j] * w
         log_bar = 2 * player.scratch[EQUILIBRIUM] * e[j] * gain_bar
         gather_decay(player, bars, i, R1, duration, log_bar, j)
@@ -236,160 +213,68 @@ def departures(player, n, plane):
 
 
 @kernel
-def pull_turned(player, n, i, bars):
-    """Adjoint set `i` through pulse `n` and the turn before it."""
-    step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
-    size, a = step[col.DST_SIZE], i * sizes[col.PAIR_ARENA]
-    co, angle, flip_sum = at(player.scratch, 0), at(player.scratch, TURN), at(bars.sums, FLIP_SUM)
-    x, d = i * sizes[col.ARENA] + step[col.DST_TAPE], a + step[col.DST_PAIR]
+def pull_pulse(player, n, bars):
+    """Adjoints of all sets through pulse `n` and the interval before it, into the block before it."""
+    paste_in()
+    step, sizes = row(player.steps, n, col.N_STEP), player.sizes
+    duration, arena = step[col.DURATION], sizes[col.PAIR_ARENA]
     p, m, w = departures(player, n, 0)
-    q, o, z = departures(player, n, 1)
-    xp, xm, xw, xq, xo, xz = (
-        at(space, x), at(space, x + size), at(space, x + 2 * size),
-        at(space, x + 3 * size), at(space, x + 4 * size), at(space, x + 5 * size),
-    )  # fmt: skip
-    dp, dm, dw, dq, do, dz = (
-        at(adjoint, d), at(adjoint, d + size), at(adjoint, d + 2 * size),
-        at(adjoint, d + 3 * size), at(adjoint, d + 4 * size), at(adjoint, d + 5 * size),
-    )  # fmt: skip
-    ap, am, aw, aq, ao, az = (
-        at(adjoint, a + p), at(adjoint, a + m), at(adjoint, a + w),
-        at(adjoint, a + q), at(adjoint, a + o), at(adjoint, a + z),
-    )  # fmt: skip
-    pull_turned_pass(
-        xp, xm, xw, xq, xo, xz, dp, dm, dw, dq, do, dz, ap, am, aw, aq, ao, az, co, angle, player.half, flip_sum,
+    q, o, z = departures(player, n, sizes[col.PLANES] - 1)
+    arguments = (
+        player.space, player.adjoint, row(player.trig, n, 2 * VECTOR), decay_row(player, duration), player.seeds,
+        at(player.durations, duration), flip_of(player, n), at(player.turns, 2 * n), at(bars.sums, FLIP_SUM),
+        step[col.DST_TAPE], step[col.DST_PAIR], step[col.DST_SIZE], sizes[col.ARENA], p, m, w, q, o, z, arena,
         step[col.VECTORS],
     )  # fmt: skip
+    call_rows(sizes[col.REWIND_ROWS], arguments)
+    for i in range(sizes[col.TANGENTS] + 1):
+        for k in range(3 * sizes[col.PLANES]):
+            clear_around(player, n, k % 3, i * arena + step[col.SRC_PAIR] + k * step[col.SRC_SIZE])
 
 
 @kernel
-def pull_plain(player, n, i, relaxing, bars):
-    """Adjoint set `i` through pulse `n`, plane by plane; the states' with the decay seeds of tangent `relaxing` > 0."""
-    step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
-    size, vectors, a = step[col.DST_SIZE], step[col.VECTORS], i * sizes[col.PAIR_ARENA]
-    co, flip_sum = at(player.scratch, 0), at(bars.sums, FLIP_SUM)
-    for plane in range(sizes[col.PLANES]):
-        x = i * sizes[col.ARENA] + step[col.DST_TAPE] + 3 * plane * size
-        d = a + step[col.DST_PAIR] + 3 * plane * size
-        p, m, w = departures(player, n, plane)
-        xp, xm, xw = at(space, x), at(space, x + size), at(space, x + 2 * size)
-        dp, dm, dw = at(adjoint, d), at(adjoint, d + size), at(adjoint, d + 2 * size)
-        ap, am, aw = at(adjoint, a + p), at(adjoint, a + m), at(adjoint, a + w)
-        if i == 0 and relaxing > 0:
-            t, g = relaxing * sizes[col.PAIR_ARENA], at(player.scratch, SEEDS)
-            tp, tm, tw = at(adjoint, t + p), at(adjoint, t + m), at(adjoint, t + w)
-            pull_relaxed_pass(xp, xm, xw, dp, dm, dw, tp, tm, tw, ap, am, aw, co, g, player.half, flip_sum, vectors)
-        else:
-            pull_pass(xp, xm, xw, dp, dm, dw, ap, am, aw, co, player.half, flip_sum, vectors)
-
-
-@kernel
-def pull_pulse(player, n, i, relaxing, bars):
-    """Adjoint set `i` through pulse `n`, into the block before it.
-
-    The states' (i = 0) come last and, unless the frame turns, take the decay seeds of tangent `relaxing` along.
-    """
-    paste_in()
-    step = row(player.steps, n, col.N_STEP)
-    src, src_size, a = step[col.SRC_PAIR], step[col.SRC_SIZE], i * player.sizes[col.PAIR_ARENA]
-    if is_turned(player, n):
-        pull_turned(player, n, i, bars)
-    else:
-        pull_plain(player, n, i, relaxing, bars)
-    for k in range(3 * player.sizes[col.PLANES]):
-        clear_around(player, n, k % 3, a + src + k * src_size)
-
-
-@kernel
-def unflip(player, n, i, bars):
-    """Adjoint of the flip seeds of tangent `i` at pulse `n`."""
-    paste_in()
-    step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
-    sums = bars.sums
-    size, vectors = step[col.DST_SIZE], step[col.VECTORS]
-    g, flip_sum, seed_sum = at(player.scratch, SEEDS), at(sums, FLIP_SUM), at(sums, SEED_SUM)
-    load_flip_seeds(player, i, player.flips[n])
-    fill_zero(seed_sum, VECTOR)
-    for plane in range(sizes[col.PLANES]):
-        x = step[col.DST_TAPE] + 3 * plane * size
-        d = step[col.DST_PAIR] + 3 * plane * size
-        t = d + i * sizes[col.PAIR_ARENA]
-        xp, xm, xw = at(space, x), at(space, x + size), at(space, x + 2 * size)
-        tp, tm, tw = at(adjoint, t), at(adjoint, t + size), at(adjoint, t + 2 * size)
-        dp, dm, dw = at(adjoint, d), at(adjoint, d + size), at(adjoint, d + 2 * size)
-        flip_pull_pass(xp, xm, xw, tp, tm, tw, dp, dm, dw, g, player.half, flip_sum, seed_sum, vectors)
+def gather_flip(player, n, bars):
+    """Derivatives with respect to the flip angle of pulse `n`, and to the seed of a tangent of B1."""
+    sums, nominal = bars.sums, player.flips[n]
     for j in range(VECTOR):
-        k = (N_RATES * (i - 1) + B1) * VECTOR + j
-        bars.seeds[k] += player.flips[n] * HALF_PI * sums[SEED_SUM + j]
-        bars.flips[n] += player.seeds[k] * sums[SEED_SUM + j]
-
-
-@kernel
-def relax_pull(player, n, i):
-    """Adjoint of the seeds of tangent `i` for decay and precession before pulse `n`, for the states."""
-    paste_in()
-    step, adjoint, sizes = row(player.steps, n, col.N_STEP), player.adjoint, player.sizes
-    load_decay_seeds(player, i, player.durations[step[col.DURATION]])
-    t, g, vectors = i * sizes[col.PAIR_ARENA], at(player.scratch, SEEDS), step[col.VECTORS]
-    if is_kind(player, i, OMEGA):
-        size = step[col.SRC_SIZE]
-        for c in range(2):
-            shift = step[col.SRC_PAIR] + c * size + step[col.SHIFT_P + c]
-            re, im = shift + c * 3 * size, shift + (1 - c) * 3 * size
-            tre, tim = at(adjoint, t + re), at(adjoint, t + im)
-            turn_pull_pass(tre, tim, at(adjoint, re), at(adjoint, im), at(g, 2 * VECTOR), vectors)
-        return
-    for plane in range(sizes[col.PLANES]):
-        p, m, w = departures(player, n, plane)
-        tp, tm, tw = at(adjoint, t + p), at(adjoint, t + m), at(adjoint, t + w)
-        relax_pull_pass(tp, tm, tw, at(adjoint, p), at(adjoint, m), at(adjoint, w), g, vectors)
+        bars.rates[B1 * VECTOR + j] += nominal * HALF_PI * sums[FLIP_SUM + j]
+    bars.flips[n] += dot(at(player.rates, B1 * VECTOR), at(sums, FLIP_SUM))
+    for i in range(1, player.sizes[col.TANGENTS] + 1):
+        if is_kind(player, i, B1):
+            for j in range(VECTOR):
+                k = (N_RATES * (i - 1) + B1) * VECTOR + j
+                bars.seeds[k] += nominal * HALF_PI * sums[SEED_SUM + j]
+                bars.flips[n] += player.seeds[k] * sums[SEED_SUM + j]
 
 
 @kernel
 def rewind_pulse(player, n, bars, timing, turning):
     """Undo pulse `n`; `timing`, `turning`: gather those derivatives as well."""
     paste_in()
-    step, sizes, sums = row(player.steps, n, col.N_STEP), player.sizes, bars.sums
-    tangents, invert = sizes[col.TANGENTS], step[col.INVERT]
-    load_coefficients(player, n)
-    turned = is_turned(player, n)
-    if turned:
-        load_turn(player, n)
-    fill_zero(at(sums, FLIP_SUM), VECTOR)
+    step = row(player.steps, n, col.N_STEP)
+    fill_zero(at(bars.sums, FLIP_SUM), 2 * VECTOR)
     unfinish_block(player, n)
     unread(player, n, bars, timing)
-    first = 0
-    for i in range(tangents, 0, -1):
-        if is_kind(player, i, B1) and not invert:
-            unflip(player, n, i, bars)
-        if is_relaxing(player, i) and not turned:
-            first = i
-    for i in range(tangents, -1, -1):
-        if timing and step[col.RECOVERY]:
-            unrecover(player, n, i, bars)
-        if i == 0 and first > 0:
-            load_decay_seeds(player, first, player.durations[step[col.DURATION]])
-        pull_pulse(player, n, i, first, bars)
-    for i in range(1, tangents + 1):
-        if (is_relaxing(player, i) and i != first) or (is_kind(player, i, OMEGA) and not step[col.NO_F]):
-            relax_pull(player, n, i)
-    if invert:
+    if timing and step[col.RECOVERY]:
+        for i in range(player.sizes[col.TANGENTS], -1, -1):
+            if i == 0 or is_kind(player, i, R1):
+                unrecover(player, n, i, bars)
+    pull_pulse(player, n, bars)
+    if step[col.INVERT]:
         uninvert(player, n, bars)
+    else:
+        gather_flip(player, n, bars)
     if timing:
-        gather_pulse(player, n, bars, turning)
-    elif turning and sizes[col.PLANES] == 2 and not step[col.NO_F]:
-        for i in range(tangents + 1):
-            turn_dot(player, n, i, i, bars)
-    if not invert:
-        flip = player.flips[n] * HALF_PI
-        for j in range(VECTOR):
-            bars.rates[B1 * VECTOR + j] += flip * sums[FLIP_SUM + j]
-        bars.flips[n] += dot(at(player.rates, B1 * VECTOR), at(sums, FLIP_SUM))
+        gather_decay_before(player, n, bars)
+    turned = turning or (timing and player.sizes[col.PRECESSES])
+    if player.sizes[col.PLANES] == 2 and turned and not step[col.NO_F]:
+        gather_turn(player, n, bars, timing)
 
 
 @kernel
 def rewind(player, bars, timing, turning):
     """Undo a part after a `play` that kept its states; adds to `bars` and sets the derivatives of its start."""
+    keep_out_of_line()
     sizes, adjoint = player.sizes, player.adjoint
     arena, planes = sizes[col.PAIR_ARENA], sizes[col.PLANES]
     last = row(player.steps, sizes[col.N_STEPS] - 1, col.N_STEP)

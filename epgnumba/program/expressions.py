@@ -1,7 +1,7 @@
 """From a sequence's parameters to the numbers that its events refer to, and back."""
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Hashable, Mapping
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,22 @@ _ONE = np.ones(1)
 def flatten(parameters: Mapping[str, npt.NDArray[np.inexact]]) -> npt.NDArray[np.inexact]:
     """Parameters as one vector, followed by a one (for constants)."""
     return np.concatenate([*(value.ravel() for value in parameters.values()), _ONE])
+
+
+class Entries(list[npt.NDArray[np.inexact]]):
+    """Flips, phases, durations, receiver phases and the phase that a repetition adds (degrees, ms).
+
+    Nobody changes them, so that what is made of them can be kept with them.
+
+    Attributes
+    ----------
+    bound : dict
+        What jobs have made of them, by what it depends on besides.
+    """
+
+    def __init__(self, parts: list[npt.NDArray[np.inexact]]) -> None:
+        super().__init__(parts)
+        self.bound: dict[Hashable, Any] = {}
 
 
 def unflatten(x: Array, parameters: Mapping[str, Array]) -> dict[str, Array]:
@@ -98,7 +114,7 @@ class Expressions(LinearMap):
         self.flip_names = _names([flip for flip, inverts in zip(groups[0], inverts, strict=True) if not inverts])
         self.names = flips | self.phase_names | self.time_names
 
-    def evaluate(self, x: npt.NDArray[np.inexact]) -> list[npt.NDArray[np.inexact]]:
+    def evaluate(self, x: npt.NDArray[np.inexact]) -> Entries:
         """Entries, by group, for parameters `x` (with the one at the end)."""
         values = self.values(x)
         parts: list[npt.NDArray[np.inexact]] = []
@@ -106,7 +122,7 @@ class Expressions(LinearMap):
         for length in self.lengths:
             parts.append(values[start : start + length])
             start += length
-        return parts
+        return Entries(parts)
 
     def flips_of(self, parameters: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Array] | None:
         """Flips that are each a factor times one of these parameters, in their order; None if it is not as simple."""

@@ -13,7 +13,7 @@ from ..kernels import columns as col
 from ..sequence.events import Event, Linear, Pulse, Readout, linear
 from ..sequence.sequence import Sequence
 from . import plan
-from .expressions import Expressions, LinearMap, flatten
+from .expressions import Entries, Expressions, LinearMap, flatten
 from .plan import Frame, IntTable, Layout, find_frame, lay_out
 from .reach import Reach, find_reach
 from .score import Read, Score, write_score
@@ -348,7 +348,7 @@ def compile_program(
     free_phases: bool = False,
     precesses: bool = False,
     longest: float = 1.0,
-) -> tuple[Program, list[Array]]:
+) -> tuple[Program, Entries]:
     """The program of a sequence, from a cache if its structure has been met, and the entries of its tables.
 
     Parameters
@@ -367,14 +367,28 @@ def compile_program(
     Returns
     -------
     Program
-    list of ndarray
-        Flips, phases, durations, receiver phases and the phase that a repetition adds, in degrees and ms.
+    Entries
+        The numbers that it plays.
 
     Raises
     ------
     ValueError
         If a sequence has nothing to read, a negative duration, or no steady state.
     """
+    key = nstates, free_phases, precesses, longest
+    known: dict[Hashable, tuple[Program, Entries]] = sequence.compiled
+    found = known.get(key)
+    if found is None:
+        while len(known) >= 8:
+            known.pop(next(iter(known)))
+        found = known[key] = _compile_anew(sequence, *key)
+    return found
+
+
+def _compile_anew(
+    sequence: Sequence, nstates: int | None, free_phases: bool, precesses: bool, longest: float
+) -> tuple[Program, Entries]:
+    """`compile_program`, for a sequence that has not been compiled for such a call."""
     parameters = sequence.parameters
     structure = sequence.structure
     score, expressions, waits = _scores.get(structure, lambda: _write(sequence))

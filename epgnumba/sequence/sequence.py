@@ -37,6 +37,11 @@ class Sequence(ABC):
         return type(self), self.steady, shapes, self.advance, tuple(self.events())
 
     @property
+    def compiled(self) -> dict[Hashable, Any]:
+        """What it has been compiled to; forgotten at once, unless it is known that nothing of it can change."""
+        return {}
+
+    @property
     @abstractmethod
     def steady(self) -> bool:
         """Whether the events repeat, so that the signal is that of the steady state.
@@ -108,6 +113,7 @@ class Family(Sequence):
         self, parameters: dict[str, Array], options: dict[str, Any] | None = None, steady: bool = False
     ) -> None:
         self._parameters, self._options, self._steady = parameters, options or {}, steady
+        self._compiled: dict[Hashable, Any] = {}
         for value in parameters.values():
             value.setflags(write=False)
         self._choices = {**self._options, "steady": steady}
@@ -154,6 +160,14 @@ class Family(Sequence):
     @property
     def steady(self) -> bool:
         return self._steady
+
+    @property
+    def compiled(self) -> dict[Hashable, Any]:
+        return self._compiled
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy compiles for itself."""
+        return {**self.__dict__, "_compiled": {}}
 
     def events(self) -> list[Event]:
         return self.write(self.symbols(), self._choices)

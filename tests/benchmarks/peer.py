@@ -26,16 +26,20 @@ def bound(simulator, flips, diff, **fixed):
 
 
 def _train(states):
-    return blochsim.simulators.FSESimulator(ESP=work.ESP, states=states)
+    """Played once: by default a train is played twice."""
+    return blochsim.simulators.FSESimulator(ESP=work.ESP, states=states, repetitions=1)
 
 
 def train_bound():
     return bound(_train(10), work.FLIP, ("T2",), T1=work.T1, T2=work.T2)
 
 
-def train_batch(states, **diff):
-    flip = torch.tensor(work.FLIP, dtype=SINGLE)
-    return lambda: lambda: blochsim.fse_sim(flip=flip, ESP=work.ESP, states=states, **_maps(work.MAPS), **diff)
+def train_batch(states, *diff):
+    def make():
+        simulator, given = _train(states), {"flip": torch.tensor(work.FLIP, dtype=SINGLE), **_maps(work.MAPS)}
+        return (lambda: simulator.jacobian(diff, **given)) if diff else (lambda: simulator.simulate(**given))
+
+    return make
 
 
 def _fingerprint(states):
@@ -68,8 +72,8 @@ PEER = {
     "one voxel, fse_sim": [("10 states", lambda: lambda: blochsim.fse_sim(work.FLIP, work.ESP, work.T1, work.T2))],
     "10,000 voxels, signal": [("10 states", train_batch(10)), ("64 states", train_batch(64))],
     "10,000 voxels, signal and dT2": [
-        ("10 states", train_batch(10, diff="T2")),
-        ("64 states", train_batch(64, diff="T2")),
+        ("10 states", train_batch(10, "T2")),
+        ("64 states", train_batch(64, "T2")),
     ],
     "fingerprint, 1000 voxels, signal, dT1, dT2, 10 states": [("10 states", fingerprint_batch(10))],
     "fingerprint, 1000 voxels, signal, dT1, dT2, 20 states": [("20 states", fingerprint_batch(20))],

@@ -137,12 +137,11 @@ OURS = {
 }
 
 
-def packed_instructions(name):
-    """Packed arithmetic instructions in a compiled pass."""
-    from epgnumba.kernels import passes
+def packed_instructions(kinds):
+    """Packed arithmetic instructions in the loops over rows of a real problem with tangents of these rates."""
+    from epgnumba.kernels.lanes import Shape, compiled
 
-    fse_sim(FLIP, ESP, T1, T2, diff=("T1", "B1"))
-    (assembly,) = getattr(passes, name).inspect_asm().values()
+    assembly = compiled(Shape(1, kinds), np.float64)[0].get_asm_str()
     packed = ("vmulpd", "vaddpd", "vsubpd", "vfmadd", "vfmsub", "mulpd", "addpd", "subpd")
     return sum(line.strip().startswith(packed) and "sd" not in line.split()[0] for line in assembly.splitlines())
 

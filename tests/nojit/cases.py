@@ -98,6 +98,7 @@ def odd_ones():
         for company, tissue in (("one", ONE), ("three", THREE)):
             yield f"{name}, {company}", lambda s=sequence, t=tissue: signal_and_derivatives(s, t, REAL, **profile)
     yield "many", lambda: signal_and_derivatives(CPMG_STEADY, MANY, REAL)
+    yield "many, off resonance", lambda: {"signal": epgnumba.simulate(CPMG, **MANY, B0=B0)}
     single = {"dtype": np.float32}
     yield "float32, one", lambda: signal_and_derivatives(CPMG_STEADY, ONE, REAL, **single)
     yield "float32, three", lambda: signal_and_derivatives(SEQUENCES["FSE"], THREE, **single)
