@@ -24,6 +24,11 @@ def triple(x):
     return 3 * x
 
 
+def place_of(compiled, signature, codegen):
+    """The file of a dispatcher's code, and the hash that begins it."""
+    return cache._place(compiled._cache._name, (compiled._cache._identity, signature), codegen)
+
+
 def found(x=2.0):
     """Whether a dispatcher that knows nothing yet, as in a new process, finds its code on disk."""
     compiled = entry("triples")(triple)
@@ -85,7 +90,7 @@ def turn_a_bit(path):
 def seal(path, payload):
     """A file whose checksum is right, though what it holds is not."""
     kinds = entry("triples")(triple)
-    place, checksum = kinds._cache._place((cache.numba.float64,), kinds.targetctx.codegen())
+    place, checksum = place_of(kinds, (cache.numba.float64,), kinds.targetctx.codegen())
     assert place == path
     checksum.update(payload)
     path.write_bytes(checksum.digest() + payload)
@@ -307,11 +312,11 @@ def test_code_and_processor_are_told_apart(kept):
             triple, cpu, features = kinds.targetctx.codegen().magic_tuple()
             return triple, f"{cpu}x", features
 
-    places = {kinds._cache._place((kind,), kinds.targetctx.codegen())[0] for kind in map(cache.numba.typeof, (1, 1.0))}
-    places.add(kinds._cache._place((cache.numba.float64,), Elsewhere())[0])
+    places = {place_of(kinds, (kind,), kinds.targetctx.codegen())[0] for kind in map(cache.numba.typeof, (1, 1.0))}
+    places.add(place_of(kinds, (cache.numba.float64,), Elsewhere())[0])
     assert len(places) == 3
     assert kept in places
-    assert entry("triples")(lambda x: 3 * x)._cache._place((cache.numba.float64,), Elsewhere())[0] not in places
+    assert place_of(entry("triples")(lambda x: 3 * x), (cache.numba.float64,), Elsewhere())[0] not in places
 
 
 def python(code, where, **environment):
@@ -350,3 +355,19 @@ def test_a_call_meets_damage(tmp_path):
     mended = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
     assert python(code, ROOT, EPGNUMBA_CACHE_DIR=str(tmp_path)) == first
     assert mended == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
+
+
+def test_loops_over_rows_are_kept(tmp_path):
+    """A second process has their code, and its numbers, without writing them down again."""
+    code = "import numpy as np; from epgnumba import FSE, jacobian; "
+    call = "print(jacobian(FSE([60.0, 90.0], 5.0), 900.0, 80.0, B0=3.0, diff=('T2', 'B0'))[1].tolist())"
+    refusal = "from epgnumba.kernels import lanes; lanes._write = None; "
+    where = {"EPGNUMBA_CACHE_DIR": str(tmp_path)}
+    first = python(code + call, ROOT, **where)
+    assert python(code + refusal + call, ROOT, **where) == first
+    damaged = list(tmp_path.rglob("rows.*.nbc"))
+    assert damaged
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:-1])
+    assert python(code + call, ROOT, **where) == first
+    assert python(code + refusal + call, ROOT, **where) == first

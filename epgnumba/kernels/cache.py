@@ -148,6 +148,35 @@ def _warn_once(error: Exception) -> None:
         warnings.warn(f"{message} (EPGNUMBA_CACHE_DIR names a folder to keep it in)", RuntimeWarning, stacklevel=2)
 
 
+def _place(name, identity, codegen):
+    """The file for code that `identity` is known by, and a hash over what it is for, to go on with over its content."""
+    found = directory()
+    purpose = hashlib.sha256(repr((found.name, identity, codegen.magic_tuple())).encode())
+    return found / f"{name}.{purpose.hexdigest()[:16]}.nbc", purpose
+
+
+def load(name, identity, codegen):
+    """What was kept; None where there is nothing that is sound."""
+    try:
+        path, checksum = _place(name, identity, codegen)
+        content = _read(path)
+        checksum.update(content[CHECKSUM:])
+        return pickle.loads(content[CHECKSUM:]) if checksum.digest() == content[:CHECKSUM] else None
+    except Exception:  # whatever it is, compiling does without
+        return None
+
+
+def keep(name, identity, codegen, make):
+    """Keep what `make` returns, as bytes; where that fails, the call at hand goes on all the same."""
+    try:
+        path, checksum = _place(name, identity, codegen)
+        payload = make()
+        checksum.update(payload)
+        _write(path, checksum.digest() + payload)
+    except Exception as error:
+        _warn_once(error)
+
+
 class Cache(caching._Cache):
     """What Numba asks for compiled code of `function`, and gives it to."""
 
@@ -177,38 +206,24 @@ class Cache(caching._Cache):
         for path in Path(found).glob(f"{self._name}.*.nbc") if found else ():
             path.unlink(missing_ok=True)
 
-    def _place(self, signature, codegen):
-        """The file for a signature, and a hash over what it is for, to go on with over what it holds."""
-        found = directory()
-        purpose = hashlib.sha256(repr((found.name, self._identity, signature, codegen.magic_tuple())).encode())
-        return found / f"{self._name}.{purpose.hexdigest()[:16]}.nbc", purpose
-
     def load_overload(self, signature, target_context):
         """Compiled code, or None where there is none that is sound."""
         target_context.refresh()
         if not self._enabled:
             return None
+        kept = load(self._name, (self._identity, signature), target_context.codegen())
         try:
-            path, checksum = self._place(signature, target_context.codegen())
-            content = _read(path)
-            checksum.update(content[CHECKSUM:])
-            if checksum.digest() != content[:CHECKSUM]:
-                return None
-            kept, payload = pickle.loads(content[CHECKSUM:])
-            return CompileResult._rebuild(target_context, *payload) if kept == signature else None
-        except Exception:  # whatever it is, compiling does without
+            return CompileResult._rebuild(target_context, *kept[1]) if kept[0] == signature else None
+        except Exception:  # nothing kept, or nothing that is sound
             return None
 
     def save_overload(self, signature, result):
         """Keep compiled code; where that fails, the call at hand goes on all the same."""
-        if not self._enabled:
-            return
-        try:
+
+        def make():
             if result.library.has_dynamic_globals:
                 raise ValueError(f"{self._name} holds addresses of this process")
-            path, checksum = self._place(signature, result.codegen)
-            payload = dumps((signature, result._reduce()))
-            checksum.update(payload)
-            _write(path, checksum.digest() + payload)
-        except Exception as error:
-            _warn_once(error)
+            return dumps((signature, result._reduce()))
+
+        if self._enabled:
+            keep(self._name, (self._identity, signature), result.codegen, make)

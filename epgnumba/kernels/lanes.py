@@ -7,18 +7,20 @@ finding out that a loop can be vectorised, and what the shape decides is decided
 is, on NumPy arrays.
 
 Drivers call loops by address (`call_rows`): compiled once, they serve all shapes, and a new shape costs a tenth of a
-second. Numbers are float32, float64, or complex128 (for complex steps), of which real and imaginary parts are a vector
-each.
+second; then its code is found on disk. Numbers are float32, float64, or complex128 (for complex steps), of which real
+and imaginary parts are a vector each.
 """
 
+import functools
 import inspect
-from functools import cache
+import pickle
 from operator import index
 from typing import NamedTuple
 
 import numpy as np
 from numba.core import config
 
+from . import cache
 from .columns import VECTOR
 
 
@@ -74,7 +76,7 @@ if config.DISABLE_JIT:
             for k, number in enumerate(numbers):
                 memory.pointer[offset + j * stride + k] = number
 
-    @cache
+    @functools.cache
     def addresses(shape, dtype):
         """What `call_rows` takes for each of LOOPS."""
         from . import rows
@@ -299,24 +301,33 @@ else:  # pragma: no cover - compiled only
     @global_compiler_lock
     def compiled(shape, dtype):
         """The loops of a shape and precision: their library (which code lives as long as), and a symbol for each."""
-        if (shape, dtype) not in _made:
-            _made[shape, dtype] = _compiled(shape, dtype)
-        return _made[shape, dtype]
+        key = shape, np.dtype(dtype).char
+        if key not in _made:
+            codegen = cpu_target.target_context.codegen()
+            title = f"epgnumba_{key[1]}{shape.planes}_{''.join(map(str, shape.kinds))}"
+            left_out = {"pair_turn": shape.planes == 1, "write": dtype == np.complex128}
+            symbols = {name: f"{title}_{name}" for name in LOOPS if not left_out.get(name)}
+            kept = cache.load("rows", key, codegen)
+            try:
+                library = codegen.unserialize_library(kept)
+            except Exception:  # nothing kept, or nothing that is sound
+                library = _anew(codegen, title, symbols, *key)
+            _made[key] = library, symbols
+        return _made[key]
 
-    def _compiled(shape, dtype):
+    def _anew(codegen, title, symbols, shape, char):
+        """Compile loops, and keep them on disk."""
         from . import rows
 
-        codegen = cpu_target.target_context.codegen()
-        title = f"epgnumba_{np.dtype(dtype).char}{shape.planes}_{''.join(map(str, shape.kinds))}"
         module = codegen._create_empty_module(title)
-        left_out = {"pair_turn": shape.planes == 1, "write": dtype == np.complex128}
-        symbols = {name: f"{title}_{name}" for name in LOOPS if not left_out.get(name)}
         for name, symbol in symbols.items():
-            _write(module, symbol, getattr(rows, name), shape, dtype)
+            _write(module, symbol, getattr(rows, name), shape, np.dtype(char))
         library = JITCodeLibrary(codegen, title)
+        library.enable_object_caching()
         library.add_ir_module(module)
         library.finalize()
-        return library, symbols
+        cache.keep("rows", (shape, char), codegen, lambda: pickle.dumps(library.serialize_using_object_code()))
+        return library
 
     def addresses(shape, dtype):
         """What `call_rows` takes for each of LOOPS; zero for what a shape does not have."""
