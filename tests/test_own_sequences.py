@@ -10,7 +10,7 @@ import epgnumba
 from epgnumba import EventSequence, engine
 from epgnumba.derivatives import push_forward
 from epgnumba.problem import read_problem
-from epgnumba.sequence import Inversion, Pulse, Readout, Shift, Spoil, Wait, t2_preparation
+from epgnumba.sequence import MRF, Inversion, Pulse, Readout, Shift, Spoil, Wait, t2_preparation
 
 ANGLES = [0.0, 90.0, 180.0, 270.0, 33.0]
 
@@ -404,3 +404,33 @@ def test_truncation_warns_when_asked():
     with pytest.warns(UserWarning, match="nstates=3") as caught:
         epgnumba.fse_sim(torch.tensor(arguments[0]), *arguments[1:], nstates=3, check_nstates=True)
     assert caught[0].filename == __file__
+
+
+def test_what_may_change_is_not_kept():
+    """A sequence that says itself what its events depend on is looked at anew for every call; parameters are fixed."""
+
+    class Counted(MRF):
+        pulses = 2
+
+        @property
+        def structure(self):
+            return type(self), self.pulses
+
+        def events(self):
+            return MRF(np.full(self.pulses, 20.0), 9.0).events()
+
+    train = Counted([20.0, 20.0, 20.0], 9.0)
+    assert epgnumba.simulate(train, 900.0, 80.0).shape == (2,)
+    train.pulses = 3
+    assert epgnumba.simulate(train, 900.0, 80.0).shape == (3,)
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        train.parameters["flip"] = np.ones(3)
+
+
+def test_little_is_kept():
+    """Of many slice profiles, say, the last few."""
+    train = MRF([20.0, 30.0], 9.0)
+    for n in range(1, 40):
+        epgnumba.simulate(train, 900.0, 80.0, slice_prof=np.full(n, 0.9), nstates=n)
+    assert len(train.compiled) == 8
+    assert all(len(entries.bound) <= 8 for _, entries in train.compiled.values())

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels.columns import GROUP
-from ..program.expressions import Entries
+from ..program.expressions import Entries, make_room
 from ..program.program import Part, Program, unit_phase
 from ..program.rounding import rounding_limits
 from . import memory
@@ -123,9 +123,11 @@ class Job:
     def _bound(self, entries: Entries) -> tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]]:
         """Values and factors that entries come to; kept with them, since a sequence is played again and again."""
         key = id(self.program), self.dtype.char, self.tangents, self._profile.tobytes()
-        if key not in entries.bound:  # holding the program, whose number would be another's otherwise
-            entries.bound[key] = self._bind(entries), self.program
-        bound: tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]] = entries.bound[key][0]
+        kept = entries.bound.get(key)
+        if kept is None:  # holding the program, whose number would be another's otherwise
+            kept = self._bind(entries), self.program
+            make_room(entries.bound)[key] = kept
+        bound: tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]] = kept[0]
         return bound
 
     def _bind(self, entries: Entries) -> tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]]:

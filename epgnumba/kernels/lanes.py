@@ -36,6 +36,7 @@ DOUBLE = "sums", "factors"  # arguments that point to numbers in double precisio
 SAME = "space", "adjoint", "trig", "decay", "seeds", "time", "flip", "turns", "amplitudes", "scale", "out"  # or at hand
 POINTERS = DOUBLE + SAME  # the rest are whole numbers
 PAIRS = "factors", "out"  # to complex numbers, as pairs of real ones
+SINGLE = "time", "flip", "turns", *PAIRS  # to numbers that are the same in all lanes, or no matter of lanes
 
 
 if config.DISABLE_JIT:
@@ -102,7 +103,6 @@ else:  # pragma: no cover - compiled only
 
     FUSED = ("contract",)  # multiply-adds may be one instruction, as elsewhere (`jit.FASTMATH`)
     WORD = ir.IntType(64)
-    DOUBLES = ir.VectorType(ir.DoubleType(), VECTOR)
 
     def _indices(places):
         places = list(places)
@@ -133,13 +133,14 @@ else:  # pragma: no cover - compiled only
         def _alike(self, other):
             """Both operands as vectors of one type: sums of single precision are kept in double."""
             if not isinstance(other, _Lanes):
-                return self, _Lanes(self.builder, ir.Constant(self.re.type, [float(other)] * VECTOR))
+                return self, _Lanes(self.builder, ir.Constant(self.re.type, [float(other)] * self.re.type.count))
             if self.re.type == other.re.type:
                 return self, other
             return self._widened(), other._widened()
 
         def _widened(self):
-            return self if self.re.type == DOUBLES else _Lanes(self.builder, self.builder.fpext(self.re, DOUBLES))
+            kind = ir.VectorType(ir.DoubleType(), self.re.type.count)
+            return self if self.re.type == kind else _Lanes(self.builder, self.builder.fpext(self.re, kind))
 
         def rounded(self):
             """In double precision, and rounded after every operation."""
@@ -183,8 +184,8 @@ else:  # pragma: no cover - compiled only
     class _Memory:
         """What a pointer points to, by vectors."""
 
-        def __init__(self, builder, pointer, number, is_complex):
-            self.builder, self._number = builder, number
+        def __init__(self, builder, pointer, number, is_complex, width):
+            self.builder, self._number, self._width = builder, number, width
             self._pointer, self._parts = builder.bitcast(pointer, number.as_pointer()), 2 if is_complex else 1
             self._align = 4 if number == ir.FloatType() else 8
 
@@ -199,16 +200,21 @@ else:  # pragma: no cover - compiled only
             return _Lanes(self.builder, *(self.builder.shuffle_vector(whole, whole, part) for part in parts))
 
         def __getitem__(self, offset):
-            whole = self.builder.load(self._place(offset, VECTOR), align=self._align)
-            return _Lanes(self.builder, whole) if self._parts == 1 else self._split(whole, range(VECTOR))
+            whole = self.builder.load(self._place(offset, self._width), align=self._align)
+            return _Lanes(self.builder, whole) if self._parts == 1 else self._split(whole, range(self._width))
 
         def __setitem__(self, offset, vector):
             value = vector.re
             if self._parts == 2:
                 im = ir.Constant(value.type, None) if vector.im is None else vector.im
-                order = _indices(k // 2 + VECTOR * (k % 2) for k in range(2 * VECTOR))
+                order = _indices(k // 2 + self._width * (k % 2) for k in range(2 * self._width))
                 value = self.builder.shuffle_vector(value, im, order)
-            self.builder.store(value, self._place(offset, VECTOR), align=self._align)
+            self.builder.store(value, self._place(offset, self._width), align=self._align)
+
+        def moved(self, count):
+            """The memory that begins `count` numbers later."""
+            start = self.builder.gep(self._pointer, [ir.Constant(WORD, count * self._parts)])
+            return _Memory(self.builder, start, self._number, self._parts == 2, self._width)
 
         def store(self, numbers, offset):
             """Write the numbers of an instruction's vector."""
@@ -222,7 +228,7 @@ else:  # pragma: no cover - compiled only
 
         def spread(self, offset):
             """One number in every lane."""
-            return self._split(self.builder.load(self._place(offset, 1), align=self._align), [0] * VECTOR)
+            return self._split(self.builder.load(self._place(offset, 1), align=self._align), [0] * self._width)
 
     def loop(count, body, *carried, step=VECTOR):
         """Call ``body(k, *carried)``, which returns what to carry on, at k = 0, `step`, ...: `count` times, not 0."""
@@ -278,6 +284,11 @@ else:  # pragma: no cover - compiled only
             numbers = builder.shuffle_vector(vector, vector, _indices(range(lane * width, (lane + 1) * width)))
             memory.store(numbers, offset + stride * j)
 
+    def _width(shape, dtype):
+        """How many lanes go through a loop together: half of a vector where registers would not hold all of a row."""
+        row = shape.planes * (1 + len(shape.kinds)) * np.dtype(dtype).itemsize
+        return VECTOR // 2 if row >= 32 else VECTOR  # measured on registers of 512 bits
+
     def _write(module, name, function, shape, dtype):
         """Note a loop down as a function of a module."""
         names = list(inspect.signature(function).parameters)[1:]
@@ -286,14 +297,17 @@ else:  # pragma: no cover - compiled only
         kinds = [byte if name in POINTERS else WORD for name in names]
         made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
         builder = ir.IRBuilder(made.append_basic_block("entry"))
-        given = []
-        for argument, value in zip(names, made.args, strict=True):
-            if argument in POINTERS:
-                kind = ir.DoubleType() if argument in DOUBLE else number
-                given.append(_Memory(builder, value, kind, dtype == np.complex128))
-            else:
-                given.append(_Whole(builder, value))
-        function(shape, *given)
+        width = VECTOR if name.endswith("write") else _width(shape, dtype)
+        for first in range(0, VECTOR, width):
+            given = []
+            for argument, value in zip(names, made.args, strict=True):
+                if argument in POINTERS:
+                    kind = ir.DoubleType() if argument in DOUBLE else number
+                    memory = _Memory(builder, value, kind, dtype == np.complex128, width)
+                    given.append(memory if argument in SINGLE else memory.moved(first))
+                else:
+                    given.append(_Whole(builder, value))
+            function(shape, *given)
         builder.ret_void()
 
     _made = {}

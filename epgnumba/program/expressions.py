@@ -17,6 +17,13 @@ def flatten(parameters: Mapping[str, npt.NDArray[np.inexact]]) -> npt.NDArray[np
     return np.concatenate([*(value.ravel() for value in parameters.values()), _ONE])
 
 
+def make_room(kept: dict[Hashable, Any], most: int = 8) -> dict[Hashable, Any]:
+    """What is kept, without the oldest of it where it is `most` already; other threads may be at it too."""
+    for oldest in list(kept)[: max(len(kept) - most + 1, 0)]:
+        kept.pop(oldest, None)
+    return kept
+
+
 class Entries(list[npt.NDArray[np.inexact]]):
     """Flips, phases, durations, receiver phases and the phase that a repetition adds (degrees, ms).
 

@@ -13,7 +13,7 @@ from ..kernels import columns as col
 from ..sequence.events import Event, Linear, Pulse, Readout, linear
 from ..sequence.sequence import Sequence
 from . import plan
-from .expressions import Entries, Expressions, LinearMap, flatten
+from .expressions import Entries, Expressions, LinearMap, flatten, make_room
 from .plan import Frame, IntTable, Layout, find_frame, lay_out
 from .reach import Reach, find_reach
 from .score import Read, Score, write_score
@@ -379,9 +379,8 @@ def compile_program(
     known: dict[Hashable, tuple[Program, Entries]] = sequence.compiled
     found = known.get(key)
     if found is None:
-        while len(known) >= 8:
-            known.pop(next(iter(known)))
-        found = known[key] = _compile_anew(sequence, *key)
+        found = _compile_anew(sequence, *key)
+        make_room(known)[key] = found
     return found
 
 

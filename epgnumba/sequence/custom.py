@@ -146,6 +146,11 @@ class EventSequence(Family):
         return self._structure
 
     @property
+    def compiled(self) -> dict[Hashable, Any]:
+        """Kept: the events were written when it was made."""
+        return self._compiled if type(self).structure is EventSequence.structure else {}
+
+    @property
     def advance(self) -> tuple[Value, Value]:
         return self._advance
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy.typing as npt
@@ -150,8 +151,8 @@ class Family(Sequence):
         return f"{type(self).__name__}({', '.join(f'{k}={shown(v)}' for k, v in {**values, **self._options}.items())})"
 
     @property
-    def parameters(self) -> dict[str, Array]:
-        return self._parameters
+    def parameters(self) -> Mapping[str, Array]:
+        return MappingProxyType(self._parameters)
 
     @property
     def structure(self) -> Hashable:
@@ -163,7 +164,8 @@ class Family(Sequence):
 
     @property
     def compiled(self) -> dict[Hashable, Any]:
-        return self._compiled
+        """Kept, unless a subclass says itself what its events depend on: that may change."""
+        return self._compiled if type(self).structure is Family.structure else {}
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy compiles for itself."""
