@@ -169,7 +169,7 @@ def check_range(
     return array
 
 
-def _plainly_allowed(
+def plainly_allowed(
     value: Any,
     *,
     positive: bool = False,
@@ -186,7 +186,7 @@ def _plainly_allowed(
 
 def scalar(name: str, value: Any, **limits: Any) -> float:
     """One real number within limits (see `check_range`)."""
-    if _plainly_allowed(value, **limits):
+    if plainly_allowed(value, **limits):
         return float(value)
     array = real_array(name, value)
     if array.ndim:
@@ -248,7 +248,7 @@ def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
 
 def checked(name: str, value: Any, **limits: Any) -> Array:
     """`real_array` and `check_range`."""
-    if _plainly_allowed(value, **limits):
+    if plainly_allowed(value, **limits):
         return np.asarray(float(value))
     return check_range(name, real_array(name, value), **limits)
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from .checks import FLIP_SCALE, FRACTION, RELAXATION, Array, checked, real_array, shown, warn_caller
+from .checks import FLIP_SCALE, FRACTION, RELAXATION, Array, checked, plainly_allowed, real_array, shown, warn_caller
 from .sequence.sequence import NAMES
 
 HZ = float(2 * np.pi / 1000)  # in radians per ms
@@ -22,7 +22,6 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 
 
-_SPANS = [(limits["minimum"], limits["maximum"], limits.get("infinite", False)) for limits in LIMITS.values()]
 OUTSIDE = dict.fromkeys(NAMES, 1.0) | {"B0": 0.0}  # what maps hold outside a mask, whatever they held
 
 
@@ -70,10 +69,9 @@ def _read_map(name: str, value: Any) -> Array:
 
 
 def plain_numbers(maps: Mapping[str, Any]) -> tuple[float, ...] | None:
-    """What most calls bring, one Python number within its limits for each map, told in a microsecond; else None."""
-    for value, (low, high, infinite) in zip(maps.values(), _SPANS, strict=True):
-        if type(value) not in (float, int) or not (low <= value <= high or (infinite and value == np.inf)):
-            return None
+    """What most calls bring, one Python number within its limits for each map; else None."""
+    if not all(plainly_allowed(value, **LIMITS[name]) for name, value in maps.items()):
+        return None
     return tuple(map(float, maps.values()))
 
 

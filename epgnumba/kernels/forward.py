@@ -1,9 +1,8 @@
 """Play a program forward over one block of lanes: signal amplitudes and, in the same sweep, their tangents.
 
 The state sets (0 the states, 1... the tangents) lie one after another in `space`, ARENA numbers each. A set begins with
-zeros (what a pulse reads where nothing can be), then room for its turned components, then its blocks. Every tangent is
-a set of seeds, the derivatives of R1 = 1/T1, R2 = 1/T2 and B1 that it stands for, so that it is one more run of the
-same passes.
+zeros (what a pulse reads where nothing can be), then its blocks. Every tangent is a set of seeds, the derivatives of
+the rates that it stands for; `rows` takes all sets through a pulse together.
 """
 
 from collections import namedtuple

@@ -296,9 +296,9 @@ else:  # pragma: no cover - compiled only
 
         return mark
 
-    # A function that calls one of these is always or never inlined by LLVM. Loops over states are worth a call:
-    # inlined, their coefficients would be spilled from registers. What surrounds them is not: a call passes a whole
-    # player.
+    # A function that calls one of these is always or never inlined by LLVM. Whole sweeps, and what loads or writes a
+    # block of lanes, are worth a call, which keeps their registers to themselves. What they are made of is not: a call
+    # passes a whole player.
     keep_out_of_line = intrinsic(_attribute("noinline"))
     paste_in = intrinsic(_attribute("alwaysinline"))
 

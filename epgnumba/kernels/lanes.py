@@ -32,9 +32,10 @@ class Shape(NamedTuple):
 
 
 LOOPS = "play", "rewind", "pair_decay", "pair_turn", "write"  # of `rows`
-DOUBLE = "sums", "factors"  # arguments that point to numbers in double precision
-SAME = "space", "adjoint", "trig", "decay", "seeds", "time", "flip", "turns", "amplitudes", "scale", "out"  # or at hand
-POINTERS = DOUBLE + SAME  # the rest are whole numbers
+# Arguments that point to numbers, in double precision or in the precision at hand; the rest are whole numbers.
+DOUBLE = "sums", "factors"
+SAME = "space", "adjoint", "trig", "decay", "seeds", "time", "flip", "turns", "amplitudes", "scale", "out"
+POINTERS = DOUBLE + SAME
 PAIRS = "factors", "out"  # to complex numbers, as pairs of real ones
 SINGLE = "time", "flip", "turns", *PAIRS  # to numbers that are the same in all lanes, or no matter of lanes
 

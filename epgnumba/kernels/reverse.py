@@ -2,7 +2,7 @@
 
 The scalar depends on the amplitudes and on their tangents; `amplitudes_bar` holds its derivatives with respect to both.
 Adjoints mirror the states: one set for the states, one for each tangent, in two alternating blocks of `adjoint`.
-A pulse is undone in the order: padding, readouts, flip seeds, recovery, the pulse itself, phases, decay seeds.
+A pulse is undone in the order: padding, readouts, recovery, then the pulse with its seeds and the interval before it.
 """
 
 from . import columns as col

@@ -21,17 +21,21 @@ def error(value, expected):
     return abs(value - expected).max() / max(abs(expected).max(), 1e-3)
 
 
-def deviations(sequence, maps=MAPS, diff=UNKNOWNS, device="cuda", dtype=np.float64, **options):
-    """Largest error of signal and Jacobian, and that of each derivative of a random scalar of them."""
+def deviations(sequence, maps=MAPS, diff=UNKNOWNS, device="cuda", dtype=np.float64, units=None, **options):
+    """Largest error of signal and Jacobian, and that of each derivative of a random scalar of them.
+
+    The scalar weighs derivatives so that each counts: by the inverse of its size, or where it may vanish, and its
+    rounding must not be blown up, by `units` that are given.
+    """
     kind = {"diff": diff, **options}
     exact = epgnumba.jacobian(sequence, **maps, **kind)
     found = epgnumba.jacobian(sequence, **maps, **kind, device=device, dtype=dtype)
     assert {x.dtype for x in found} == {np.dtype(np.complex128 if dtype == np.float64 else np.complex64)}
     rng = np.random.default_rng(3)
     bars = [rng.normal(size=x.shape) + 1j * rng.normal(size=x.shape) for x in exact]
-    # derivatives by the Jacobian of the size of its inverse, so that each counts, but for those that all but vanish
     scale = abs(exact[1]).max(axis=-1, keepdims=True)
-    bars = {"signal_bar": bars[0], "jacobian_bar": bars[1] / np.where(scale > 1e-4, scale, 1)}
+    weights = 1 / np.where(scale > 1e-12, scale, 1) if units is None else np.reshape(units, (-1, 1))
+    bars = {"signal_bar": bars[0], "jacobian_bar": bars[1] * weights}
     expected = epgnumba.vjp(sequence, **maps, **kind, **bars)
     gradient = epgnumba.vjp(sequence, **maps, **kind, **bars, device=device, dtype=dtype)
     assert gradient.keys() == expected.keys()

@@ -304,7 +304,8 @@ def test_random_sequences(kind, thread_a_voxel):
     def check(case):
         case.tissue["T1"] = 1.5 * case.tissue["T2"]  # few repetitions
         maps = {name: np.array([value, 1.1 * value]) for name, value in case.tissue.items() if name != "inv_efficiency"}
-        assert_close(case.using(tolerance=1e-3).sequence(), 1e-12, maps=maps, diff=case.diff)
+        units = [case.scale(name) for name in case.diff]
+        assert_close(case.using(tolerance=1e-3).sequence(), 1e-12, maps=maps, diff=case.diff, units=units)
 
     check()
 
