@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import Array
-from ..kernels.columns import GROUP
+from ..kernels.columns import GROUP, VECTOR
 from ..program.expressions import Entries, make_room
 from ..program.program import Part, Program, unit_phase
 from ..program.rounding import rounding_limits
@@ -96,7 +96,9 @@ class Job:
         self.n_voxels = table.shape[1]
         self.lanes = 1 if self.n_voxels <= FEW_VOXELS else LANES
         self.tangents = tangent_kinds(codes)
-        self._table, self._profile = table, profile
+        self._profile = profile
+        missing = -self.n_voxels % self.lanes
+        self._table = np.pad(table, ((0, 0), (0, missing)), "edge") if missing else table  # to whole blocks of lanes
         self._sums: GradientSums | None = None
         self.plan = self._plan()
         self.set_values(entries)
@@ -139,6 +141,7 @@ class Job:
             pieces.append(part.signs * flips[: len(part.signs)] / 90)
             if part.reach.planes == 2:
                 pieces.append(bind_turns(part, phases, advance))
+        pieces.append(np.zeros(VECTOR))  # vectors of flips and durations may reach beyond their last
         values = np.concatenate(pieces).astype(self.dtype, copy=False)
         return values, program.signal.factors(phases.real, receivers.real)
 
@@ -149,6 +152,10 @@ class Job:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.call = self.call._replace(sizes=self.plan.addressed(self.dtype))  # those of this process
+
+    def _backward(self) -> None:
+        """Have the loops of reverse sweeps at hand: their addresses are written into the sizes of the call."""
+        self.plan.addressed(self.dtype, "backward")
 
     @property
     def n_groups(self) -> int:
@@ -205,11 +212,12 @@ class Job:
         self, signal_bar: npt.NDArray[Any], jacobian_bar: npt.NDArray[Any], timing: bool, turning: bool
     ) -> GradientSums:
         """Derivatives with respect to the program's entries, the tissue's rates and the slice profile."""
+        self._backward()
         sums = GradientSums(self)
         run = batch().gradient_batch
 
         def work(first: int, last: int) -> None:
-            bars = sums.rows, self.lane(), sums.tissue
+            bars = sums.rows, self.lane(), sums.tissue_rows
             run(self.call, self.room(), signal_bar, jacobian_bar, *bars, first, last, timing, turning)
 
         spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.plan.cost)
@@ -217,11 +225,12 @@ class Job:
 
     def pull(self, amplitudes_bar: npt.NDArray[np.inexact], timing: bool, turning: bool) -> GradientSums:
         """`gradient`, given the derivatives by bare amplitudes; in complex arithmetic for a complex job."""
+        self._backward()
         sums, given = GradientSums(self), np.ascontiguousarray(amplitudes_bar)
         run = batch().pull_batch
 
         def work(first: int, last: int) -> None:
-            bars = sums.rows, self.lane(), sums.tissue
+            bars = sums.rows, self.lane(), sums.tissue_rows
             run(self.call, self.room(), given, *bars, first, last, timing, turning)
 
         spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.plan.cost)
@@ -236,7 +245,7 @@ class Job:
         run, step = bounds().crlb_batch, GROUP * self.lanes
 
         def arguments() -> tuple[Any, ...]:
-            bars = sums.rows, self.lane(), sums.tissue
+            bars = sums.rows, self.lane(), sums.tissue_rows
             return self.call, self.room(), weights, variance, sums.values, self.unit(), *bars
 
         if self.n_voxels > step and not is_small(self.n_voxels, 4 * self.plan.cost):
@@ -251,6 +260,7 @@ class Job:
     def _cleared_sums(self) -> GradientSums:
         """Zeroed tables for sums over voxels; an objective that is called again uses them again."""
         if self._sums is None:
+            self._backward()
             self._sums = GradientSums(self)
         else:
             self._sums.clear()

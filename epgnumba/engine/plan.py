@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels import columns as col
-from ..kernels.columns import HALF, N_ROUNDING, N_SUMS, SCRATCH, VECTOR
+from ..kernels.columns import N_ROUNDING, SCRATCH, VECTOR
+from ..kernels.shape import LOOPS, Shape
 from ..program.program import Program
 from .memory import aligned
 
@@ -21,6 +22,16 @@ def state_sets(codes: tuple[int, ...]) -> list[int]:
     """For each derivative the state set that holds it; that by M0 has none, and takes that of the states."""
     tangents = tangent_kinds(codes)
     return [0 if code == col.M0 else 1 + tangents.index(code) for code in codes]
+
+
+def _vectors(count: int) -> int:
+    """Vectors that `count` numbers fill."""
+    return -(-count // int(VECTOR))
+
+
+def _lines(count: int, lanes: int) -> int:
+    """Lines of a table of `count`; those of one lane are filled by vectors."""
+    return count if lanes > 1 else _vectors(count) * int(VECTOR)
 
 
 class Plan:
@@ -55,6 +66,7 @@ class Plan:
         sizes[:, col.N_POSITIONS] = self.n_positions
         self.n_durations = int(sizes[0, col.N_DURATIONS])
         tail = [*codes, *state_sets(codes), *tangents]
+        sizes[:, col.INVERTS] = any(program.expressions.inverts)
         for place, start in ((col.CODES_AT, 0), (col.SETS_AT, len(codes)), (col.KINDS_AT, 2 * len(codes))):
             sizes[:, place] = parts * col.N_SIZE + start
         sizes[:, col.PROFILE_AT] = self.n_durations
@@ -62,24 +74,27 @@ class Plan:
         self.flips_at = self._place_values(program, sizes)
         self._room_size = self._place_room(program, sizes)
         self.width = self._place_sums(program, sizes)
-        self._scratch = int(sizes[0, col.SCRATCH_AT])
         self._planes = [int(planes) for planes in sizes[:, col.PLANES]]
         self._kinds = tangents
-        self._addressed: dict[str, npt.NDArray[np.int64]] = {}
+        self._addressed: dict[tuple[str, str], npt.NDArray[np.int64]] = {}
         self.sizes = np.concatenate([sizes.ravel(), np.array(tail, np.int64)])
 
-    def addressed(self, dtype: npt.DTypeLike) -> npt.NDArray[np.int64]:
-        """`sizes`, with the addresses that compiled loops over rows have in this process."""
+    def addressed(self, dtype: npt.DTypeLike, group: str = "forward") -> npt.NDArray[np.int64]:
+        """`sizes`, with the addresses that a group of compiled loops has in this process."""
         kind = np.dtype(dtype)
-        if kind.char not in self._addressed:
-            from ..kernels.lanes import LOOPS, Shape, addresses
+        if (kind.char, "") not in self._addressed:
+            self._addressed[kind.char, ""] = self.sizes.copy()
+        sizes = self._addressed[kind.char, ""]
+        if (kind.char, group) not in self._addressed:
+            from ..kernels.lanes import addresses
 
-            sizes = self.sizes.copy()
+            first = col.LOAD if group == "forward" else col.REWIND
             for part, planes in enumerate(self._planes):
-                start = part * col.N_SIZE + col.PLAY_ROWS
-                sizes[start : start + len(LOOPS)] = addresses(Shape(planes, self._kinds), kind.type)
-            self._addressed[kind.char] = sizes
-        return self._addressed[kind.char]
+                start = part * col.N_SIZE + first
+                shape = Shape(planes, self._kinds, self._lanes)
+                sizes[start : start + len(LOOPS[group])] = addresses(shape, kind.type, group)
+            self._addressed[kind.char, group] = sizes
+        return sizes
 
     def __getstate__(self) -> dict[str, Any]:
         """Addresses are those of a process."""
@@ -100,10 +115,14 @@ class Plan:
         """A thread's room: what parts share, what each has, then the states and, last, adjoints; its length."""
         lines, sets = 0, self._sets  # of VECTOR numbers
         edge = int(sizes[0, col.BOUNDARY])
+        lanes = self._lanes
+        sizes[:, col.DECAY_LINES] = _lines(self.n_durations, lanes)
+        sizes[:, col.SEED_BARS_AT] = col.N_RATES * lanes
+        sizes[:, col.START_BARS_AT] = (col.N_RATES + sets - 1) * lanes
         shared = {
-            col.RATES_AT: col.N_RATES,
-            col.SEEDS_AT: col.N_RATES * (sets - 1),
-            col.DECAY_AT: col.N_DECAY * self.n_durations,
+            col.RATES_AT: _vectors(col.N_RATES * lanes),
+            col.SEEDS_AT: _vectors((sets - 1) * lanes),
+            col.DECAY_AT: _vectors(col.N_DECAY * _lines(self.n_durations, lanes) * lanes),
             col.SCRATCH_AT: SCRATCH,
             col.BOUNDARY_AT: max(2 * edge * (edge + 2), 1) * sets,
         }
@@ -111,8 +130,9 @@ class Plan:
             sizes[:, place] = lines * VECTOR
             lines += count
         for row, part in zip(sizes, program.parts, strict=True):
-            amplitudes = -(-sets * part.reach.planes * int(row[col.N_OUT]) * self._lanes // VECTOR)
-            counts = {col.TRIG_AT: 2 * len(part.signs), col.AMPLITUDES_AT: amplitudes}
+            amplitudes = _vectors(sets * part.reach.planes * int(row[col.N_OUT]) * lanes)
+            row[col.TRIG_LINES] = _lines(len(part.signs), lanes)
+            counts = {col.TRIG_AT: _vectors(2 * int(row[col.TRIG_LINES]) * lanes), col.AMPLITUDES_AT: amplitudes}
             for place, count in {**counts, col.AMPLITUDES_BAR_AT: amplitudes}.items():
                 row[place] = lines * VECTOR
                 lines += count
@@ -138,14 +158,12 @@ class Plan:
 
     def room(self, dtype: npt.DTypeLike) -> npt.NDArray[np.inexact]:
         """Room for one thread to play in. What only a reverse sweep needs takes no memory until there is one."""
-        room = aligned(self._room_size, dtype)
-        room[self._scratch + HALF] = 0.5
-        return room
+        return aligned(self._room_size, dtype)
 
     def lane(self, kind: npt.DTypeLike) -> npt.NDArray[np.inexact]:
-        """Room of one thread for derivatives that belong to a lane (see `kernels.batch.select_bars`)."""
-        rows = N_SUMS + col.N_RATES * self._sets + 3 * self._sets
-        return cast("Array", aligned(rows * VECTOR, kind))
+        """Room of one thread for derivatives that belong to a lane (see `kernels.reverse.Bars`)."""
+        rates_and_seeds = (col.N_RATES + self._sets - 1) * self._lanes
+        return cast("Array", aligned(rates_and_seeds + 3 * self._sets * VECTOR, kind))
 
     def unit(self) -> tuple[npt.NDArray[Any], ...]:
         """Room of one thread for a unit of voxels: results, derivatives with respect to them, Fisher matrices."""

@@ -87,11 +87,13 @@ class GradientSums(Gathered):
         self._plan, self.program, self._parts = job.plan, job.program, len(job.program.parts)
         self._n_steps = max(len(part.signs) for part in job.program.parts)
         rows = self._parts * job.n_groups * job.plan.width
-        tissue = col.N_TISSUE * job.n_voxels
+        columns = -(-job.n_voxels // job.lanes) * job.lanes  # whole blocks of lanes
+        tissue = col.N_TISSUE * columns
         kind = np.complex128 if job.dtype == np.complex128 else np.float64
         self._all = np.zeros(rows + tissue + job.n_voxels, kind)
         self.rows = self._all[:rows]
-        self.tissue = self._all[rows : rows + tissue].reshape(col.N_TISSUE, job.n_voxels)
+        self.tissue_rows = self._all[rows : rows + tissue].reshape(col.N_TISSUE, columns)
+        self.tissue = self.tissue_rows[:, : job.n_voxels]
         self.values = self._all[rows + tissue :]
 
     def clear(self) -> None:

@@ -98,13 +98,18 @@ N_SEGMENT = 3
     FACTOR_SUMS_AT,
     PROFILE_SUMS_AT,
     SUMS_WIDTH,  # numbers in such a row
-    PLAY_ROWS,  # addresses of the loops over rows, see `rows`
-    REWIND_ROWS,
-    PAIR_DECAY_ROWS,
-    PAIR_TURN_ROWS,
-    WRITE_ROWS,
-) = range(48)
-N_SIZE = 48
+    SEED_BARS_AT,  # in the derivatives that belong to a lane, behind those by rates
+    START_BARS_AT,
+    DECAY_LINES,  # lines for each of what a duration leaves
+    TRIG_LINES,  # lines for the cosines of all pulses
+    INVERTS,  # 1: there are inversions
+    LOAD,  # addresses of the loops, in the order of `shape.LOOPS`
+    PLAY,
+    WRITE,
+    REWIND,
+    UNLOAD,
+) = range(53)
+N_SIZE = 53
 
 SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what the end of a repetition does
 # Rows of a block's rates, of a tangent's seeds and (with M0, which needs no tangent) of the tissue table; also the
@@ -115,13 +120,10 @@ M0 = 5
 N_TISSUE = 6
 HZ = 0.006283185307179586  # radians per ms
 FAINTEST = 1e-150  # square of a derivative that a bound is made of: the bound's own square must not overflow
-# Where things begin in `Player.scratch`, in numbers, behind two vectors of whatever is at hand: the Z_0 that recovery
-# aims at, 1 or (for the homogeneous part of a map) 0; one half; zero. Its length, in lines of VECTOR.
-EQUILIBRIUM, HALF, ZERO = 2 * VECTOR, 2 * VECTOR + 1, 2 * VECTOR + 2
+# Where the Z_0 lies that recovery aims at, 1 or (for the homogeneous part of a map) 0: behind two vectors of whatever is
+# at hand. Length of it all, in lines of VECTOR.
+EQUILIBRIUM = 2 * VECTOR
 SCRATCH = 3
-# The same in `Bars.sums`: flip, its seed; log e1 and log e2, and what each tangent's seed is worth; angle, its seed.
-FLIP_SUM, SEED_SUM, LOG_SUM, ANGLE_SUM = 0, VECTOR, 2 * VECTOR, (4 + N_RATES) * VECTOR
-N_SUMS = 6 + N_RATES
 # What tells rounding (see `program.rounding`): how long after a pulse the first readout comes (ms); how large a
 # derivative by off-resonance that is nothing may look beside M0, and beside the signal.
 EARLIEST, OF_STATES, OF_SIGNAL = range(3)

@@ -3,9 +3,10 @@
 import numpy as np
 
 from . import columns as col
-from .batch import group_bars, last_part, load_bars, play_block, pull_block, select, select_call, write_block
+from .batch import load_bars, play_block, pull_block, write_block
 from .columns import FAINTEST, SIGNAL
 from .jit import entry, kernel
+from .part import group_bars, last_part, select, select_call
 from .rounding import hide_rounding
 
 
@@ -123,4 +124,4 @@ def crlb_batch(call, room, weights, variance, values, unit, sums, lane, tissue_b
             if positions > 1:
                 play_block(own, end, given, position, voxel, True, True)
             load_bars(own, given, voxel, 0, count, signal_bar, jacobian_bar, tissue_bar, bars)
-            pull_block(own, end, given, position, voxel, count, bars, end_bars, tissue_bar, timing, turning)
+            pull_block(own, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning)

@@ -24,7 +24,6 @@ from numba.core.compiler import Compiler
 from numba.extending import intrinsic, overload, register_jitable
 
 from ..notice import compiling
-from . import physics
 from .cache import Cache, whereabouts
 
 # Contraction to fused multiply-adds only: NaN and infinity keep their meaning and sums keep their order.
@@ -214,21 +213,6 @@ def entry(purpose):
     return decorate
 
 
-MAGIC = 6755399441055744.0  # 1.5 * 2^52: what is added to it is rounded to a whole number, in its lowest bits
-
-
-def _factor(x):
-    """exp(x) for real x <= 0."""
-    y = max(np.float64(x), -707.0)  # what is below is zero for all that follows
-    magic = y * 1.4426950408889634 + MAGIC
-    return _scaled(physics.exp_reduced(y, magic - MAGIC), magic)
-
-
-def decay_factor(x):
-    """exp(x) for x <= 0: in kernels as arithmetic that vectorises, but for a complex step the library's."""
-    return np.exp(x) if np.iscomplexobj(x) else _factor(x)
-
-
 if config.DISABLE_JIT:
     BEYOND = 1 << 62
 
@@ -263,11 +247,6 @@ if config.DISABLE_JIT:
     def paste_in():
         """Nothing to do in plain Python."""
 
-    def _scaled(x, k):
-        """x times two to the power of k, where k + MAGIC is given: its lowest bits are those of k."""
-        bits = np.array([x, k]).view(np.uint64)
-        return (bits[:1] + (bits[1:] << np.uint64(52))).view(np.float64)[0]
-
 else:  # pragma: no cover - compiled only
 
     @intrinsic
@@ -301,24 +280,3 @@ else:  # pragma: no cover - compiled only
     # passes a whole player.
     keep_out_of_line = intrinsic(_attribute("noinline"))
     paste_in = intrinsic(_attribute("alwaysinline"))
-
-    @intrinsic
-    def _scaled(typing_context, x, k):
-        """x times two to the power of k, where k + MAGIC is given: its lowest bits are those of k."""
-
-        def generate(context, builder, signature, arguments):
-            bits = ir.IntType(64)
-            exponent = builder.shl(builder.bitcast(arguments[1], bits), ir.Constant(bits, 52))
-            return builder.bitcast(builder.add(builder.bitcast(arguments[0], bits), exponent), ir.DoubleType())
-
-        return types.float64(types.float64, types.float64), generate
-
-    @overload(decay_factor, inline="always")
-    def _decay_factor(x):
-        if isinstance(x, types.Complex):
-            return lambda x: np.exp(x)
-        return _factor
-
-
-for _name in physics.__all__:
-    register_jitable(fastmath=set(FASTMATH), error_model="numpy")(getattr(physics, _name))

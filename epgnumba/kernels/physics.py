@@ -9,9 +9,7 @@ Decay before the pulse scales d and s by e2 = exp(-t/T2) and W by e1 = exp(-t/T1
 The matrix is real: a complex state is two independent planes, mixed only by phases.
 """
 
-import numpy as np
-
-__all__ = ["coefficients", "exp_reduced", "generator", "pulse", "pulse_adjoint", "sin_cos_turns", "turn"]
+__all__ = ["coefficients", "generator", "pulse", "pulse_adjoint", "turn"]
 
 
 def coefficients(c, s, e1, e2, half):
@@ -44,52 +42,3 @@ def generator(p, m, w, half):
 def turn(re, im, c, s):
     """Multiply (re + i im) by (c + i s)."""
     return c * re - s * im, s * re + c * im
-
-
-def sin_cos_turns(x, quarters):
-    """Sine and cosine of an angle of `x` quarter turns, `quarters` being x rounded to a whole number.
-
-    Exact at every whole quarter, so that a 90 degree pulse leaves nothing behind; straight-line arithmetic, so that it
-    vectorises; analytic in x. Taylor series, summed to below one ulp of double precision for |x - quarters| <= 1/2.
-    """
-    r = (x - quarters) * 1.5707963267948966
-    r2 = r * r
-    s = 1 / 6227020800 - r2 * (1 / 1307674368000)
-    s = -1 / 39916800 + r2 * s
-    s = 1 / 362880 + r2 * s
-    s = -1 / 5040 + r2 * s
-    s = 1 / 120 + r2 * s
-    s = -1 / 6 + r2 * s
-    s = r + r * (r2 * s)
-    c = -1 / 87178291200 + r2 * (1 / 20922789888000)
-    c = 1 / 479001600 + r2 * c
-    c = -1 / 3628800 + r2 * c
-    c = 1 / 40320 + r2 * c
-    c = -1 / 720 + r2 * c
-    c = 1 / 24 + r2 * c
-    c = -1 / 2 + r2 * c
-    c = 1 + r2 * c
-    half = quarters * 0.5  # an odd number of quarters exchanges the two; signs follow from the quadrant
-    odd = half != np.floor(half)
-    sine, cosine = (c if odd else s), (s if odd else c)
-    quadrant = quarters - 4 * np.floor(quarters * 0.25)
-    sine = -sine if quadrant >= 2 else sine
-    cosine = -cosine if (quadrant == 1) | (quadrant == 2) else cosine
-    return sine, cosine
-
-
-def exp_reduced(x, k):
-    """exp(x) / 2^k, `k` being x / log 2 rounded to a whole number. Taylor series, good to an ulp or two."""
-    r = (x - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10  # log 2 in two parts
-    e = 1 / 479001600 + r * (1 / 6227020800)
-    e = 1 / 39916800 + r * e
-    e = 1 / 3628800 + r * e
-    e = 1 / 362880 + r * e
-    e = 1 / 40320 + r * e
-    e = 1 / 5040 + r * e
-    e = 1 / 720 + r * e
-    e = 1 / 120 + r * e
-    e = 1 / 24 + r * e
-    e = 1 / 6 + r * e
-    e = 1 / 2 + r * e
-    return 1 + (r + r * (r * e))

@@ -1,297 +1,356 @@
-"""Play a program backward over one block of lanes: every derivative of a scalar in one sweep.
+"""Play a part of a program backward over one block of lanes: every derivative of a scalar in one sweep.
 
-The scalar depends on the amplitudes and on their tangents; `amplitudes_bar` holds its derivatives with respect to both.
+The scalar depends on the amplitudes and on their tangents; `amplitude_bars` holds its derivatives with respect to both.
 Adjoints mirror the states: one set for the states, one for each tangent, in two alternating blocks of `adjoint`.
 A pulse is undone in the order: padding, readouts, recovery, then the pulse with its seeds and the interval before it.
 """
 
 from . import columns as col
-from .columns import B1, EQUILIBRIUM, FLIP_SUM, INVERSION, N_RATES, OMEGA, R1, R2, SEED_SUM, VECTOR
-from .forward import arrivals, decay_row, flip_of, is_kind, play, row, seed_row
-from .gather import dot, gather_angle, gather_decay, gather_decay_before, gather_turn
-from .jit import at, keep_out_of_line, kernel, paste_in
-from .lanes import call_rows
-from .passes import (
-    fill_zero,
-    fill_zero_vectors,
-    negate,
-    unfold_rows,
-    unread_pass,
-    unread_tangent_pass,
-)
+from .algebra import COMPONENTS, GROWTH, HALF, HALF_PI, M, P, W, added, exponents, generated, paired, pairings, seeded
+from .columns import B1, INVERSION, OMEGA, R1, R2, VECTOR
+from .lanes import choose, loop, repeat, total, when
 from .physics import turn
-from .rows import HALF_PI
+from .player import Player, clear, read_sets, write_sets
 
 
-@kernel
-def unfinish_block(player, n):
-    """Adjoint of `forward.finish_block`; the recorded states go back to the frame of their own pulse."""
-    paste_in()
-    step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
-    lanes, planes = sizes[col.LANES], sizes[col.PLANES]
-    size, rows = step[col.DST_SIZE], step[col.ROWS]
-    fold, into_m = step[col.FOLD_ROWS], step[col.FOLD_INTO_M]
-    for i in range(sizes[col.TANGENTS] + 1):
-        for plane in range(planes):
-            p = i * sizes[col.PAIR_ARENA] + step[col.DST_PAIR] + 3 * plane * size
-            low = p + into_m * size - fold * lanes
-            source = p + (1 - into_m) * size + step[col.FOLD_FROM]
-            quadrature = plane if planes == 2 else step[col.NEXT_PLANE]
-            unfold_rows(at(adjoint, source), at(adjoint, low), fold, lanes, 1 - 2 * quadrature)
-            if step[col.SWAP] > 0:
-                c = (step[col.SWAP] - 1) * size
-                negate(at(adjoint, p + c), rows)
-                negate(at(space, i * sizes[col.ARENA] + step[col.DST_TAPE] + c), rows)
+class Bars:
+    """Derivatives gathered: sums over voxels (`sums`), and what belongs to a voxel (`lane`).
+
+    Rates, seeds and where the train starts have a number for each lane; flips (radians of the signed flip; of an
+    inversion its efficiency over pi/2), turns (radians of the phase step before a pulse; then of the last phase) and
+    durations (ms) are sums.
+    """
+
+    def __init__(self, player, lane, sums):
+        sizes, lanes = player.sizes, player.shape.lanes
+        self._player, own, number = player, lane.wide(lanes), sums.wide(1)
+        self.rates, self.seeds, self.start = own, own.at(sizes[col.SEED_BARS_AT]), own.at(sizes[col.START_BARS_AT])
+        self.flips, self.turns, self.durations = (
+            number.at(sizes[place]) for place in (col.FLIP_SUMS_AT, col.TURN_SUMS_AT, col.DURATION_SUMS_AT)
+        )
+
+    def add(self, memory, place, value):
+        memory[place] = memory[place] + value
+
+    def by_rate(self, code, value):
+        self.add(self.rates, code * self._player.shape.lanes, value)
+
+    def by_seed(self, i, value):
+        self.add(self.seeds, (i - 1) * self._player.shape.lanes, value)
+
+    def by_flip(self, n, value):
+        self.add(self.flips, n, total(value))
+
+    def by_exponent(self, rate, duration, value):
+        """A derivative by the exponent that a rate has after a duration."""
+        player, value = self._player, GROWTH[rate] * value
+        self.by_rate(rate, player.durations.spread(duration) * value)
+        self.add(self.durations, duration, total(player.rate(rate) * value))
+
+    def by_slope(self, i, rate, duration, value):
+        """A derivative by what that exponent changes by along tangent `i`."""
+        player, value = self._player, GROWTH[rate] * value
+        self.by_seed(i, player.durations.spread(duration) * value)
+        self.add(self.durations, duration, total(player.seed(i) * value))
 
 
-@kernel
-def unread(player, n, bars, timing):
-    """Adjoint of `forward.read_out`."""
-    paste_in()
-    step, sizes = row(player.steps, n, col.N_STEP), player.sizes
-    lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
-    for r in range(step[col.READ_BEGIN], step[col.READ_END]):
-        read = row(player.reads, r, col.N_READ)
-        component, duration = read[col.READ_COMPONENT], read[col.READ_DURATION]
-        rate = R1 if component == 2 else R2
-        time = player.durations[duration]
-        e = at(decay_row(player, duration), rate * VECTOR)
-        first = planes - 1 if component == 2 else 0
-        if timing:
-            for plane in range(first, planes):
-                unread_decay(player, plane, read, rate, bars)
-        if sizes[col.PRECESSES] and component != 2:
-            unturn_reading(player, read, time, bars, timing)
-        for plane in range(first, planes):
-            quadrature = plane if planes == 2 else step[col.PLANE]
-            scale = player.half + player.half
-            if component == 1:  # F_-k is the conjugate of M
-                scale *= 1 - 2 * quadrature
-            if component == 2:  # Z = -W/2
-                scale = -player.half
-            offset = step[col.DST_PAIR] + (3 * plane + component) * step[col.DST_SIZE] + read[col.READ_OFFSET]
-            x, bar = at(player.adjoint, offset), row(player.amplitudes_bar, plane * n_out + read[col.READ_OUT], lanes)
-            unread_pass(x, e, bar, scale, lanes)
-            for i in range(1, sizes[col.TANGENTS] + 1):
-                t = at(player.adjoint, offset + i * sizes[col.PAIR_ARENA])
-                seed = seed_row(player, i, rate)
-                bar = row(player.amplitudes_bar, (i * planes + plane) * n_out + read[col.READ_OUT], lanes)
-                unread_tangent_pass(x, t, e, seed, bar, scale, time, lanes)
+def rewind(shape, tables, sizes, values, room, lane, sums, segment, timing, turning):
+    """Undo a segment after a `play` that kept its states; adds to the sums, and to the derivatives of the lanes.
+
+    The last segment comes first, and starts with adjoints that are zero; the first one ends with the derivatives by
+    where the train starts. `timing`, `turning`: gather those by rates and durations, by phases.
+    """
+    player = Player(shape, tables, sizes, values, room)
+    bars = Bars(player, lane, sums)
+    table = player.segments.at(segment * col.N_SEGMENT)
+    end, begin = table[col.SEGMENT_END], table[col.SEGMENT_BEGIN]
+
+    def clear_last():
+        last = player.step(end - 1)
+        for i in range(player.n_sets):
+            start = player.pair_arena * i + last[col.DST_PAIR] - last[col.DST_LOW]
+            clear(player.adjoint, start, last[col.DST_SIZE] * (COMPONENTS * shape.planes))
+
+    when(segment + 1 >= sizes[col.N_SEGMENTS], clear_last)
+    repeat(end - begin, lambda k: _rewind_pulse(player, bars, end - 1 - k, timing, turning))
+    when(segment < 1, lambda: _give_start(player, bars))
 
 
-@kernel
-def unread_decay(player, plane, read, rate, bars):
-    """What a readout adds to the derivatives with respect to the decay before it."""
-    sizes, duration = player.sizes, read[col.READ_DURATION]
-    lanes, planes, n_out = sizes[col.LANES], sizes[col.PLANES], sizes[col.N_OUT]
-    first = (plane * n_out + read[col.READ_OUT]) * lanes
-    for j in range(lanes):
-        decayed = player.amplitudes[first + j]  # what scales with the decay factor
-        if rate == R1:
-            decayed -= player.scratch[EQUILIBRIUM]
-        log_bar = player.amplitudes_bar[first + j] * decayed
-        for i in range(1, sizes[col.TANGENTS] + 1):
-            out = first + i * planes * n_out * lanes + j
-            log_bar += player.amplitudes_bar[out] * player.amplitudes[out]
-            gather_decay(player, bars, i, rate, duration, player.amplitudes_bar[out] * decayed, j)
-        gather_decay(player, bars, 0, rate, duration, log_bar, j)
+def _rewind_pulse(player, bars, n, timing, turning):
+    """Undo pulse `n`."""
+    step = player.step(n)
+    _unfinish_block(player, n)
+    readouts = step[col.READ_END] - step[col.READ_BEGIN]
+    repeat(readouts, lambda r: _unread(player, bars, n, step[col.READ_BEGIN] + r, timing))
+    when((step[col.RECOVERY] > 0) & (timing > 0), lambda: _unrecover(player, bars, n))
+    gathering = (timing > 0) if player.shape.planes == 1 else (timing > 0) | (turning > 0)
+    _unplay_pulse(player, bars, n, gathering)
+    _clear_around(player, n)
+    when(step[col.INVERT] > 0, lambda: _uninvert(player, bars, n))
 
 
-@kernel
-def unturn_reading(player, read, time, bars, timing):
-    """Adjoint of `forward.turn_reading`."""
-    sizes, amplitudes, amplitudes_bar = player.sizes, player.amplitudes, player.amplitudes_bar
-    lanes, n_out, out, duration = sizes[col.LANES], sizes[col.N_OUT], read[col.READ_OUT], read[col.READ_DURATION]
-    e = decay_row(player, duration)
-    x_re, x_im = row(amplitudes, out, lanes), row(amplitudes, n_out + out, lanes)
-    xb_re, xb_im = row(amplitudes_bar, out, lanes), row(amplitudes_bar, n_out + out, lanes)
-    for i in range(sizes[col.TANGENTS], -1, -1):
-        re, im = row(amplitudes, 2 * i * n_out + out, lanes), row(amplitudes, (2 * i + 1) * n_out + out, lanes)
-        b_re, b_im = (
-            row(amplitudes_bar, 2 * i * n_out + out, lanes), row(amplitudes_bar, (2 * i + 1) * n_out + out, lanes)
-        )  # fmt: skip
-        if is_kind(player, i, OMEGA):
-            seed = seed_row(player, i, OMEGA)
-            for j in range(lanes):
-                if timing:
-                    gather_angle(player, bars, i, duration, b_im[j] * x_re[j] - b_re[j] * x_im[j], j)
-                    # counted again below, with what is about to be added to the states' own
-                    gather_angle(player, bars, 0, duration, b_im[j] * re[j] - b_re[j] * im[j], j)
-                    gather_angle(player, bars, 0, duration, time * seed[j] * (b_re[j] * x_re[j] + b_im[j] * x_im[j]), j)
-                xb_re[j] += time * seed[j] * b_im[j]
-                xb_im[j] -= time * seed[j] * b_re[j]
-        elif timing:
-            for j in range(lanes):
-                gather_angle(player, bars, 0, duration, b_im[j] * re[j] - b_re[j] * im[j], j)
-        for j in range(lanes):
-            b_re[j], b_im[j] = turn(b_re[j], b_im[j], e[2 * VECTOR + j], -e[3 * VECTOR + j])
+def _unplay_pulse(player, bars, n, gathering):
+    """Adjoints of all sets through pulse `n` and the interval before it; derivatives by what these depend on."""
+    step, kinds = player.step(n), player.of_kind(B1)
+    of_flip, of_seeds = [], []
+    for rows in player.by_rows():
+        recorded = rows.block(step[col.DST_TAPE], step[col.DST_SIZE])
+        given = rows.block(step[col.DST_PAIR], step[col.DST_SIZE])
+        targets, interval = rows.departures(n, step[col.SRC_PAIR]), rows.interval(n)
+
+        def body(row, by_flip, *by_seed, rows=rows, recorded=recorded, given=given, targets=targets, interval=interval):
+            states = read_sets(rows.space, recorded, row, rows.n_sets, rows.arena)
+            bars = read_sets(rows.adjoint, given, row, rows.n_sets, rows.pair_arena)
+            for x, bar in zip(states, bars, strict=True):
+                by_flip = by_flip + paired(bar, generated(x))
+            by_seed = [gained + paired(bars[i], generated(states[0])) for gained, i in zip(by_seed, kinds, strict=True)]
+            write_sets(rows.adjoint, targets, row, interval.rewind(bars), rows.pair_arena)
+            return by_flip, *by_seed
+
+        nothing = rows.adjoint.nothing()
+        sums = loop(step[col.VECTORS], body, nothing, *(nothing for _ in kinds))
+        of_flip.append(sums[0])
+        of_seeds.append(sums[1:])
+    _gather_flip(player, bars, n, *(player.together(part) for part in (of_flip, *zip(*of_seeds, strict=True))))
+    when(gathering, lambda: _gather_interval(player, bars, n))
 
 
-@kernel
-def unrecover(player, n, i, bars):
-    """Adjoint of `forward.recover` for the states, or a tangent of R1: only the rates and durations gain by it."""
-    step, sizes, adjoint, trig = row(player.steps, n, col.N_STEP), player.sizes, player.adjoint, player.trig
-    size, duration = step[col.DST_SIZE], step[col.DURATION]
-    time, e = player.durations[duration], decay_row(player, duration)
-    first = step[col.DST_PAIR] + 3 * (sizes[col.PLANES] - 1) * size
-    p = first + i * sizes[col.PAIR_ARENA]
-    for j in range(sizes[col.LANES]):
-        odd = player.half * (adjoint[p + j] - adjoint[p + size + j])
-        w = adjoint[p + 2 * size + j]
-        if i == 0:  # what a tangent of the flip angle gains from the states
-            for k in range(1, sizes[col.TANGENTS] + 1):
-                if is_kind(player, k, B1):
-                    t = first + k * sizes[col.PAIR_ARENA]
-                    seed = HALF_PI * flip_of(player, n)[0] * seed_row(player, k, B1)[j]
-                    odd -= seed * adjoint[t + 2 * size + j]
-                    w += seed * player.half * (adjoint[t + j] - adjoint[t + size + j])
-        gain_bar = trig[(2 * n + 1) * VECTOR + j] * odd + trig[2 * n * VECTOR + j] * w
-        log_bar = 2 * player.scratch[EQUILIBRIUM] * e[j] * gain_bar
-        gather_decay(player, bars, i, R1, duration, log_bar, j)
-        if i > 0:
-            seed = -time * player.seeds[(N_RATES * (i - 1) + R1) * VECTOR + j]
-            gather_decay(player, bars, 0, R1, duration, seed * log_bar, j)
+def _gather_flip(player, bars, n, by_flip, *by_seed):
+    """Derivatives by the flip angle of pulse `n`, and by the seed of a tangent of B1."""
+    scale = player.nominal(n)
+    bars.by_rate(B1, scale * by_flip)
+    pulse = player.flips.count(1 - player.step(n)[col.INVERT])
+    bars.by_flip(n, pulse * player.rate(B1) * by_flip)
+    for i, gained in zip(player.of_kind(B1), by_seed, strict=True):
+        bars.by_seed(i, scale * gained)
+        bars.by_flip(n, pulse * player.seed(i) * gained)
 
 
-@kernel
-def uninvert(player, n, bars):
-    """Derivatives with respect to the efficiency of inversion `n`, and what its seeds add to the states' adjoint."""
-    step, sizes, space, adjoint = row(player.steps, n, col.N_STEP), player.sizes, player.space, player.adjoint
-    w_row, duration = 3 * sizes[col.PLANES] - 1, step[col.DURATION]
-    time, e, efficiency = player.durations[duration], decay_row(player, duration), player.flips[n]
-    before = at(space, step[col.SRC_TAPE] + w_row * step[col.SRC_SIZE])
-    bar_before = at(adjoint, step[col.SRC_PAIR] + w_row * step[col.SRC_SIZE])
-    bar_after = at(adjoint, step[col.DST_PAIR] + w_row * step[col.DST_SIZE])
-    scale = -2 * player.scratch[EQUILIBRIUM]
-    for j in range(sizes[col.LANES]):
-        arriving = e[j] * before[j] + scale * (1 - e[j])
-        total = bar_after[j] * arriving
-        for i in range(1, sizes[col.TANGENTS] + 1):
-            bar = bar_after[i * sizes[col.PAIR_ARENA] + j]
-            tangent = e[j] * before[i * sizes[col.ARENA] + j]
-            if is_kind(player, i, R1):
-                tangent += e[j] * time * seed_row(player, i, R1)[j] * (scale - before[j])
-            total += bar * tangent
-            if is_kind(player, i, INVERSION):
-                k = (N_RATES * (i - 1) + INVERSION) * VECTOR + j
-                bars.seeds[k] -= efficiency * bar * arriving
-                bars.flips[n] -= player.seeds[k] * bar * arriving / HALF_PI
-                extra = -efficiency * player.seeds[k] * bar
-                bar_before[j] += e[j] * extra
-                gather_decay(player, bars, 0, R1, duration, -scale * e[j] * extra, j)
-        bars.rates[INVERSION * VECTOR + j] -= efficiency * total
-        bars.flips[n] -= player.rates[INVERSION * VECTOR + j] * total / HALF_PI
+def _gather_interval(player, bars, n):
+    """Derivatives by rates, durations and the phase step before pulse `n`, once its adjoint is done."""
+    step, parts = player.step(n), []
+    for rows in player.by_rows():
+        states, adjoints = rows.arrivals(n, step[col.SRC_TAPE]), rows.arrivals(n, step[col.SRC_PAIR])
+
+        def body(row, *sums, rows=rows, states=states, adjoints=adjoints):
+            arriving = read_sets(rows.space, states, row, rows.n_sets, rows.arena)
+            given = read_sets(rows.adjoint, adjoints, row, rows.n_sets, rows.pair_arena)
+            return tuple(a + b for a, b in zip(sums, pairings(rows.shape, arriving, given), strict=True))
+
+        count = len(exponents(player.shape)) + len(seeded(player.shape))
+        parts.append(loop(step[col.VECTORS], body, *[rows.adjoint.nothing()] * count))
+    gained = [player.together(part) for part in zip(*parts, strict=True)]
+    for rate, value in zip(exponents(player.shape), gained, strict=False):
+        bars.by_exponent(rate, step[col.DURATION], value)
+        if rate == OMEGA:
+            bars.add(bars.turns, n, total(value))
+    for (i, kind), value in zip(seeded(player.shape), gained[len(exponents(player.shape)) :], strict=True):
+        bars.by_slope(i, kind, step[col.DURATION], value)
 
 
-@kernel
-def clear_around(player, n, component, start):
-    """Zero what a pulse's adjoint did not write in a component of the block before it (row 0 at `start`).
+def _unfinish_block(player, n):
+    """Adjoint of `forward._finish_block`; the recorded states go back to the frame of their own pulse."""
+    step, adjoint, lanes = player.step(n), player.adjoint, player.shape.lanes
+    size, sets = step[col.DST_SIZE], range(player.n_sets)
+    places = player.block(step[col.DST_PAIR], size)
+    into_m, fold = step[col.FOLD_INTO_M], step[col.FOLD_ROWS]
+    end, begin = into_m * size - fold * lanes, (1 - into_m) * size + step[col.FOLD_FROM]
+
+    def unfold_row(k):
+        for i in sets:
+            for plane, planes in zip(player.planes, places, strict=True):
+                sign = player.quadrature_sign(plane, step[col.NEXT_PLANE])
+                base = planes[P] + player.pair_arena * i
+                source = base + begin + k * lanes
+                adjoint[source] = adjoint[source] + sign * adjoint[base + end + (fold - 1 - k) * lanes]
+
+    repeat(fold, unfold_row)
+    if player.shape.planes == 1:
+        swapped = (step[col.SWAP] - 1) * size
+
+        def negate(k):
+            for i in sets:
+                for memory, start, arena in (
+                    (adjoint.wide(VECTOR), step[col.DST_PAIR], player.pair_arena),
+                    (player.space.wide(VECTOR), step[col.DST_TAPE], player.arena),
+                ):
+                    place = start + swapped + k + arena * i
+                    memory[place] = -memory[place]
+
+        when(step[col.SWAP] > 0, lambda: repeat(step[col.VECTORS] * VECTOR, negate, step=VECTOR))
+
+
+def _clear_around(player, n):
+    """Zero what a pulse's adjoint did not write in the block before it.
 
     Adjoints are zero from the last row to the end of its vector, so that what the states hold there never counts.
     """
-    paste_in()
-    step, adjoint = row(player.steps, n, col.N_STEP), player.adjoint
-    begin = step[col.SHIFT_P + component]
-    end = min(begin + step[col.ROWS], step[col.SRC_ROWS])
-    if (component == 2 and step[col.NO_W]) or (component < 2 and step[col.NO_F]):
-        begin, end = 0, 0
-    fill_zero(at(adjoint, start), begin)
-    fill_zero_vectors(at(adjoint, start + end), step[col.SRC_VECTORS] * VECTOR - end)
+    step, sets = player.step(n), range(player.n_sets)
+    places = player.block(step[col.SRC_PAIR], step[col.SRC_SIZE])
+    for c, absent in ((P, col.NO_F), (M, col.NO_F), (W, col.NO_W)):
+        present = step[absent] < 1
+        begin = choose(present, step[col.SHIFT_P + c], 0)
+        end = begin + choose(present, step[col.ROWS], 0)
+        end = choose(end > step[col.SRC_ROWS], step[col.SRC_ROWS], end)
+
+        def around(memory, first, c=c):
+            def at(k):
+                for i in sets:
+                    for planes in places:
+                        memory[planes[c] + player.pair_arena * i + first + k] = memory.count(0)
+
+            return at
+
+        repeat(begin, around(player.adjoint, 0), step=player.shape.lanes)
+        repeat(step[col.SRC_VECTORS] * VECTOR - end, around(player.adjoint.wide(VECTOR), end), step=VECTOR)
 
 
-@kernel
-def departures(player, n, plane):
-    """`forward.arrivals` in a set of adjoints; what nobody will read goes to places of its own."""
-    paste_in()
-    step, room = row(player.steps, n, col.N_STEP), player.sizes[col.ROOM]
-    p, m, w = arrivals(player, n, plane, step[col.SRC_PAIR])
-    if step[col.NO_F]:
-        m = room
-    if step[col.NO_W]:
-        w = (2 + plane) * room  # ROOM is as long as the zeros below it
-    return p, m, w
+def _unread(player, bars, n, r, timing):
+    """Adjoint of `forward._read`."""
+    step, read = player.step(n), player.reads.at(r * col.N_READ)
+    component, duration, out = read[col.READ_COMPONENT], read[col.READ_DURATION], read[col.READ_OUT]
+    time, last = player.durations.spread(duration), player.shape.planes - 1
+
+    def given(memory, i, planes=player.planes):
+        return [memory[player.amplitude_place(i, plane, out)] for plane in planes]
+
+    def add(i, plane, value):
+        at = step[col.DST_PAIR] + step[col.DST_SIZE] * (COMPONENTS * plane + component) + read[col.READ_OFFSET]
+        place = at + player.pair_arena * i
+        player.adjoint[place] = player.adjoint[place] + value
+
+    def along(x, bar):
+        return added(a * b for a, b in zip(x, bar, strict=True))
+
+    def across(x, bar):
+        return bar[1] * x[0] - bar[0] * x[1]
+
+    def transverse():
+        read = [given(player.amplitudes, i) for i in range(player.n_sets)]
+        given_bars = [given(player.amplitude_bars, i) for i in range(player.n_sets)]
+        swinging, relaxing = player.of_kind(OMEGA), player.of_kind(R2)
+        own = given_bars[0]
+        for i in range(1, player.n_sets):
+            g = time * player.seed(i)
+            if i in relaxing:
+                own = [a - g * b for a, b in zip(own, given_bars[i], strict=True)]
+            elif i in swinging:
+                own = [own[0] + g * given_bars[i][1], own[1] - g * given_bars[i][0]]
+
+        def gather():
+            own_pairs = list(zip(read, given_bars, strict=True))
+            bars.by_exponent(R2, duration, added(along(x, bar) for x, bar in own_pairs))
+            for i in relaxing:
+                bars.by_slope(i, R2, duration, along(read[0], given_bars[i]))
+            if player.shape.planes == 2:
+                bars.by_exponent(OMEGA, duration, added(across(x, bar) for x, bar in own_pairs))
+                for i in swinging:
+                    bars.by_slope(i, OMEGA, duration, across(read[0], given_bars[i]))
+
+        when(timing > 0, gather)
+        e = player.decayed(duration, 1)
+        for i, bar in enumerate([own, *given_bars[1:]]):
+            if player.shape.planes == 2:
+                bar = turn(*bar, player.decayed(duration, 2), -player.decayed(duration, 3))
+            for plane, value in zip(player.planes, bar, strict=True):
+                if player.shape.planes == 1:
+                    sign = player.quadrature_sign(plane, step[col.PLANE] * component)
+                else:
+                    sign = player.adjoint.count(1 - 2 * plane * component)
+                add(i, plane, e * sign * value)
+
+    def longitudinal():
+        e, relaxing = player.decayed(duration, 0), player.of_kind(R1)
+        read = [given(player.amplitudes, i, [last])[0] for i in range(player.n_sets)]
+        given_bars = [given(player.amplitude_bars, i, [last])[0] for i in range(player.n_sets)]
+        read[0] = read[0] - player.equilibrium  # what scales with the decay
+        own = given_bars[0]
+        for i in relaxing:
+            own = own - time * player.seed(i) * given_bars[i]
+
+        def gather():
+            bars.by_exponent(R1, duration, added(x * bar for x, bar in zip(read, given_bars, strict=True)))
+            for i in relaxing:
+                bars.by_slope(i, R1, duration, read[0] * given_bars[i])
+
+        when(timing > 0, gather)
+        for i, bar in enumerate([own, *given_bars[1:]]):
+            add(i, last, -HALF * e * bar)
+
+    when(component < W, transverse)
+    when(component > M, longitudinal)
 
 
-@kernel
-def pull_pulse(player, n, bars):
-    """Adjoints of all sets through pulse `n` and the interval before it, into the block before it."""
-    paste_in()
-    step, sizes = row(player.steps, n, col.N_STEP), player.sizes
-    duration, arena = step[col.DURATION], sizes[col.PAIR_ARENA]
-    p, m, w = departures(player, n, 0)
-    q, o, z = departures(player, n, sizes[col.PLANES] - 1)
-    arguments = (
-        player.space, player.adjoint, row(player.trig, n, 2 * VECTOR), decay_row(player, duration), player.seeds,
-        at(player.durations, duration), flip_of(player, n), at(player.turns, 2 * n), at(bars.sums, FLIP_SUM),
-        step[col.DST_TAPE], step[col.DST_PAIR], step[col.DST_SIZE], sizes[col.ARENA], p, m, w, q, o, z, arena,
-        step[col.VECTORS],
-    )  # fmt: skip
-    call_rows(sizes[col.REWIND_ROWS], arguments)
-    for i in range(sizes[col.TANGENTS] + 1):
-        for k in range(3 * sizes[col.PLANES]):
-            clear_around(player, n, k % 3, i * arena + step[col.SRC_PAIR] + k * step[col.SRC_SIZE])
+def _unrecover(player, bars, n):
+    """Adjoint of `forward._recover`: only rates and durations gain by it."""
+    step, last = player.step(n), player.shape.planes - 1
+    (c, s), duration = player.cos_sin(n), step[col.DURATION]
+    e, time = player.decayed(duration, 0), player.durations.spread(duration)
+    places = player.block(step[col.DST_PAIR], step[col.DST_SIZE])[last]
+
+    def departing(i):
+        p, m, w = (player.adjoint[place + player.pair_arena * i] for place in places)
+        return HALF * (p - m), w
+
+    def by_gain(odd, w):
+        return 2 * player.equilibrium * e * (s * odd + c * w)
+
+    odd, w = departing(0)
+    for i in player.of_kind(B1):  # what a tangent of the flip angle gains from the states
+        seed, (tangent_odd, tangent_w) = player.nominal(n) * player.seed(i), departing(i)
+        odd, w = odd - seed * tangent_w, w + seed * tangent_odd
+    value = by_gain(odd, w)
+    for i in player.of_kind(R1):
+        own = by_gain(*departing(i))
+        bars.by_slope(i, R1, duration, own)
+        value = value - time * player.seed(i) * own
+    bars.by_exponent(R1, duration, value)
 
 
-@kernel
-def gather_flip(player, n, bars):
-    """Derivatives with respect to the flip angle of pulse `n`, and to the seed of a tangent of B1."""
-    sums, nominal = bars.sums, player.flips[n]
-    for j in range(VECTOR):
-        bars.rates[B1 * VECTOR + j] += nominal * HALF_PI * sums[FLIP_SUM + j]
-    bars.flips[n] += dot(at(player.rates, B1 * VECTOR), at(sums, FLIP_SUM))
-    for i in range(1, player.sizes[col.TANGENTS] + 1):
-        if is_kind(player, i, B1):
-            for j in range(VECTOR):
-                k = (N_RATES * (i - 1) + B1) * VECTOR + j
-                bars.seeds[k] += nominal * HALF_PI * sums[SEED_SUM + j]
-                bars.flips[n] += player.seeds[k] * sums[SEED_SUM + j]
+def _uninvert(player, bars, n):
+    """Derivatives by the efficiency of inversion `n`, and what its seeds add to the states' adjoint."""
+    step, w = player.step(n), COMPONENTS * (player.shape.planes - 1) + W
+    duration, efficiency = step[col.DURATION], player.flips.spread(n)
+    e, time, scale = player.decayed(duration, 0), player.durations.spread(duration), -2 * player.equilibrium
+    before, after = step[col.SRC_SIZE] * w, step[col.DST_SIZE] * w
+
+    def look(memory, place, arena, i):
+        return memory[place + arena * i]
+
+    def state(i):
+        return look(player.space, step[col.SRC_TAPE] + before, player.arena, i)
+
+    def bar(i):
+        return look(player.adjoint, step[col.DST_PAIR] + after, player.pair_arena, i)
+
+    arriving = e * state(0) + scale * (1 - e)
+    by_efficiency = bar(0) * arriving
+    for i in range(1, player.n_sets):
+        tangent = e * state(i)
+        if i in player.of_kind(R1):
+            tangent = tangent + e * time * player.seed(i) * (scale - state(0))
+        by_efficiency = by_efficiency + bar(i) * tangent
+    for i in player.of_kind(INVERSION):
+        bars.by_seed(i, -efficiency * bar(i) * arriving)
+        bars.by_flip(n, -(player.seed(i) * bar(i) * arriving) * (1 / HALF_PI))
+        extra = -efficiency * player.seed(i) * bar(i)
+        place = step[col.SRC_PAIR] + before
+        player.adjoint[place] = player.adjoint[place] + e * extra
+        bars.by_exponent(R1, duration, (state(0) - scale) * e * extra)
+    bars.by_rate(INVERSION, -efficiency * by_efficiency)
+    bars.by_flip(n, -(player.rate(INVERSION) * by_efficiency) * (1 / HALF_PI))
 
 
-@kernel
-def rewind_pulse(player, n, bars, timing, turning):
-    """Undo pulse `n`; `timing`, `turning`: gather those derivatives as well."""
-    paste_in()
-    step = row(player.steps, n, col.N_STEP)
-    fill_zero(at(bars.sums, FLIP_SUM), 2 * VECTOR)
-    unfinish_block(player, n)
-    unread(player, n, bars, timing)
-    if timing and step[col.RECOVERY]:
-        for i in range(player.sizes[col.TANGENTS], -1, -1):
-            if i == 0 or is_kind(player, i, R1):
-                unrecover(player, n, i, bars)
-    pull_pulse(player, n, bars)
-    if step[col.INVERT]:
-        uninvert(player, n, bars)
-    else:
-        gather_flip(player, n, bars)
-    if timing:
-        gather_decay_before(player, n, bars)
-    turned = turning or (timing and player.sizes[col.PRECESSES])
-    if player.sizes[col.PLANES] == 2 and turned and not step[col.NO_F]:
-        gather_turn(player, n, bars, timing)
+def _give_start(player, bars):
+    """Derivatives by where the train starts."""
+    places = player.block(player.sizes[col.PAIR], player.steps[col.SRC_SIZE])
+    for i in range(player.n_sets):
+        planes = [[player.adjoint[place + player.pair_arena * i] for place in plane] for plane in places]
+        bars.start[i * VECTOR] = -2 * planes[-1][W]
+        if player.shape.planes == 2:
 
+            def by_transverse(i=i, planes=planes):
+                bars.start[(player.n_sets + i) * VECTOR] = planes[0][P] + planes[0][M]
+                bars.start[(2 * player.n_sets + i) * VECTOR] = planes[1][P] - planes[1][M]
 
-@kernel
-def rewind(player, bars, timing, turning):
-    """Undo a part after a `play` that kept its states; adds to `bars` and sets the derivatives of its start."""
-    keep_out_of_line()
-    sizes, adjoint = player.sizes, player.adjoint
-    arena, planes = sizes[col.PAIR_ARENA], sizes[col.PLANES]
-    last = row(player.steps, sizes[col.N_STEPS] - 1, col.N_STEP)
-    for i in range(sizes[col.TANGENTS] + 1):
-        start = i * arena + last[col.DST_PAIR] - last[col.DST_LOW]
-        fill_zero(at(adjoint, start), 3 * planes * last[col.DST_SIZE])
-    for k in range(sizes[col.N_SEGMENTS] - 1, -1, -1):
-        segment = row(player.segments, k, col.N_SEGMENT)
-        if sizes[col.N_SEGMENTS] > 1:
-            play(player, bars.start, True, k)
-        for n in range(segment[col.SEGMENT_END] - 1, segment[col.SEGMENT_BEGIN] - 1, -1):
-            rewind_pulse(player, n, bars, timing, turning)
-    size, width = player.steps[col.SRC_SIZE], (sizes[col.TANGENTS] + 1) * VECTOR
-    for i in range(sizes[col.TANGENTS] + 1):
-        x = at(adjoint, i * arena + sizes[col.PAIR])
-        for j in range(sizes[col.LANES]):
-            bars.start[i * VECTOR + j] = -2 * x[(3 * planes - 1) * size + j]
-            if sizes[col.BOUNDARY] == 3:
-                bars.start[width + i * VECTOR + j] = x[j] + x[size + j]
-                bars.start[2 * width + i * VECTOR + j] = x[3 * size + j] - x[4 * size + j]
+            when(player.sizes[col.BOUNDARY] > 1, by_transverse)

@@ -8,14 +8,14 @@ beside the signal; what is nowhere larger than either is set to zero, at all rea
 import numpy as np
 
 from . import columns as col
-from .columns import EARLIEST, OF_SIGNAL, OF_STATES, OMEGA, R2, VECTOR
+from .columns import EARLIEST, EQUILIBRIUM, OF_SIGNAL, OF_STATES, OMEGA, R2
 from .jit import kernel
 
 
 @kernel
 def largest_nothing(player, given, j, m0, signal):
     """How large nothing may look in lane j, where the largest signal is as given."""
-    decay = np.exp(-given.rounding[EARLIEST] * player.rates[R2 * VECTOR + j]).real
+    decay = np.exp(-given.rounding[EARLIEST] * player.rates[R2 * player.sizes[col.LANES] + j]).real
     return min(given.rounding[OF_STATES].real * decay * abs(m0), given.rounding[OF_SIGNAL].real * signal)
 
 
@@ -27,12 +27,12 @@ def hide_rounding(player, given, voxel, target, count, signal, jacobian):
         if given.codes[k] != OMEGA:
             continue
         for j in range(count):
-            size = largest = 0 * player.half
+            size = largest = 0 * player.scratch[EQUILIBRIUM]
             for o in range(n_out):
                 s, value = signal[target + j, o], jacobian[target + j, k, o]
                 size = max(size, max(abs(s.real), abs(s.imag)))
                 largest = max(largest, max(abs(value.real), abs(value.imag)))
-            m0 = given.tissue[col.M0 * given.n_voxels + voxel + j]
+            m0 = given.tissue[col.M0 * given.stride + voxel + j]
             if largest <= largest_nothing(player, given, j, m0, size):
                 for o in range(n_out):
                     jacobian[target + j, k, o] = 0
@@ -45,7 +45,7 @@ def hide_amplitude_rounding(player, given, voxel, count, amplitudes):
         if player.kinds[i - 1] != OMEGA:
             continue
         for j in range(voxel, voxel + count):
-            size = largest = 0 * player.half.real
+            size = largest = 0 * player.scratch[EQUILIBRIUM].real
             for plane in range(amplitudes.shape[2]):
                 for o in range(amplitudes.shape[3]):
                     size = max(size, abs(amplitudes[j, 0, plane, o].real))

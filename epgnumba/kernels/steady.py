@@ -4,16 +4,17 @@ A repetition maps the numbers x at its start (Z_0; or Z_0 and the real and imagi
 leaves anything else) to A x + b at its end. Played from each unit vector without recovery it gives the columns of A,
 from nothing with recovery b; the steady state solves (I - A) x = b, and its tangents (I - A) dx = dA x + db.
 
-`Player.boundary` holds these in rows of one number per set and lane: the start (one row per number), then A column by
+`Part.boundary` holds these in rows of one number per set and lane: the start (one row per number), then A column by
 column and b, then the derivatives of the scalar with respect to both, then a start for playing again.
 """
 
 from . import columns as col
+from . import physics
 from .columns import EQUILIBRIUM, VECTOR
-from .forward import play
 from .jit import at, kernel, pasted
-from .physics import turn
-from .reverse import rewind
+from .part import play, rewind
+
+turn = kernel(physics.turn)
 
 
 @kernel
@@ -140,14 +141,14 @@ def unfind_start(player, start_bar):
 @kernel
 def unread_end(end, bars, column):
     """Adjoint of `read_end`: derivatives with respect to the END part's amplitudes and to the last phase."""
-    sizes, amplitudes_bar = end.sizes, end.amplitudes_bar
+    sizes, amplitude_bars = end.sizes, end.amplitude_bars
     planes, lanes, n_out = sizes[col.PLANES], sizes[col.LANES], sizes[col.N_OUT]
     for i in range(sizes[col.TANGENTS] + 1):
         z = map_row(end, column, 0, 1)
         for plane in range(planes):
             for j in range(lanes):
                 value = z[i * VECTOR + j]
-                amplitudes_bar[(i * planes + plane) * n_out * lanes + j] = value if plane == planes - 1 else 0 * value
+                amplitude_bars[(i * planes + plane) * n_out * lanes + j] = value if plane == planes - 1 else 0 * value
         if sizes[col.BOUNDARY] == 3:
             c, s = end.turns[2 * sizes[col.N_STEPS]], end.turns[2 * sizes[col.N_STEPS] + 1]
             re, im = map_row(end, column, 1, 1), map_row(end, column, 2, 1)
@@ -155,32 +156,33 @@ def unread_end(end, bars, column):
             for j in range(lanes):
                 k = i * VECTOR + j
                 a, b = turn(re[k], im[k], c, -s)
-                amplitudes_bar[(2 * i * n_out + 1) * lanes + j] = a
-                amplitudes_bar[((2 * i + 1) * n_out + 1) * lanes + j] = b
+                amplitude_bars[(2 * i * n_out + 1) * lanes + j] = a
+                amplitude_bars[((2 * i + 1) * n_out + 1) * lanes + j] = b
                 bars.turns[sizes[col.N_STEPS]] += im[k] * x_re[k] - re[k] * x_im[k]
 
 
 @pasted
-def play_to_start(player, end):
+def play_to_start(player, end, given):
     """Play the END part as often as it takes, and find the steady state."""
-    size = player.sizes[col.BOUNDARY]
+    size, start = player.sizes[col.BOUNDARY], end.sizes[col.BOUNDARY_AT]
     for column in range(size + 1):
         end.scratch[EQUILIBRIUM] = 1 if column == size else 0
         set_start(end, end.boundary, column)
-        play(end, end.boundary, False, -1)
+        play(end, given, start, 0, -1)
         read_end(end, column)
     find_start(player)
 
 
 @pasted
-def rewind_to_start(player, end, bars, end_bars, timing, turning):
+def rewind_to_start(player, end, given, bars, end_bars, timing, turning):
     """Adjoint of `play_to_start`, given that of the start in `bars`: every play again, and back."""
     size = player.sizes[col.BOUNDARY]
     unfind_start(player, bars.start)
-    again = map_row(player, 0, 0, 2)
+    row = size + 2 * size * (size + 1)  # behind both maps
+    again, start = boundary_row(player, row), end.sizes[col.BOUNDARY_AT] + row * (end.sizes[col.TANGENTS] + 1) * VECTOR
     for column in range(size + 1):
         end.scratch[EQUILIBRIUM] = 1 if column == size else 0
         set_start(end, again, column)
-        play(end, again, True, -1)
+        play(end, given, start, 1, -1)
         unread_end(end, end_bars, column)
-        rewind(end, end_bars, timing, turning)
+        rewind(end, given, end_bars, start, timing, turning)

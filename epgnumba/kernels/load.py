@@ -1,0 +1,131 @@
+"""From the tissue of a block of lanes to what is played with, and the derivatives back."""
+
+from . import columns as col
+from .columns import B1, HZ, INVERSION, N_RATES, OMEGA, R1, R2, VECTOR
+from .elementary import HALF_PI, exp, sin_cos
+from .lanes import choose, double, repeat, total, when
+from .player import Player
+
+LOWEST = -707.0  # what decays further is zero for all that follows
+
+
+def load(shape, tables, sizes, values, tissue, room, voxel, n_voxels, position, flips):
+    """Rates, their seeds and decay of the lanes that begin at a voxel, B1 scaled as at a slice position.
+
+    `flips`: flip angles as well, of this part; 2: nothing else.
+    """
+    player = Player(shape, tables, sizes, values, room)
+
+    def rates_and_decay():
+        _load_rates(player, tissue, voxel, n_voxels, position)
+        _load_decay(player)
+
+    when(flips < 2, rates_and_decay)
+    when(flips > 0, lambda: _load_angles(player))
+
+
+def _load_rates(player, tissue, voxel, n_voxels, position):
+    lanes = player.shape.lanes
+    scale = player.values.wide(lanes).at(player.sizes[col.PROFILE_AT]).spread(position)
+    rates = {}
+    for rate in range(N_RATES):
+        value = tissue.wide(lanes)[n_voxels * rate + voxel]
+        rates[rate] = scale * value if rate == B1 else value
+        player.rates[rate * lanes] = rates[rate]
+    slopes = {R1: -rates[R1] * rates[R1], R2: -rates[R2] * rates[R2], B1: scale}  # dR1/dT1 = -R1^2
+    for i, kind in enumerate(player.shape.kinds):
+        constant = player.rates.count(0) + (HZ if kind == OMEGA else 1.0)
+        player.seeds[i * lanes] = slopes.get(kind, constant)
+
+
+def _by_lines(player, count, memory, place, make):
+    """Write what `make` gives for each of a number of lines: in vectors of lanes, or for one lane, of lines."""
+    lanes = player.shape.lanes
+
+    def write(k):
+        for what, value in enumerate(make(k)):
+            memory[(place(what) + k) * lanes] = value
+
+    repeat(count, write, step=1 if lanes > 1 else VECTOR)
+
+
+def _load_decay(player):
+    """Decay factors and precession over every duration."""
+    lanes, count = player.shape.lanes, player.sizes[col.N_DURATIONS]
+    wide = _Lines(player)
+
+    def make(k):
+        times = wide.of(player.durations, k)
+        decayed = [exp(double(-times * wide.rate(rate)), LOWEST) for rate in (R1, R2)]
+        if player.shape.planes == 1:
+            return decayed
+        s, c = sin_cos(times * wide.rate(OMEGA) * (1 / HALF_PI))
+        return [*decayed, c, s]
+
+    _by_lines(player, count, wide.memory(player.decay), lambda what: player.sizes[col.DECAY_LINES] * what, make)
+
+
+class _Lines:
+    """Vectors over lanes; of the only lane, over lines."""
+
+    def __init__(self, player):
+        self._player = player
+
+    def memory(self, memory):
+        return memory.wide(VECTOR)
+
+    def of(self, values, k):
+        """Number `k` in every lane; of the only lane, that and those that follow."""
+        vectors = values.wide(VECTOR)
+        return vectors.spread(k) if self._player.shape.lanes > 1 else vectors[k]
+
+    def rate(self, code):
+        rates = self._player.rates.wide(VECTOR)
+        return rates[code * VECTOR] if self._player.shape.lanes > 1 else rates.spread(code)
+
+
+def _load_angles(player):
+    """Cosine and sine of every pulse; of an inversion, what it makes of Z_0."""
+    lanes, count = player.shape.lanes, player.sizes[col.N_STEPS]
+    wide = _Lines(player)
+
+    def make(k):
+        s, c = sin_cos(wide.of(player.flips, k) * wide.rate(B1))
+        return c, s
+
+    _by_lines(player, count, wide.memory(player.trig), lambda what: player.sizes[col.TRIG_LINES] * what, make)
+
+    def invert(n):
+        def write():
+            player.trig[n * lanes] = -player.flips.spread(n) * player.rate(INVERSION)
+            player.trig[(player.sizes[col.TRIG_LINES] + n) * lanes] = player.trig.count(0)
+
+        when(player.step(n)[col.INVERT] > 0, write)
+
+    when(player.sizes[col.INVERTS] > 0, lambda: repeat(count, invert))
+
+
+def unload(shape, tables, sizes, values, tissue, room, lane, sums, tissue_bar, voxel, n_voxels, position):
+    """From the derivatives by rates and seeds of the lanes to those by the tissue's, and by the slice profile."""
+    player = Player(shape, tables, sizes, values, room)
+    lanes, rates, seeds = shape.lanes, lane.wide(shape.lanes), lane.at(sizes[col.SEED_BARS_AT]).wide(shape.lanes)
+    scale = player.values.wide(lanes).at(sizes[col.PROFILE_AT]).spread(position)
+    by_tissue = tissue_bar.wide(lanes)
+    by_profile = tissue.wide(lanes)[n_voxels * B1 + voxel] * rates[B1 * lanes]
+    for rate in range(N_RATES):
+        bar = rates[rate * lanes]
+        if rate == B1:
+            bar = scale * bar
+        for i in player.of_kind(rate):
+            seed_bar = seeds[(i - 1) * lanes]
+            if rate in (R1, R2):
+                bar = bar - 2 * player.rate(rate) * seed_bar
+            elif rate == B1:
+                by_profile = by_profile + seed_bar
+        place = n_voxels * rate + voxel
+        by_tissue[place] = by_tissue[place] + bar
+        rates[rate * lanes] = rates.nothing()
+    for i in range(len(shape.kinds)):
+        seeds[i * lanes] = seeds.nothing()
+    profile = sums.wide(1).at(sizes[col.PROFILE_SUMS_AT])
+    profile[position] = profile[position] + total(by_profile)

@@ -1,0 +1,164 @@
+"""A part of a program at work, as the loops see it: where tables, values and a thread's room lie."""
+
+import copy
+
+from . import columns as col
+from .algebra import COMPONENTS, HALF_PI, Interval, added
+from .columns import VECTOR
+from .lanes import choose, join, repeat, total
+from .physics import turn
+
+
+class Player:
+    """Pointers to all that a part of a program is played with; see `columns` for the tables.
+
+    State sets (0 the states, 1... the tangents) lie one after another in `space`, ARENA numbers each, and their
+    adjoints in `adjoint`, PAIR_ARENA each. A set begins with zeros (what a pulse reads where nothing can be), then its
+    blocks.
+    """
+
+    def __init__(self, shape, tables, sizes, values, room):
+        self.shape, self.sizes, self.values = shape, sizes, values
+        self.n_sets = 1 + len(shape.kinds)
+        self.steps, self.reads, self.segments = (
+            tables.at(sizes[place]) for place in (col.STEPS_AT, col.READS_AT, col.SEGMENTS_AT)
+        )
+        self.durations, self.flips, self.turns = (
+            values.at(sizes[place]) for place in (col.DURATIONS_AT, col.FLIPS_AT, col.TURNS_AT)
+        )
+        self.space, self.adjoint = room.at(sizes[col.SPACE_AT]), room.at(sizes[col.ADJOINT_AT])
+        self.arena, self.pair_arena = sizes[col.ARENA], sizes[col.PAIR_ARENA]
+        self.room, self.itemsize = room, room.itemsize
+        self.rates, self.seeds = room.at(sizes[col.RATES_AT]), room.at(sizes[col.SEEDS_AT])
+        self.decay, self.trig = room.at(sizes[col.DECAY_AT]), room.at(sizes[col.TRIG_AT])
+        self.amplitudes, self.amplitude_bars = room.at(sizes[col.AMPLITUDES_AT]), room.at(sizes[col.AMPLITUDES_BAR_AT])
+        self.equilibrium = room.wide(shape.lanes).at(sizes[col.SCRATCH_AT]).spread(col.EQUILIBRIUM)
+        self._look(shape.lanes)
+
+    def _look(self, width, first=0):
+        """Take vectors of `width` from lane `first` on."""
+        self.durations, self.flips, self.turns = (
+            values.wide(width) for values in (self.durations, self.flips, self.turns)
+        )
+        self.space, self.adjoint, self.amplitudes, self.amplitude_bars = (
+            memory.at(first).wide(width)
+            for memory in (self.space, self.adjoint, self.amplitudes, self.amplitude_bars)
+        )
+        of_lane = first if self.shape.lanes > 1 else 0
+        self.rates, self.seeds, self.decay, self.trig = (
+            memory.at(of_lane).wide(width) for memory in (self.rates, self.seeds, self.decay, self.trig)
+        )
+
+    def by_rows(self):
+        """The same for loops over rows: a vector is a row of voxels, or a run of rows of the only one.
+
+        Half a vector, and all twice, where registers would not hold all of a row.
+        """
+        width = VECTOR // 2 if self.shape.planes * self.n_sets * self.itemsize >= 32 else VECTOR
+        for first in range(0, VECTOR, width):
+            half = copy.copy(self)
+            half._look(width, first)
+            yield half
+
+    def step(self, n):
+        """Row of the table for pulse `n`."""
+        return self.steps.at(n * col.N_STEP)
+
+    def line(self, memory, index):
+        """What memory holds for each lane; for the only one, that in every lane."""
+        return memory[index * self.shape.lanes] if self.shape.lanes > 1 else memory.spread(index)
+
+    def rate(self, code):
+        """A rate."""
+        return self.line(self.rates, code)
+
+    def seed(self, i):
+        """Derivative of the rate that tangent `i` (from 1) changes."""
+        return self.line(self.seeds, i - 1)
+
+    def of_kind(self, *kinds):
+        """Tangents of some rates."""
+        return [i for i, kind in enumerate(self.shape.kinds, 1) if kind in kinds]
+
+    def decayed(self, duration, what):
+        """What a duration leaves: of Z (0), of F (1); cosine and sine of precession over it (2, 3)."""
+        return self.line(self.decay, self.sizes[col.DECAY_LINES] * what + duration)
+
+    def cos_sin(self, n):
+        """Cosine and sine of the flip angle of pulse `n`."""
+        return self.line(self.trig, n), self.line(self.trig, self.sizes[col.TRIG_LINES] + n)
+
+    def nominal(self, n):
+        """Nominal flip angle of pulse `n`, radians; an inversion has none."""
+        return HALF_PI * self.flips.spread(n) * self.flips.count(1 - self.step(n)[col.INVERT])
+
+    def interval(self, n):
+        """The interval before pulse `n`, and the pulse."""
+        duration, angle = self.step(n)[col.DURATION], None
+        if self.shape.planes == 2:
+            step = self.turns.spread(2 * n), self.turns.spread(2 * n + 1)
+            angle = turn(self.decayed(duration, 2), self.decayed(duration, 3), *step)
+        return Interval(
+            self.shape, self.cos_sin(n), (self.decayed(duration, 0), self.decayed(duration, 1)), angle,
+            {i: self.seed(i) for i in range(1, self.n_sets)}, self.durations.spread(duration), self.nominal(n),
+        )  # fmt: skip
+
+    def block(self, start, size):
+        """Where the components of a block's planes begin."""
+        return [[start + size * (COMPONENTS * plane + c) for c in range(COMPONENTS)] for plane in self.planes]
+
+    def arrivals(self, n, start):
+        """Where what meets pulse `n` begins in a set whose block before it starts at `start`; zeros if nothing does."""
+        step = self.step(n)
+        block = self.block(start, step[col.SRC_SIZE])
+        none = [step[col.NO_F], step[col.NO_F], step[col.NO_W]]
+        shifts = [step[place] for place in (col.SHIFT_P, col.SHIFT_M, col.SHIFT_W)]
+        return [
+            [choose(absent > 0, 0, begin + shift) for begin, shift, absent in zip(planes, shifts, none, strict=True)]
+            for planes in block
+        ]
+
+    def departures(self, n, start):
+        """`arrivals` in a set of adjoints; what nobody will read goes to places of its own."""
+        step, room = self.step(n), self.sizes[col.ROOM]
+        no_f, no_w = step[col.NO_F] > 0, step[col.NO_W] > 0
+        return [
+            [p, choose(no_f, room, m), choose(no_w, room * (2 + plane), w)]  # ROOM is as long as the zeros below it
+            for plane, (p, m, w) in zip(self.planes, self.arrivals(n, start), strict=True)
+        ]
+
+    def together(self, parts):
+        """What `by_rows` gave for its parts of the lanes, in all lanes; for the only one, summed."""
+        return join(parts) if self.shape.lanes > 1 else added(map(total, parts))
+
+    @property
+    def planes(self):
+        return range(self.shape.planes)
+
+    def quadrature_sign(self, plane, stated):
+        """-1 in a plane in quadrature with the pulse, else 1; of a real problem the table says which it is."""
+        if self.shape.planes == 2:
+            return self.space.count(1 - 2 * plane)
+        return self.space.count(1 - 2 * stated)
+
+    def amplitude_place(self, i, plane, out):
+        """Where the amplitude of a set, plane and output lies."""
+        return ((i * self.shape.planes + plane) * self.sizes[col.N_OUT] + out) * self.shape.lanes
+
+
+def read_sets(memory, places, row, n_sets, arena):
+    """Row `row` of all sets, whose components begin at `places` in the first."""
+    return [[[memory[place + row + arena * i] for place in planes] for planes in places] for i in range(n_sets)]
+
+
+def write_sets(memory, places, row, sets, arena):
+    for i, components in enumerate(sets):
+        for planes, values in zip(places, components, strict=True):
+            for place, value in zip(planes, values, strict=True):
+                memory[place + row + arena * i] = value
+
+
+def clear(memory, start, count):
+    """Zero `count` numbers, whole vectors of them."""
+    zeros = memory.wide(VECTOR)
+    repeat(count, lambda k: zeros.__setitem__(start + k, zeros.count(0)), step=VECTOR)
