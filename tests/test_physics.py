@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from naive import rf
 
-from epgnumba.kernels import physics
+from epgnumba.kernels import elementary, physics
 
 
 def random_states(seed=0):
@@ -53,9 +53,9 @@ def test_turn():
 
 def test_sine_and_cosine():
     for x in np.concatenate([np.linspace(-9, 9, 2001), [0.5, -0.5, 1.5, 2.5]]):
-        s, c = physics.sin_cos_turns(x, np.floor(x + 0.5))
+        s, c = elementary.sin_cos_turns(x, np.floor(x + 0.5))
         assert abs(s - np.sin(x * np.pi / 2)) < 3e-15
         assert abs(c - np.cos(x * np.pi / 2)) < 3e-15
     for quarters in range(-8, 9):
-        s, c = physics.sin_cos_turns(float(quarters), float(quarters))
+        s, c = elementary.sin_cos_turns(float(quarters), float(quarters))
         assert (s, c) == [(0, 1), (1, 0), (0, -1), (-1, 0)][quarters % 4]

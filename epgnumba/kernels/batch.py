@@ -9,7 +9,7 @@ import numpy as np
 
 from . import columns as col
 from .columns import EQUILIBRIUM, M0, SIGNAL, VECTOR
-from .jit import at, entry, keep_out_of_line, kernel, pasted, unfused
+from .jit import at, entry, keep_out_of_line, kernel, unfused
 from .lanes import call_loop
 from .part import (
     Call, clear, group_bars, last_part, load, play, rewind, same_flips, select, select_call, unload
@@ -37,7 +37,7 @@ def clean_up(player):
         clear(at(player.room, sizes[col.ADJOINT_AT]), (sizes[col.TANGENTS] + 1) * sizes[col.PAIR_ARENA])
 
 
-@pasted
+@kernel
 def play_block(signal, end, given, position, voxel, fresh, keep):
     """Load one block and play it: its amplitudes, and with `keep` all that `pull_block` needs."""
     repeats = signal.sizes[col.BOUNDARY] > 0
@@ -122,7 +122,7 @@ def load_bars(player, given, voxel, target, count, signal_bar, jacobian_bar, tis
                         tissue_bar[M0, voxel + j] += weight * along * amplitudes[a]
 
 
-@pasted
+@kernel
 def pull_block(signal, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning):
     """Derivatives of one block, after `play_block` with `keep` and those with respect to its amplitudes."""
     rewind(signal, given, bars, signal.sizes[col.BOUNDARY_AT], timing, turning)

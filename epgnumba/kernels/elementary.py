@@ -62,6 +62,6 @@ def sin_cos(x):
 
 def exp(x, lowest):
     """exp(x) for x <= 0, of a complex step to first order; what is below `lowest` is taken for it."""
-    y = where(x.real >= lowest, x.real, 0 * x.real + lowest)
-    k = nearest(y * LOG2_E)
+    y = where(x.real < lowest, lowest, x.real)
+    k = where(y == y, nearest(y * LOG2_E), 0.0)  # what is no number stays so
     return stepped(scaled(exp_reduced(y, k), k), x)

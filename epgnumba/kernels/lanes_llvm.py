@@ -166,8 +166,8 @@ class _Lanes:
     def __ge__(self, other):
         return self._compared(other, ">=")
 
-    def __gt__(self, other):
-        return self._compared(other, ">")
+    def __lt__(self, other):
+        return self._compared(other, "<")
 
     __hash__ = None
 
@@ -368,9 +368,9 @@ def scaled(x, k):
     """x times 2^k, `k` whole; both real."""
     single = x.re.type.element == ir.FloatType()
     kind = ir.VectorType(HALF_WORD if single else WORD, x.re.type.count)
-    bits = ir.Constant(kind, [23 if single else 52] * kind.count)
-    added = x.builder.shl(x.builder.fptosi(k.re, kind), bits)
-    return _Lanes(x.builder, x.builder.bitcast(x.builder.add(x.builder.bitcast(x.re, kind), added), x.re.type))
+    bias, bits = (ir.Constant(kind, [number] * kind.count) for number in ((127, 23) if single else (1023, 52)))
+    power = x.builder.shl(x.builder.add(x.builder.fptosi(k.re, kind), bias), bits)
+    return x * _Lanes(x.builder, x.builder.bitcast(power, x.re.type))
 
 
 def stepped(value, x):

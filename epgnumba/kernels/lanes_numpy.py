@@ -69,7 +69,7 @@ class _Integers:
 def loop(count, body, *carried, step=VECTOR):
     """Call ``body(k, *carried)``, which returns what to carry on, at k = 0, `step`, ...: `count` times, not 0."""
     for k in range(count):
-        carried = body(k * step, *carried)
+        carried = body(k * step, *carried) or ()
     return carried
 
 

@@ -11,7 +11,7 @@ column and b, then the derivatives of the scalar with respect to both, then a st
 from . import columns as col
 from . import physics
 from .columns import EQUILIBRIUM, VECTOR
-from .jit import at, kernel, pasted
+from .jit import at, kernel
 from .part import play, rewind
 
 turn = kernel(physics.turn)
@@ -161,7 +161,7 @@ def unread_end(end, bars, column):
                 bars.turns[sizes[col.N_STEPS]] += im[k] * x_re[k] - re[k] * x_im[k]
 
 
-@pasted
+@kernel
 def play_to_start(player, end, given):
     """Play the END part as often as it takes, and find the steady state."""
     size, start = player.sizes[col.BOUNDARY], end.sizes[col.BOUNDARY_AT]
@@ -173,7 +173,7 @@ def play_to_start(player, end, given):
     find_start(player)
 
 
-@pasted
+@kernel
 def rewind_to_start(player, end, given, bars, end_bars, timing, turning):
     """Adjoint of `play_to_start`, given that of the start in `bars`: every play again, and back."""
     size = player.sizes[col.BOUNDARY]

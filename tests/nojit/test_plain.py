@@ -20,7 +20,8 @@ from epgnumba.design.bound import is_regular
 if not config.DISABLE_JIT:
     pytest.skip("needs NUMBA_DISABLE_JIT=1", allow_module_level=True)
 
-from epgnumba.kernels import batch, crlb, jit
+from epgnumba.kernels import columns as col
+from epgnumba.kernels import elementary, forward, jit, load, player, reverse
 
 CASES = dict(cases.cases())
 
@@ -35,40 +36,49 @@ def compiled(tmp_path_factory):
         return dict(kept)
 
 
-def fence(pointers, others=()):
-    """The same pointers, each kept from where the next of all of them begins; what is no pointer stays."""
-    made = [p for p in (*pointers, *others) if isinstance(p, jit.Pointer)]
+def fence(owner, names, starts, further=0):
+    """Keep each memory of `owner` from where the next one begins, of the same array, but for `further` numbers.
 
-    def fenced(p):
-        if not isinstance(p, jit.Pointer):
-            return p
-        neighbours = [q for q in made if q.numbers.ctypes.data == p.numbers.ctypes.data]
-        end = min((q.start for q in neighbours if q.start > p.start), default=None)
-        return jit.Pointer(p.numbers[p.start : end], 0)
+    `starts`: where others begin.
+    """
+    memories = {name: getattr(owner, name) for name in names}
+    for name, memory in memories.items():
+        pointer = memory.pointer
+        behind = [other.pointer.start for other in memories.values() if other.pointer.numbers is pointer.numbers]
+        end = min((start for start in (*behind, *starts) if start > pointer.start), default=None)
+        setattr(owner, name, type(memory)(jit.Pointer(pointer.numbers[pointer.start : end and end + further], 0), memory.width))
 
-    return type(pointers)(*map(fenced, pointers))
+
+ROOM = "rates", "seeds", "decay", "trig", "amplitudes", "amplitude_bars", "space", "adjoint"
 
 
 @pytest.fixture(autouse=True)
 def fences(monkeypatch):
     """A thread's room, the values of a call and its sums are one array each: none of what is in it leaves its place."""
-    select, select_bars = batch.select, batch.select_bars
 
-    def fenced_select(call, room, part):
-        parts = [select(call, room, each) for each in (batch.SIGNAL, batch.last_part(call))]
-        return fence(parts[part], parts[1 - part])
+    class Fenced(player.Player):
+        def __init__(self, shape, tables, sizes, values, room):
+            super().__init__(shape, tables, sizes, values, room)
+            here = col.SCRATCH_AT, col.BOUNDARY_AT, col.TRIG_AT, col.AMPLITUDES_AT, col.AMPLITUDES_BAR_AT
+            rows = (0, col.N_SIZE) if sizes[col.BOUNDARY] and len(sizes.pointer.numbers) > 2 * col.N_SIZE else (0,)
+            first = sizes.pointer.start // col.N_SIZE * col.N_SIZE
+            table = sizes.pointer.numbers
+            fence(self, ROOM, [table[row + place] for row in (*rows, first) for place in here])
+            of_values = [table[first + place] for place in (col.PROFILE_AT, col.ROUNDING_AT)]
+            of_values += [table[row + place] for row in rows for place in (col.FLIPS_AT, col.TURNS_AT)]
+            fence(self, ("durations", "flips", "turns"), of_values, col.VECTOR - 1)  # their last vector reaches beyond
 
-    def fenced_bars(player, sums, lane, part, group, n_groups):
-        others = [
-            select_bars(player, sums, lane, p, g, n_groups)
-            for p in range(len(sums) // (n_groups * player.sizes[batch.col.SUMS_WIDTH]))
-            for g in range(n_groups)
-        ]
-        return fence(others[part * n_groups + group], [pointer for bars in others for pointer in bars])
+    class FencedBars(reverse.Bars):
+        def __init__(self, player, lane, sums):
+            super().__init__(player, lane, sums)
+            base, sizes = sums.pointer.start, player.sizes
+            fence(self, ("rates", "seeds", "start"), [])
+            places = col.FACTOR_SUMS_AT, col.PROFILE_SUMS_AT, col.SUMS_WIDTH
+            fence(self, ("flips", "turns", "durations"), [base + sizes[place] for place in places])
 
-    for module in (batch, crlb):
-        monkeypatch.setattr(module, "select", fenced_select)
-    monkeypatch.setattr(batch, "select_bars", fenced_bars)
+    for module in (forward, reverse, load):
+        monkeypatch.setattr(module, "Player", Fenced)
+    monkeypatch.setattr(reverse, "Bars", FencedBars)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -121,17 +131,11 @@ def test_pointers():
 
 
 def test_decay():
+    def decayed(x):
+        return elementary.exp(np.array([x]), -707.0)[0]
+
     for x in (0.0, -1e-9, -0.3, -1.0, -20.0, -700.0):
-        assert jit.decay_factor(np.float64(x)) == pytest.approx(np.exp(x), rel=4e-16)
-    assert 0 <= jit.decay_factor(np.float64(-1e9)) < 1e-300
-    assert np.isnan(jit.decay_factor(np.float64(np.nan)))
-    assert jit.decay_factor(np.complex128(-1 + 1e-30j)).imag == pytest.approx(np.exp(-1) * 1e-30, rel=1e-15)
-
-
-@pytest.mark.parametrize(("limit", "regular"), [(0.05, True), (0.15, False), (0.25, False)])
-def test_what_makes_a_matrix_singular(limit, regular):
-    """Eigenvalues 0.1 and 1.9, so that the trace of the inverse is 10.5; the second pivot is 0.19."""
-    fisher, inverse = np.array([[1.0, 0.9], [0.9, 1.0]]), np.zeros((2, 2))
-    assert crlb.invert(fisher, inverse, limit) == regular == is_regular(np.linalg.eigvalsh(fisher), limit)
-    if regular:
-        np.testing.assert_allclose(inverse, np.linalg.inv(fisher), rtol=1e-14)
+        assert decayed(x) == pytest.approx(np.exp(x), rel=4e-16)
+    assert 0 <= decayed(-1e9) < 1e-300
+    assert np.isnan(decayed(np.nan))
+    assert decayed(-1 + 1e-30j).imag == pytest.approx(np.exp(-1) * 1e-30, rel=1e-15)
