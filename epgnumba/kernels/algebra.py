@@ -1,15 +1,18 @@
 """What happens to the states of a row: the interval before a pulse and the pulse, for value, tangents and adjoints.
 
-A row is an order k; a set holds, for each plane, the components (P, M, W) of that row (see `physics`), each a number
-or a vector of them. Set 0 holds the states, the others the tangents that go along with them. An interval of time t
-multiplies P and M by e2 = exp(-R2 t), W by e1 = exp(-R1 t), turns P by an angle and M the other way; all that is folded
-into five coefficients and the turn. A tangent gains what its rate's change makes of the states: its *seed* (derivative
-of the rate) times the derivative of the exponent, which for R1 and R2 is -t, and for off-resonance i t.
+A row is an order k; a set holds, for each plane, the components (P, M, W) of that row (see `physics`), each a number or
+a vector of them. Set 0 holds the states, the others the tangents that go along with them. Over an interval P and M
+decay by e2 = exp(-R2 t), W by e1 = exp(-R1 t), and P turns by an angle, M the other way; all that is folded into five
+coefficients and the turn. What depends on the order multiplies the row before (`exponents`). A tangent gains what its
+rate's change makes of the states: its *seed*, the derivative of the rate, times the derivative of the exponent.
 
-These functions take whatever has + - *; a CPU gives them vectors, a CUDA device numbers.
+These functions take whatever has + - *: a CPU gives them vectors, a CUDA device numbers.
 """
 
-from .columns import B1, OMEGA, R1, R2
+from typing import Any, NamedTuple
+
+from .columns import B1
+from .exponents import before_pulses, by_order
 from .physics import coefficients, generator, pulse, pulse_adjoint, turn
 
 HALF_PI = 1.5707963267948966
@@ -18,46 +21,54 @@ COMPONENTS = 3
 P, M, W = range(COMPONENTS)
 
 
-class Interval:
-    """An interval and the pulse that ends it.
+class Numbers(NamedTuple):
+    """What an interval and the pulse that ends it depend on.
 
-    Parameters
+    Attributes
     ----------
-    shape : Shape
-        What there is.
-    trig : tuple
-        Cosine and sine of the flip angle.
-    decay : tuple
-        e1, e2.
+    trig, decay : tuple
+        Cosine and sine of the flip angle; e1 and e2.
     angle : tuple or None
-        Cosine and sine of the turn into the frame of the pulse; of complex problems.
-    seeds : dict
-        For each tangent (from 1) its seed.
-    time : number
-        Its length, ms.
+        Cosine and sine of the turn into the frame of the pulse, of a complex problem.
     nominal : number
         Nominal flip angle, radians.
+    seeds : dict
+        For each tangent (from 1) its seed.
+    rates : dict
+        Those that act by order, by code.
+    moments : dict
+        Time of the interval (ms) and moments of dephasing, see `exponents`; by moment and power of the scale.
+    exp, rotation : callable
+        exp(x) of x <= 0; cosine and sine of an angle.
     """
 
-    def __init__(self, shape, trig, decay, angle, seeds, time, nominal):
-        self.shape, self.angle = shape, angle
-        self.five = coefficients(*trig, *decay, HALF)
-        self.decay, self.swing, self.flip = {}, {}, {}
-        for i, kind in enumerate(shape.kinds, 1):
-            if kind in (R1, R2):
-                self.decay[i] = kind, -time * seeds[i]
-            elif kind == OMEGA:
-                self.swing[i] = time * seeds[i]
-            elif kind == B1:
-                self.flip[i] = nominal * seeds[i]
+    trig: tuple
+    decay: tuple
+    angle: Any
+    nominal: Any
+    seeds: dict
+    rates: dict
+    moments: dict
+    exp: Any
+    rotation: Any
 
-    def play(self, sets):
-        """Sets after the pulse, from those that arrive."""
-        after = []
-        for i, planes in enumerate(sets):
-            met = self._seeded(sets[0], planes, i)
-            if self.angle:
-                met = turned(met, *self.angle)
+
+class Interval:
+    """An interval and the pulse that ends it, of a `Shape`."""
+
+    def __init__(self, shape, numbers):
+        self.shape, self.numbers = shape, numbers
+        self.five = coefficients(*numbers.trig, *numbers.decay, HALF)
+        self.flip = {i: numbers.nominal * numbers.seeds[i] for i, kind in enumerate(shape.kinds, 1) if kind == B1}
+
+    def play(self, sets, k):
+        """Sets after the pulse, from those that arrive; `k`: their order."""
+        after, multiply = [], self._factors(k)
+        arriving = [multiply(planes, 1) for planes in sets]
+        for i, planes in enumerate(arriving):
+            met = self._seeded(arriving[0], planes, i, k) if i else planes
+            if self.numbers.angle:
+                met = turned(met, *self.numbers.angle)
             after.append([pulse(*components, *self.five) for components in met])
         for i, g in self.flip.items():
             after[i] = [
@@ -66,7 +77,7 @@ class Interval:
             ]
         return after
 
-    def rewind(self, bars):
+    def rewind(self, bars, k):
         """Adjoints of what arrives, from those of what leaves (of which the states' are changed in place).
 
         A tangent of B1 gains g G x of the states x after the pulse, G being the generator; so the states' adjoint gains
@@ -78,37 +89,66 @@ class Interval:
                 for (a, b, c), (tp, tm, tw) in zip(bars[0], bars[i], strict=True)
             ]
         pulled = [[pulse_adjoint(*components, *self.five) for components in planes] for planes in bars]
-        if self.angle:
-            c, s = self.angle
+        if self.numbers.angle:
+            c, s = self.numbers.angle
             pulled = [turned(planes, c, -s) for planes in pulled]
         for i in range(1, len(pulled)):
-            pulled[0] = self._seeded_adjoint(pulled[0], pulled[i], i)
-        return pulled
+            pulled[0] = self._seeded(pulled[i], pulled[0], i, k, -1)
+        multiply = self._factors(k)
+        return [multiply(planes, -1) for planes in pulled]
 
-    def _seeded(self, states, tangent, i):
-        """What arrives of tangent `i`: its own, and what decay and precession make of the states."""
-        if i in self.decay:
-            rate, g = self.decay[i]
-            if rate == R1:
-                return [[p, m, w + g * x[W]] for (p, m, w), x in zip(tangent, states, strict=True)]
-            return [[p + g * x[P], m + g * x[M], w] for (p, m, w), x in zip(tangent, states, strict=True)]
-        if i in self.swing:
-            g = self.swing[i]
-            (p, m, w), (pi, mi, wi) = tangent
-            (xp, xm, _), (xpi, xmi, _) = states
-            return [[p - g * xpi, m + g * xmi, w], [pi + g * xp, mi - g * xm, wi]]
-        return tangent
+    def _slopes(self, rate, k):
+        """Derivatives by a rate of the exponents of P, M and W, and whether they are imaginary; None where zero."""
+        parts = [(e, e.weights(k)) for e in before_pulses(self.shape) if e.rate == rate]
+        slopes = [
+            added(weighted(w[c], self.numbers.moments[e.moment, e.scale]) for e, w in parts if w[c] is not None)
+            for c in (P, M, W)
+        ]
+        return slopes, any(e.imaginary for e, _ in parts)
 
-    def _seeded_adjoint(self, states, tangent, i):
-        """Adjoint of `_seeded` for the states."""
-        if i in self.decay:
-            return self._seeded(tangent, states, i)  # symmetric
-        if i in self.swing:
-            g = self.swing[i]
-            (p, m, w), (pi, mi, wi) = states
-            (tp, tm, _), (tpi, tmi, _) = tangent
-            return [[p + g * tpi, m - g * tmi, w], [pi - g * tp, mi + g * tm, wi]]
-        return states
+    def _seeded(self, states, tangent, i, k, way=1):
+        """What arrives of tangent `i`: its own, and what its rate's change makes of the states; or the adjoint of that."""
+        slopes, imaginary = self._slopes(self.shape.kinds[i - 1], k)
+        gains = [None if slope is None else self.numbers.seeds[i] * slope for slope in slopes]
+        if not imaginary:
+            return [
+                [t if g is None else t + g * x for t, x, g in zip(*planes, gains, strict=True)]
+                for planes in zip(tangent, states, strict=True)
+            ]
+        (re, im), (x_re, x_im) = tangent, states
+        turning = [None if g is None else g if way > 0 else -g for g in gains]
+        return [
+            [t if g is None else t - g * x for t, x, g in zip(re, x_im, turning, strict=True)],
+            [t if g is None else t + g * x for t, x, g in zip(im, x_re, turning, strict=True)],
+        ]
+
+    def _factors(self, k):
+        """What multiplies a set by what depends on the order; or, with -1 for the way, its adjoint."""
+        decays, angles = {}, {}
+        for rate in dict.fromkeys(e.rate for e in by_order(self.shape)):
+            slopes, imaginary = self._slopes(rate, k)
+            sums = angles if imaginary else decays
+            for c, slope in enumerate(slopes):
+                if slope is not None:
+                    own = self.numbers.rates[rate] * slope
+                    sums[c] = sums[c] + own if c in sums else own
+        decays = {c: self.numbers.exp(x) for c, x in decays.items()}
+        angles = {c: self.numbers.rotation(x) for c, x in angles.items()}
+
+        def apply(planes, way):
+            planes = [[x * decays[c] if c in decays else x for c, x in enumerate(plane)] for plane in planes]
+            for c, (cosine, sine) in angles.items():
+                planes[0][c], planes[1][c] = turn(planes[0][c], planes[1][c], cosine, sine if way > 0 else -sine)
+            return planes
+
+        return apply
+
+
+def weighted(weight, x):
+    """x times a weight, which mostly is 1 or -1."""
+    if isinstance(weight, int) and abs(weight) == 1:
+        return x if weight > 0 else -x
+    return x * weight
 
 
 def turned(planes, c, s):
@@ -125,47 +165,42 @@ def generated(planes):
 
 
 def added(numbers):
-    """Their sum."""
-    first, *rest = numbers
+    """Their sum; None if there are none."""
+    first, *rest = [*numbers] or [None]
     return sum(rest, first)
 
 
-def paired(planes, others, components=range(COMPONENTS)):
-    """The inner product of two sets in some of their components."""
-    return added(one[c] * other[c] for one, other in zip(planes, others, strict=True) for c in components)
+def paired(planes, others):
+    """The inner product of two sets."""
+    return added(x * y for one, other in zip(planes, others, strict=True) for x, y in zip(one, other, strict=True))
 
 
-def crossed(states, bars):
-    """The pairing of i times a set with another: what a turn by a small angle is worth."""
-    (p, m, _), (pi, mi, _) = states
-    (bp, bm, _), (bpi, bmi, _) = bars
-    return (bpi * p - bp * pi) + (bm * mi - bmi * m)
+def exponent_pairing(exponent, states, bars, k):
+    """Derivative by an exponent's rate times moment: states, weighted, with adjoints of what they become."""
+    pairs = []
+    for c, weight in enumerate(exponent.weights(k)):
+        if weight is None:
+            continue
+        if exponent.imaginary:
+            (x, xi), (b, bi) = ((planes[0][c], planes[1][c]) for planes in (states, bars))
+            value = bi * x - b * xi
+        else:
+            value = added(x[c] * b[c] for x, b in zip(states, bars, strict=True))
+        pairs.append(weighted(weight, value))
+    return added(pairs)
 
 
-# What the derivatives by rates and durations are made of, by kind of tangent: pairings of states and adjoints.
-ALONG = {R1: lambda x, b: paired(x, b, (W,)), R2: lambda x, b: paired(x, b, (P, M)), OMEGA: crossed}
-
-
-def exponents(shape):
-    """Rates in the exponents of an interval: of these there are pairings."""
-    return (R1, R2) if shape.planes == 1 else (R1, R2, OMEGA)
-
-
-def pairings(shape, states, bars):
+def pairings(shape, states, bars, k):
     """Derivatives by the exponents of an interval, given what arrives and the adjoint of that.
 
-    For each of `exponents`, of all sets with their own adjoints; then, for each tangent of such a rate, of the states
-    with that tangent's: what its seed is worth.
+    For each exponent, of all sets with their own adjoints; then, for each tangent of its rate, of the states with that
+    tangent's: what its seed is worth.
     """
     both = list(zip(states, bars, strict=True))
-    own = [added(ALONG[rate](x, bar) for x, bar in both) for rate in exponents(shape)]
-    return own + [ALONG[kind](states[0], bars[i]) for i, kind in seeded(shape)]
+    own = [added(exponent_pairing(e, x, bar, k) for x, bar in both) for e in before_pulses(shape)]
+    return own + [exponent_pairing(e, states[0], bars[i], k) for e, i in seeded(shape)]
 
 
 def seeded(shape):
-    """Tangents of the rates in the exponents, with their kinds."""
-    return [(i, kind) for i, kind in enumerate(shape.kinds, 1) if kind in exponents(shape)]
-
-
-# How an exponent grows with time for a unit of its rate (for off-resonance, the angle).
-GROWTH = {R1: -1, R2: -1, OMEGA: 1}
+    """Exponents, each with a tangent of its rate."""
+    return [(e, i) for e in before_pulses(shape) for i, kind in enumerate(shape.kinds, 1) if kind == e.rate]

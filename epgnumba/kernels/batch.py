@@ -5,14 +5,22 @@ Every voxel meets the same instructions whatever its neighbours, and sums over v
 results do not depend on threads or chunks.
 """
 
-import numpy as np
-
 from . import columns as col
 from .columns import EQUILIBRIUM, M0, SIGNAL, VECTOR
 from .jit import at, entry, keep_out_of_line, kernel, unfused
 from .lanes import call_loop
 from .part import (
-    Call, clear, group_bars, last_part, load, play, rewind, same_flips, select, select_call, unload
+    Call,
+    clear,
+    group_bars,
+    last_part,
+    load,
+    play,
+    rewind,
+    same_flips,
+    select,
+    select_call,
+    unload,
 )  # fmt: skip
 from .rounding import hide_amplitude_rounding, hide_rounding
 from .steady import play_to_start, rewind_to_start, set_start

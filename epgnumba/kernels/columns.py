@@ -40,16 +40,22 @@ GROUP = 8  # units of voxels whose gradients are summed before they are written
     READ_BEGIN,  # the readouts that follow the pulse
     READ_END,
     INVERT,  # 1: no pulse but an inversion, which only Z_0 enters and leaves
-) = range(32)
-N_STEP = 32
+    MOMENT_1,  # index of the first moment of dephasing over that time, seen from its end; and of the second
+    MOMENT_2,
+    ORDER,  # of row 0
+) = range(35)
+N_STEP = 35
 
 (
     READ_COMPONENT,  # 0: P, 1: M (conjugated), 2: Z_0
     READ_OFFSET,  # where the order that is read lies, from row 0 of the block
     READ_DURATION,  # index of the time since the pulse
     READ_OUT,  # which output it is
-) = range(4)
-N_READ = 4
+    READ_MOMENT_1,  # as of steps
+    READ_MOMENT_2,
+    READ_OUT_OF_PHASE,  # index of the time for which what is read has been out of phase, signed
+) = range(7)
+N_READ = 7
 
 (SEGMENT_BEGIN, SEGMENT_END, SEGMENT_CHECKPOINT) = range(3)  # checkpointed stretches of the train
 N_SEGMENT = 3
@@ -103,21 +109,22 @@ N_SEGMENT = 3
     DECAY_LINES,  # lines for each of what a duration leaves
     TRIG_LINES,  # lines for the cosines of all pulses
     INVERTS,  # 1: there are inversions
+    STRIDE,  # orders from a row to the next
+    GEOMETRY_AT,  # in the array of values: dephasing of one order, radians per um
     LOAD,  # addresses of the loops, in the order of `shape.LOOPS`
     PLAY,
     WRITE,
     REWIND,
     UNLOAD,
-) = range(53)
-N_SIZE = 53
+) = range(55)
+N_SIZE = 55
 
 SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what the end of a repetition does
-# Rows of a block's rates, of a tangent's seeds and (with M0, which needs no tangent) of the tissue table; also the
-# codes of the derivatives. OMEGA is off-resonance in radians per ms.
-R1, R2, B1, OMEGA, INVERSION = range(5)
-N_RATES = 5
-M0 = 5
-N_TISSUE = 6
+# Rows of the tissue table, of a block's rates, and codes of the derivatives. OMEGA is off-resonance in radians per ms.
+R1, R2, B1, OMEGA, INVERSION, M0, DIFFUSION, VELOCITY, R2_PRIME = range(9)
+N_RATES = N_TISSUE = 9
+ALWAYS = R1, R2, B1, OMEGA, INVERSION  # rates of every problem
+OPTIONAL = DIFFUSION, VELOCITY, R2_PRIME  # of problems whose shape has them
 HZ = 0.006283185307179586  # radians per ms
 FAINTEST = 1e-150  # square of a derivative that a bound is made of: the bound's own square must not overflow
 # Where the Z_0 lies that recovery aims at, 1 or (for the homogeneous part of a map) 0: behind two vectors of whatever is

@@ -3,6 +3,7 @@
 from .lanes import floor, nearest, scaled, stepped, where
 
 HALF_PI = 1.5707963267948966
+LOWEST = -707.0  # what decays further is zero for all that follows
 LOG2_E = 1.4426950408889634
 
 
@@ -58,6 +59,22 @@ def exp_reduced(x, k):
 def sin_cos(x):
     """Sine and cosine of an angle of `x` quarter turns."""
     return sin_cos_turns(x, nearest(x))
+
+
+def magnitude(x):
+    """|x|, of a complex step with its sign."""
+    return where(x.real < 0.0, -x, x)
+
+
+def sign(x):
+    """-1 or 1."""
+    return where(x.real < 0.0, 0 * x.real - 1, 0 * x.real + 1)
+
+
+def rotation(x):
+    """Cosine and sine of an angle, radians."""
+    s, c = sin_cos(x * (1 / HALF_PI))
+    return c, s
 
 
 def exp(x, lowest):

@@ -1,8 +1,8 @@
 """Play a part of a program forward over one block of lanes: amplitudes and, in the same sweep, their tangents."""
 
 from . import columns as col
-from .algebra import COMPONENTS, HALF, M, P, W
-from .columns import B1, INVERSION, OMEGA, R1, R2, VECTOR
+from .algebra import COMPONENTS, HALF, M, P, W, weighted
+from .columns import B1, INVERSION, R1, VECTOR
 from .lanes import choose, loop, repeat, when
 from .physics import turn
 from .player import Player, clear, read_sets, write_sets
@@ -76,7 +76,7 @@ def _play_pulse(player, n, record):
 
         def body(row, rows=rows, arriving=arriving, leaving=leaving, interval=interval):
             sets = read_sets(rows.space, arriving, row, rows.n_sets, rows.arena)
-            write_sets(rows.space, leaving, row, interval.play(sets), rows.arena)
+            write_sets(rows.space, leaving, row, interval.play(sets, rows.orders(n, row)), rows.arena)
 
         loop(step[col.VECTORS], body)
     when(step[col.RECOVERY] > 0, lambda: _recover(player, n, target))
@@ -124,7 +124,7 @@ def _read(player, n, r, target):
     """Amplitudes of a readout that follows pulse `n`."""
     read, amplitudes = player.reads.at(r * col.N_READ), player.amplitudes
     component, duration, out = read[col.READ_COMPONENT], read[col.READ_DURATION], read[col.READ_OUT]
-    step, time = player.step(n), player.durations.spread(duration)
+    step, shape, time = player.step(n), player.shape, player.durations.spread(duration)
 
     def put(i, values):
         for plane, value in zip(player.planes, values, strict=True):
@@ -135,23 +135,24 @@ def _read(player, n, r, target):
         return player.space[at + player.arena * i]
 
     def transverse():
-        e = player.decayed(duration, 1)
         # F_-k is the conjugate of M
-        signs = [player.quadrature_sign(plane, step[col.PLANE] * component) if player.shape.planes == 1
-                 else player.space.count(1 - 2 * plane * component) for plane in player.planes]  # fmt: skip
-        states = [e * sign * look(0, plane) for plane, sign in zip(player.planes, signs, strict=True)]
-        if player.shape.planes == 2:
-            states = turn(*states, player.decayed(duration, 2), player.decayed(duration, 3))
+        signs = [player.conjugate_sign(plane, component, step[col.PLANE]) for plane in player.planes]
+        decay, turning = player.reading(read)
+
+        def decayed(i):
+            values = [decay * sign * look(i, plane) for plane, sign in zip(player.planes, signs, strict=True)]
+            return turn(*values, *turning) if turning else values
+
+        states = decayed(0)
         put(0, states)
-        for i in range(1, player.n_sets):
-            tangent = [e * sign * look(i, plane) for plane, sign in zip(player.planes, signs, strict=True)]
-            if player.shape.planes == 2:
-                tangent = turn(*tangent, player.decayed(duration, 2), player.decayed(duration, 3))
-            g = time * player.seed(i)
-            if i in player.of_kind(R2):
-                tangent = [t - g * x for t, x in zip(tangent, states, strict=True)]
-            elif i in player.of_kind(OMEGA):
-                tangent = [tangent[0] - g * states[1], tangent[1] + g * states[0]]
+        for i, kind in enumerate(shape.kinds, 1):
+            tangent = decayed(i)
+            for exponent, moment in player.read_exponents(read, kind):
+                g = weighted(exponent.weights(0)[P], moment * player.seed(i))
+                if exponent.imaginary:
+                    tangent = [tangent[0] - g * states[1], tangent[1] + g * states[0]]
+                else:
+                    tangent = [t + g * x for t, x in zip(tangent, states, strict=True)]
             put(i, tangent)
 
     def longitudinal():

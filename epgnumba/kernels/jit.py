@@ -15,13 +15,11 @@ from contextlib import contextmanager
 from operator import index
 
 import numba
-import numpy as np
-from llvmlite import ir
 from llvmlite.binding import Linkage
 from numba.core import config, errors, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
-from numba.extending import intrinsic, overload, register_jitable
+from numba.extending import intrinsic
 
 from ..notice import compiling
 from .cache import Cache, whereabouts

@@ -188,9 +188,7 @@ class _Memory:
         return self.builder.gep(self._pointer, [self.builder.mul(_whole(offset), ir.Constant(WORD, self._parts))])
 
     def _place(self, offset, count):
-        return self.builder.bitcast(
-            self._start(offset), ir.VectorType(self._number, count * self._parts).as_pointer()
-        )
+        return self.builder.bitcast(self._start(offset), ir.VectorType(self._number, count * self._parts).as_pointer())
 
     def _split(self, whole, places):
         """Real and imaginary part of a run of numbers, of which lane j takes number places[j]."""
@@ -226,7 +224,9 @@ class _Memory:
         kind = ir.VectorType(self._number, numbers.type.count)
         if numbers.type == kind:
             return numbers
-        return self.builder.fptrunc(numbers, kind) if self._number == ir.FloatType() else self.builder.fpext(numbers, kind)
+        return (
+            self.builder.fptrunc(numbers, kind) if self._number == ir.FloatType() else self.builder.fpext(numbers, kind)
+        )
 
     def spread(self, offset):
         """One number in every lane."""
@@ -235,7 +235,9 @@ class _Memory:
     def count(self, whole):
         """A whole number in every lane."""
         if not isinstance(whole, _Whole):
-            return _Lanes(self.builder, ir.Constant(ir.VectorType(self._number, self.width), [float(whole)] * self.width))
+            return _Lanes(
+                self.builder, ir.Constant(ir.VectorType(self._number, self.width), [float(whole)] * self.width)
+            )
         number = self.builder.sitofp(whole.value, self._number)
         vector = self.builder.insert_element(ir.Constant(ir.VectorType(self._number, 1), None), number, WORD(0))
         return _Lanes(self.builder, self.builder.shuffle_vector(vector, vector, _indices([0] * self.width)))

@@ -1,12 +1,12 @@
 """From the tissue of a block of lanes to what is played with, and the derivatives back."""
 
 from . import columns as col
-from .columns import B1, HZ, INVERSION, N_RATES, OMEGA, R1, R2, VECTOR
-from .elementary import HALF_PI, exp, sin_cos
-from .lanes import choose, double, repeat, total, when
+from .columns import ALWAYS, B1, HZ, INVERSION, OMEGA, R1, R2, R2_PRIME, VECTOR
+from .elementary import LOWEST, exp, rotation, sin_cos
+from .lanes import double, repeat, total, when
 from .player import Player
 
-LOWEST = -707.0  # what decays further is zero for all that follows
+TIMES = R1, R2, R2_PRIME  # rates that maps give as times
 
 
 def load(shape, tables, sizes, values, tissue, room, voxel, n_voxels, position, flips):
@@ -28,11 +28,11 @@ def _load_rates(player, tissue, voxel, n_voxels, position):
     lanes = player.shape.lanes
     scale = player.values.wide(lanes).at(player.sizes[col.PROFILE_AT]).spread(position)
     rates = {}
-    for rate in range(N_RATES):
+    for rate in (*ALWAYS, *player.shape.terms):
         value = tissue.wide(lanes)[n_voxels * rate + voxel]
         rates[rate] = scale * value if rate == B1 else value
         player.rates[rate * lanes] = rates[rate]
-    slopes = {R1: -rates[R1] * rates[R1], R2: -rates[R2] * rates[R2], B1: scale}  # dR1/dT1 = -R1^2
+    slopes = {rate: -rates[rate] * rates[rate] for rate in TIMES if rate in rates} | {B1: scale}  # dR1/dT1 = -R1^2
     for i, kind in enumerate(player.shape.kinds):
         constant = player.rates.count(0) + (HZ if kind == OMEGA else 1.0)
         player.seeds[i * lanes] = slopes.get(kind, constant)
@@ -59,8 +59,7 @@ def _load_decay(player):
         decayed = [exp(double(-times * wide.rate(rate)), LOWEST) for rate in (R1, R2)]
         if player.shape.planes == 1:
             return decayed
-        s, c = sin_cos(times * wide.rate(OMEGA) * (1 / HALF_PI))
-        return [*decayed, c, s]
+        return [*decayed, *rotation(times * wide.rate(OMEGA))]
 
     _by_lines(player, count, wide.memory(player.decay), lambda what: player.sizes[col.DECAY_LINES] * what, make)
 
@@ -112,13 +111,13 @@ def unload(shape, tables, sizes, values, tissue, room, lane, sums, tissue_bar, v
     scale = player.values.wide(lanes).at(sizes[col.PROFILE_AT]).spread(position)
     by_tissue = tissue_bar.wide(lanes)
     by_profile = tissue.wide(lanes)[n_voxels * B1 + voxel] * rates[B1 * lanes]
-    for rate in range(N_RATES):
+    for rate in (*ALWAYS, *shape.terms):
         bar = rates[rate * lanes]
         if rate == B1:
             bar = scale * bar
         for i in player.of_kind(rate):
             seed_bar = seeds[(i - 1) * lanes]
-            if rate in (R1, R2):
+            if rate in TIMES:
                 bar = bar - 2 * player.rate(rate) * seed_bar
             elif rate == B1:
                 by_profile = by_profile + seed_bar

@@ -2,10 +2,8 @@
 
 from collections import namedtuple
 
-import numpy as np
-
 from . import columns as col
-from .columns import END, SIGNAL, VECTOR
+from .columns import END, SIGNAL
 from .jit import at, kernel
 from .lanes import call_loop
 

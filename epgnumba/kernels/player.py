@@ -3,10 +3,16 @@
 import copy
 
 from . import columns as col
-from .algebra import COMPONENTS, HALF_PI, Interval, added
+from .algebra import COMPONENTS, HALF_PI, Interval, Numbers, added, weighted
 from .columns import VECTOR
+from .elementary import LOWEST, exp, magnitude, rotation
+from .exponents import FOLDED, OUT_OF_PHASE, before_pulses, before_readouts, by_order
 from .lanes import choose, join, repeat, total
 from .physics import turn
+
+# Columns where the moments of a pulse's interval lie, and those of a readout.
+MOMENTS = col.DURATION, col.MOMENT_1, col.MOMENT_2
+READ_MOMENTS = col.READ_DURATION, col.READ_MOMENT_1, col.READ_MOMENT_2, col.READ_OUT_OF_PHASE
 
 
 class Player:
@@ -33,16 +39,17 @@ class Player:
         self.decay, self.trig = room.at(sizes[col.DECAY_AT]), room.at(sizes[col.TRIG_AT])
         self.amplitudes, self.amplitude_bars = room.at(sizes[col.AMPLITUDES_AT]), room.at(sizes[col.AMPLITUDES_BAR_AT])
         self.equilibrium = room.wide(shape.lanes).at(sizes[col.SCRATCH_AT]).spread(col.EQUILIBRIUM)
+        self.geometry = values.at(sizes[col.GEOMETRY_AT])
         self._look(shape.lanes)
 
     def _look(self, width, first=0):
         """Take vectors of `width` from lane `first` on."""
-        self.durations, self.flips, self.turns = (
-            values.wide(width) for values in (self.durations, self.flips, self.turns)
+        self.durations, self.flips, self.turns, self.geometry = (
+            values.wide(width) for values in (self.durations, self.flips, self.turns, self.geometry)
         )
+        self._first = first
         self.space, self.adjoint, self.amplitudes, self.amplitude_bars = (
-            memory.at(first).wide(width)
-            for memory in (self.space, self.adjoint, self.amplitudes, self.amplitude_bars)
+            memory.at(first).wide(width) for memory in (self.space, self.adjoint, self.amplitudes, self.amplitude_bars)
         )
         of_lane = first if self.shape.lanes > 1 else 0
         self.rates, self.seeds, self.decay, self.trig = (
@@ -92,16 +99,46 @@ class Player:
         """Nominal flip angle of pulse `n`, radians; an inversion has none."""
         return HALF_PI * self.flips.spread(n) * self.flips.count(1 - self.step(n)[col.INVERT])
 
+    def orders(self, n, row):
+        """Orders of what lies `row` numbers from the first row of pulse `n`; None where nothing depends on them."""
+        if not by_order(self.shape):
+            return None
+        rows = self.space.count(row)
+        rows = rows * (1 / VECTOR) if self.shape.lanes > 1 else rows + self.space.count(self._first) + self.space.ramp()
+        return rows * self.space.count(self.sizes[col.STRIDE]) + self.space.count(self.step(n)[col.ORDER])
+
+    def scale(self, power):
+        """A power of the dephasing of an order."""
+        dephasing = self.geometry.spread(0)
+        return [1.0, dephasing, dephasing * dephasing][power]
+
+    def moments(self, places, exponents):
+        """Moments that exponents take, by moment and power of the scale; `places`: where each lies in a table."""
+        return {
+            (e.moment, e.scale): self.durations.spread(places[e.moment]) * self.scale(e.scale)
+            if e.scale else self.durations.spread(places[e.moment])
+            for e in exponents
+        }  # fmt: skip
+
     def interval(self, n):
         """The interval before pulse `n`, and the pulse."""
-        duration, angle = self.step(n)[col.DURATION], None
+        step, angle = self.step(n), None
+        duration = step[col.DURATION]
         if self.shape.planes == 2:
             step = self.turns.spread(2 * n), self.turns.spread(2 * n + 1)
             angle = turn(self.decayed(duration, 2), self.decayed(duration, 3), *step)
-        return Interval(
-            self.shape, self.cos_sin(n), (self.decayed(duration, 0), self.decayed(duration, 1)), angle,
-            {i: self.seed(i) for i in range(1, self.n_sets)}, self.durations.spread(duration), self.nominal(n),
+        numbers = Numbers(
+            trig=self.cos_sin(n), decay=(self.decayed(duration, 0), self.decayed(duration, 1)), angle=angle,
+            nominal=self.nominal(n), seeds={i: self.seed(i) for i in range(1, self.n_sets)},
+            rates={rate: self.rate(rate) for rate in self.shape.terms},
+            moments=self.moments([step[place] for place in MOMENTS], before_pulses(self.shape)),
+            exp=self.exp, rotation=rotation,
         )  # fmt: skip
+        return Interval(self.shape, numbers)
+
+    def exp(self, x):
+        """exp(x) for x <= 0, in the precision at hand."""
+        return exp(x, -80.0 if self.itemsize == 4 else LOWEST)
 
     def block(self, start, size):
         """Where the components of a block's planes begin."""
@@ -140,6 +177,37 @@ class Player:
         if self.shape.planes == 2:
             return self.space.count(1 - 2 * plane)
         return self.space.count(1 - 2 * stated)
+
+    def conjugate_sign(self, plane, component, stated):
+        """-1 where what is read is the conjugate of a state in quadrature, component 1 (M) of 0 and 1."""
+        if self.shape.planes == 2:
+            return self.space.count(1 - 2 * plane * component)
+        return self.space.count(1 - 2 * stated * component)
+
+    def read_exponents(self, read, rate=None):
+        """Exponents of F_0 before a readout (a row of its table), of a rate or of all, each with its moment."""
+        chosen = [e for e in before_readouts(self.shape) if rate in (None, e.rate)]
+        moments = self.moments([read[place] for place in READ_MOMENTS], chosen)
+        if (OUT_OF_PHASE, 0) in moments:
+            moments[OUT_OF_PHASE, 0] = magnitude(moments[OUT_OF_PHASE, 0])
+        return [(e, moments[e.moment, e.scale]) for e in chosen]
+
+    def reading(self, read):
+        """What F_0 decays by before a readout; cosine and sine of what it turns by, of a complex problem."""
+        duration, decay, angle = read[col.READ_DURATION], None, None
+        for exponent, moment in self.read_exponents(read):
+            if exponent.rate not in FOLDED:
+                own = weighted(exponent.weights(0)[0], moment * self.rate(exponent.rate))
+                if exponent.imaginary:
+                    angle = own if angle is None else angle + own
+                else:
+                    decay = own if decay is None else decay + own
+        e = self.decayed(duration, 1)
+        decay = e if decay is None else e * self.exp(decay)
+        if self.shape.planes == 1:
+            return decay, None
+        turning = self.decayed(duration, 2), self.decayed(duration, 3)
+        return decay, turning if angle is None else turn(*turning, *rotation(angle))
 
     def amplitude_place(self, i, plane, out):
         """Where the amplitude of a set, plane and output lies."""

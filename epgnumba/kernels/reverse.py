@@ -6,11 +6,13 @@ A pulse is undone in the order: padding, readouts, recovery, then the pulse with
 """
 
 from . import columns as col
-from .algebra import COMPONENTS, GROWTH, HALF, HALF_PI, M, P, W, added, exponents, generated, paired, pairings, seeded
-from .columns import B1, INVERSION, OMEGA, R1, R2, VECTOR
+from .algebra import COMPONENTS, HALF, HALF_PI, M, P, W, added, generated, paired, pairings, seeded, weighted
+from .columns import B1, INVERSION, OMEGA, R1, VECTOR
+from .elementary import magnitude, sign
+from .exponents import OUT_OF_PHASE, RELAXATION, before_pulses, before_readouts
 from .lanes import choose, loop, repeat, total, when
 from .physics import turn
-from .player import Player, clear, read_sets, write_sets
+from .player import MOMENTS, READ_MOMENTS, Player, clear, read_sets, write_sets
 
 
 class Bars:
@@ -41,17 +43,24 @@ class Bars:
     def by_flip(self, n, value):
         self.add(self.flips, n, total(value))
 
-    def by_exponent(self, rate, duration, value):
-        """A derivative by the exponent that a rate has after a duration."""
-        player, value = self._player, GROWTH[rate] * value
-        self.by_rate(rate, player.durations.spread(duration) * value)
-        self.add(self.durations, duration, total(player.rate(rate) * value))
+    def by_exponent(self, exponent, place, value, i=0):
+        """A derivative by a rate times a moment, which lies at `place`; or by its change along tangent `i`."""
+        player = self._player
+        moment, rate = player.durations.spread(place), player.seed(i) if i else player.rate(exponent.rate)
+        if exponent.scale:
+            value = player.scale(exponent.scale) * value
+        by_moment = rate * value
+        if exponent.moment == OUT_OF_PHASE:
+            moment, by_moment = magnitude(moment), sign(moment) * by_moment
+        if i:
+            self.by_seed(i, moment * value)
+        else:
+            self.by_rate(exponent.rate, moment * value)
+        self.add(self.durations, place, total(by_moment))
 
-    def by_slope(self, i, rate, duration, value):
-        """A derivative by what that exponent changes by along tangent `i`."""
-        player, value = self._player, GROWTH[rate] * value
-        self.by_seed(i, player.durations.spread(duration) * value)
-        self.add(self.durations, duration, total(player.seed(i) * value))
+    def by_decay(self, duration, value, i=0):
+        """A derivative by the logarithm of e1."""
+        self.by_exponent(RELAXATION, duration, -value, i)
 
 
 def rewind(shape, tables, sizes, values, room, lane, sums, segment, timing, turning):
@@ -104,7 +113,7 @@ def _unplay_pulse(player, bars, n, gathering):
             for x, bar in zip(states, bars, strict=True):
                 by_flip = by_flip + paired(bar, generated(x))
             by_seed = [gained + paired(bars[i], generated(states[0])) for gained, i in zip(by_seed, kinds, strict=True)]
-            write_sets(rows.adjoint, targets, row, interval.rewind(bars), rows.pair_arena)
+            write_sets(rows.adjoint, targets, row, interval.rewind(bars, rows.orders(n, row)), rows.pair_arena)
             return by_flip, *by_seed
 
         nothing = rows.adjoint.nothing()
@@ -135,17 +144,18 @@ def _gather_interval(player, bars, n):
         def body(row, *sums, rows=rows, states=states, adjoints=adjoints):
             arriving = read_sets(rows.space, states, row, rows.n_sets, rows.arena)
             given = read_sets(rows.adjoint, adjoints, row, rows.n_sets, rows.pair_arena)
-            return tuple(a + b for a, b in zip(sums, pairings(rows.shape, arriving, given), strict=True))
+            return tuple(
+                a + b for a, b in zip(sums, pairings(rows.shape, arriving, given, rows.orders(n, row)), strict=True)
+            )
 
-        count = len(exponents(player.shape)) + len(seeded(player.shape))
+        count = len(before_pulses(player.shape)) + len(seeded(player.shape))
         parts.append(loop(step[col.VECTORS], body, *[rows.adjoint.nothing()] * count))
     gained = [player.together(part) for part in zip(*parts, strict=True)]
-    for rate, value in zip(exponents(player.shape), gained, strict=False):
-        bars.by_exponent(rate, step[col.DURATION], value)
-        if rate == OMEGA:
+    own = [(e, 0) for e in before_pulses(player.shape)]
+    for (exponent, i), value in zip(own + seeded(player.shape), gained, strict=True):
+        bars.by_exponent(exponent, step[MOMENTS[exponent.moment]], value, i)
+        if (exponent.rate, i) == (OMEGA, 0):
             bars.add(bars.turns, n, total(value))
-    for (i, kind), value in zip(seeded(player.shape), gained[len(exponents(player.shape)) :], strict=True):
-        bars.by_slope(i, kind, step[col.DURATION], value)
 
 
 def _unfinish_block(player, n):
@@ -159,10 +169,10 @@ def _unfinish_block(player, n):
     def unfold_row(k):
         for i in sets:
             for plane, planes in zip(player.planes, places, strict=True):
-                sign = player.quadrature_sign(plane, step[col.NEXT_PLANE])
+                way = player.quadrature_sign(plane, step[col.NEXT_PLANE])
                 base = planes[P] + player.pair_arena * i
                 source = base + begin + k * lanes
-                adjoint[source] = adjoint[source] + sign * adjoint[base + end + (fold - 1 - k) * lanes]
+                adjoint[source] = adjoint[source] + way * adjoint[base + end + (fold - 1 - k) * lanes]
 
     repeat(fold, unfold_row)
     if player.shape.planes == 1:
@@ -219,59 +229,54 @@ def _unread(player, bars, n, r, timing):
         place = at + player.pair_arena * i
         player.adjoint[place] = player.adjoint[place] + value
 
-    def along(x, bar):
-        return added(a * b for a, b in zip(x, bar, strict=True))
-
-    def across(x, bar):
-        return bar[1] * x[0] - bar[0] * x[1]
+    def pairing(exponent, x, bar):
+        if exponent.imaginary:
+            value = bar[1] * x[0] - bar[0] * x[1]
+        else:
+            value = added(a * b for a, b in zip(x, bar, strict=True))
+        return weighted(exponent.weights(0)[P], value)
 
     def transverse():
-        read = [given(player.amplitudes, i) for i in range(player.n_sets)]
+        values = [given(player.amplitudes, i) for i in range(player.n_sets)]
         given_bars = [given(player.amplitude_bars, i) for i in range(player.n_sets)]
-        swinging, relaxing = player.of_kind(OMEGA), player.of_kind(R2)
         own = given_bars[0]
-        for i in range(1, player.n_sets):
-            g = time * player.seed(i)
-            if i in relaxing:
-                own = [a - g * b for a, b in zip(own, given_bars[i], strict=True)]
-            elif i in swinging:
-                own = [own[0] + g * given_bars[i][1], own[1] - g * given_bars[i][0]]
+        for i, kind in enumerate(player.shape.kinds, 1):
+            for exponent, moment in player.read_exponents(read, kind):
+                g, bar = weighted(exponent.weights(0)[P], moment * player.seed(i)), given_bars[i]
+                if exponent.imaginary:
+                    own = [own[0] + g * bar[1], own[1] - g * bar[0]]
+                else:
+                    own = [a + g * b for a, b in zip(own, bar, strict=True)]
 
         def gather():
-            own_pairs = list(zip(read, given_bars, strict=True))
-            bars.by_exponent(R2, duration, added(along(x, bar) for x, bar in own_pairs))
-            for i in relaxing:
-                bars.by_slope(i, R2, duration, along(read[0], given_bars[i]))
-            if player.shape.planes == 2:
-                bars.by_exponent(OMEGA, duration, added(across(x, bar) for x, bar in own_pairs))
-                for i in swinging:
-                    bars.by_slope(i, OMEGA, duration, across(read[0], given_bars[i]))
+            for exponent in before_readouts(player.shape):
+                place = read[READ_MOMENTS[exponent.moment]]
+                pairs = [pairing(exponent, x, bar) for x, bar in zip(values, given_bars, strict=True)]
+                bars.by_exponent(exponent, place, added(pairs))
+                for i in player.of_kind(exponent.rate):
+                    bars.by_exponent(exponent, place, pairing(exponent, values[0], given_bars[i]), i)
 
         when(timing > 0, gather)
-        e = player.decayed(duration, 1)
+        decay, turning = player.reading(read)
         for i, bar in enumerate([own, *given_bars[1:]]):
-            if player.shape.planes == 2:
-                bar = turn(*bar, player.decayed(duration, 2), -player.decayed(duration, 3))
+            if turning:
+                bar = turn(*bar, turning[0], -turning[1])
             for plane, value in zip(player.planes, bar, strict=True):
-                if player.shape.planes == 1:
-                    sign = player.quadrature_sign(plane, step[col.PLANE] * component)
-                else:
-                    sign = player.adjoint.count(1 - 2 * plane * component)
-                add(i, plane, e * sign * value)
+                add(i, plane, decay * player.conjugate_sign(plane, component, step[col.PLANE]) * value)
 
     def longitudinal():
         e, relaxing = player.decayed(duration, 0), player.of_kind(R1)
-        read = [given(player.amplitudes, i, [last])[0] for i in range(player.n_sets)]
+        values = [given(player.amplitudes, i, [last])[0] for i in range(player.n_sets)]
         given_bars = [given(player.amplitude_bars, i, [last])[0] for i in range(player.n_sets)]
-        read[0] = read[0] - player.equilibrium  # what scales with the decay
+        values[0] = values[0] - player.equilibrium  # what scales with the decay
         own = given_bars[0]
         for i in relaxing:
             own = own - time * player.seed(i) * given_bars[i]
 
         def gather():
-            bars.by_exponent(R1, duration, added(x * bar for x, bar in zip(read, given_bars, strict=True)))
+            bars.by_decay(duration, added(x * bar for x, bar in zip(values, given_bars, strict=True)))
             for i in relaxing:
-                bars.by_slope(i, R1, duration, read[0] * given_bars[i])
+                bars.by_decay(duration, values[0] * given_bars[i], i)
 
         when(timing > 0, gather)
         for i, bar in enumerate([own, *given_bars[1:]]):
@@ -302,9 +307,9 @@ def _unrecover(player, bars, n):
     value = by_gain(odd, w)
     for i in player.of_kind(R1):
         own = by_gain(*departing(i))
-        bars.by_slope(i, R1, duration, own)
+        bars.by_decay(duration, own, i)
         value = value - time * player.seed(i) * own
-    bars.by_exponent(R1, duration, value)
+    bars.by_decay(duration, value)
 
 
 def _uninvert(player, bars, n):
@@ -336,7 +341,7 @@ def _uninvert(player, bars, n):
         extra = -efficiency * player.seed(i) * bar(i)
         place = step[col.SRC_PAIR] + before
         player.adjoint[place] = player.adjoint[place] + e * extra
-        bars.by_exponent(R1, duration, (state(0) - scale) * e * extra)
+        bars.by_decay(duration, (state(0) - scale) * e * extra)
     bars.by_rate(INVERSION, -efficiency * by_efficiency)
     bars.by_flip(n, -(player.rate(INVERSION) * by_efficiency) * (1 / HALF_PI))
 

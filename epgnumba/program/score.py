@@ -1,27 +1,28 @@
 """From events to a score: pulses, what happens before each, and the readouts that follow it.
 
-Between two pulses the order of waits and readouts matters, that of waits and gradients does not (there is no
-diffusion): a readout at time t after a pulse, when the gradients have summed to s, sees F_-s of the state just after
+Between two pulses the order of waits and readouts matters, that of waits and gradients only for diffusion and flow, by
+the moments of dephasing (see `kernels.exponents`): a readout at time t after a pulse, when the gradients have summed to s, sees F_-s of the state just after
 the pulse, decayed by t. So only pulses act on states, and a score is a list of pulses.
 """
 
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..sequence.events import Event, Inversion, Linear, Pulse, Readout, Shift, Spoil, Wait, linear
+from ..sequence.events import Event, Inversion, Linear, Pulse, Readout, Shift, Spoil, Value, Wait, linear
 
 F_PLUS, F_MINUS, Z_ZERO = range(3)  # what a readout looks at: F_k, F_-k (k >= 0), or Z_0
 
 
 @dataclass
 class Read:
-    """A readout: component and order just after the pulse, time since then, receiver phase, output."""
+    """A readout: component and order just after the pulse, time and moments since then, receiver phase, output."""
 
     component: int
     order: int
     duration: int
     phase: Linear
     out: int
+    moments: tuple[int, int] = (0, 0)
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Beat:
     shift: int
     spoiled: bool
     invert: bool = False  # an inversion in place of a pulse; its flip is 90 degrees times the efficiency
+    moments: tuple[int, int] = (0, 0)  # of the interval, by index
     reads: list[Read] = field(default_factory=list)
 
 
@@ -52,6 +54,7 @@ class Score:
     end_shift: int
     end_spoiled: bool
     waits: list[Linear]
+    moments: list[Linear]  # distinct ones, of which the first is zero
 
     @cached_property
     def boundary(self) -> int | None:
@@ -69,6 +72,25 @@ class Score:
         return [Read(name, 0, self.end, Linear(), out) for out, name in enumerate(names)]
 
 
+class _Interval:
+    """What has happened since a pulse: time, dephasing (orders), and the moments of it."""
+
+    def __init__(self) -> None:
+        self.time, self.first, self.second, self.shift = Linear(), Linear(), Linear(), 0
+
+    def add(self, duration: Value, orders: int = 0) -> None:
+        """Time during which a gradient dephases evenly by some orders; with none, a wait."""
+        s, time = self.shift, linear(duration)
+        self.first = self.first + time * (s + orders / 2)
+        self.second = self.second + time * (s * s + s * orders + orders * orders / 3)
+        self.time, self.shift = self.time + time, s + orders
+
+    def moments(self) -> tuple[Linear, Linear]:
+        """Moments of the dephasing less that at the end."""
+        s = self.shift
+        return self.first - self.time * s, self.second - 2 * s * self.first + self.time * (s * s)
+
+
 def write_score(events: list[Event]) -> Score:
     """Lower events to a score.
 
@@ -80,36 +102,47 @@ def write_score(events: list[Event]) -> Score:
     beats: list[Beat] = []
     durations: dict[Linear, int] = {}
     waits: dict[Linear, None] = {}
-    time, shift, spoiled, n_out = Linear(), 0, False, 0
+    moments: dict[Linear, int] = {Linear(): 0}
+    interval, spoiled, n_out = _Interval(), False, 0
 
-    def index(value: Linear) -> int:
-        return durations.setdefault(value, len(durations))
+    def index() -> int:
+        return durations.setdefault(interval.time, len(durations))
+
+    def moment_indices() -> tuple[int, int]:
+        first, second = (moments.setdefault(value, len(moments)) for value in interval.moments())
+        return first, second
 
     for event in events:
         if isinstance(event, Pulse):
-            beats.append(Beat(linear(event.flip), linear(event.phase), index(time), shift, spoiled))
-            time, shift, spoiled = Linear(), 0, False
+            shift = interval.shift
+            beats.append(
+                Beat(linear(event.flip), linear(event.phase), index(), shift, spoiled, moments=moment_indices())
+            )
+            interval, spoiled = _Interval(), False
         elif isinstance(event, Inversion):
             phase = beats[-1].phase if beats else Linear()
-            beats.append(Beat(90 * linear(event.efficiency), phase, index(time), 0, True, invert=True))
-            time, shift, spoiled = Linear(), 0, True
+            beats.append(Beat(90 * linear(event.efficiency), phase, index(), 0, True, invert=True))
+            interval, spoiled = _Interval(), True
         elif isinstance(event, Wait):
             waits[linear(event.duration)] = None
-            time = time + event.duration
+            interval.add(event.duration)
         elif isinstance(event, Shift):
-            shift += event.orders
+            interval.add(event.duration, event.orders)
         elif isinstance(event, Spoil):
-            spoiled, shift = True, 0
+            spoiled, interval.shift = True, 0
         elif isinstance(event, Readout):
             if spoiled or not beats:
                 raise ValueError("a readout with nothing to read: no pulse comes between it and the start or a spoiler")
+            shift = interval.shift
             component = F_MINUS if shift > 0 else F_PLUS
-            beats[-1].reads.append(Read(component, abs(shift), index(time), linear(event.phase), n_out))
+            beats[-1].reads.append(
+                Read(component, abs(shift), index(), linear(event.phase), n_out, moment_indices())
+            )
             n_out += 1
         else:
             raise TypeError(f"{event!r} is not an event")
     if not beats or not n_out:
         raise ValueError("a sequence needs at least one pulse and one readout")
-    end = index(time)
+    end = index()
     apart = [wait for wait in waits if wait not in durations]
-    return Score(beats, list(durations), n_out, end, shift, spoiled, apart)
+    return Score(beats, list(durations), n_out, end, interval.shift, spoiled, apart, list(moments))

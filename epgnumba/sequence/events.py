@@ -48,12 +48,20 @@ class Wait(Holder):
 
 
 @dataclass(frozen=True)
-class Shift:
-    """A gradient that dephases by a whole number of cycles: F_k becomes F_{k + orders}; negative ones rewind."""
+class Shift(Holder):
+    """A gradient that dephases by a whole number of cycles: F_k becomes F_{k + orders}; negative ones rewind.
+
+    It may last for a time (ms), during which it dephases evenly. When gradients are played matters to diffusion and
+    flow; to all else only that time passes.
+    """
 
     orders: int = 1
+    duration: Value = 0.0
+
+    limits: ClassVar = {"duration": TIME}
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.orders, bool) or not isinstance(self.orders, Integral):
             raise TypeError(f"Shift.orders={shown(self.orders)} is not allowed: it must be a whole number of cycles")
         if abs(self.orders) > MOST_CYCLES:

@@ -15,7 +15,6 @@ from numba.core import config
 from players import play
 
 import epgnumba
-from epgnumba.design.bound import is_regular
 
 if not config.DISABLE_JIT:
     pytest.skip("needs NUMBA_DISABLE_JIT=1", allow_module_level=True)

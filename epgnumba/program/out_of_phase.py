@@ -1,0 +1,64 @@
+"""For how long what is read has been out of phase, as far as that is one number.
+
+Spins whose frequencies differ fall out of phase while they are transverse, and F_-k goes back on the way that F_k went.
+Where all pathways that meet in a state have been out of phase for the same time, so has what is read, and a Lorentzian
+spread of frequencies (T2') multiplies it by exp(-R2' |time|). So it is wherever gradients dephase in proportion to time,
+as in a spin echo train or a gradient echo of constant TR.
+"""
+
+from ..sequence.events import Linear
+from .score import F_MINUS, Z_ZERO, Score
+
+MIXED = None  # of pathways that have been out of phase for different times
+Times = dict[int, Linear | None]  # by order k >= 0: of F_k and Z_k; F_-k has been for as long the other way
+
+
+def _same(time: Linear | None, other: Linear | None) -> Linear | None:
+    return time if time is not MIXED and time == other else MIXED
+
+
+def _negative(time: Linear | None) -> Linear | None:
+    return MIXED if time is MIXED else -time
+
+
+def _after_pulse(arriving: list[tuple[int, Linear | None]], stored: Times, recovers: bool) -> Times:
+    """Times of the orders after a pulse, which mixes F_k, the conjugate of F_-k, and Z_k."""
+    found = dict(stored)
+    if recovers:
+        found[0] = _same(found.get(0, Linear()), Linear())
+    for order, time in arriving:
+        own = time if order >= 0 else _negative(time)
+        if order == 0:  # its conjugate has been for as long the other way
+            own = _same(time, Linear())
+        found[abs(order)] = _same(own, found.get(abs(order), own))
+    return found
+
+
+def find_out_of_phase(score: Score, boundary: int) -> list[list[Linear | None]]:
+    """For each pulse and each of its readouts of F_0 that time; None where pathways differ in it."""
+    times: Times = {0: Linear()}
+    arriving: list[tuple[int, Linear | None]] = [(0, MIXED)] if boundary > 1 else []
+    stored = times
+    result = []
+    for n, beat in enumerate(score.beats):
+        time = score.durations[beat.duration]
+        if n:
+            stored = times
+            signed = [(k, one) for k, one in times.items()] + [(-k, _negative(one)) for k, one in times.items() if k]
+            arriving = [(k + beat.shift, MIXED if one is MIXED else one + time) for k, one in signed]
+        if beat.spoiled:
+            arriving, stored = [], {k: one for k, one in stored.items() if k == 0}
+        times = _after_pulse(arriving, stored, time != Linear())
+        if beat.invert:
+            times = {0: Linear()}
+        result.append([_read(times, score, read) for read in beat.reads])
+    return result
+
+
+def _read(times: Times, score: Score, read) -> Linear | None:  # type: ignore[no-untyped-def]
+    if read.component == Z_ZERO:
+        return Linear()
+    own = times.get(read.order, Linear())
+    if own is MIXED:
+        return MIXED
+    return (-own if read.component == F_MINUS else own) + score.durations[read.duration]
