@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels.columns import GROUP
-from ..program.expressions import Entries, make_room
-from ..program.program import Part, Program, unit_phase
+from ..program.expressions import Entries, make_room, unit_phase
+from ..program.program import Part, Program
 from ..program.rounding import rounding_limits
 from . import memory
 from .plan import Plan, tangent_kinds
@@ -139,6 +139,8 @@ class Job:
             pieces.append(part.signs * flips[: len(part.signs)] / 90)
             if part.reach.planes == 2:
                 pieces.append(bind_turns(part, phases, advance))
+        if program.ensemble:
+            pieces.append(np.stack([program.ensemble.turns.real, program.ensemble.turns.imag], 2).ravel())
         values = np.concatenate(pieces).astype(self.dtype, copy=False)
         return values, program.signal.factors(phases.real, receivers.real)
 

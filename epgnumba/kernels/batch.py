@@ -27,6 +27,7 @@ from .columns import (
     SIGNAL,
     VECTOR,
 )
+from .ensemble import play_ensemble, pull_ensemble
 from .forward import Player, play
 from .gather import Bars
 from .jit import at, decay_factor, entry, keep_out_of_line, kernel, pasted, unfused
@@ -59,7 +60,7 @@ def select(call, room, part):
         at(call.sizes, sizes[col.KINDS_AT]),
         at(call.values, sizes[col.DURATIONS_AT]),
         at(call.values, sizes[col.FLIPS_AT]),
-        at(call.values, sizes[col.TURNS_AT]),
+        at(room, sizes[col.TURNED_AT]) if sizes[col.TURNED_AT] > 0 else at(call.values, sizes[col.TURNS_AT]),
         at(room, sizes[col.RATES_AT]),
         at(room, sizes[col.DECAY_AT]),
         at(room, sizes[col.TRIG_AT]),
@@ -74,12 +75,21 @@ def select(call, room, part):
     )
 
 
-# The same of a call that kernels see, with what it needs of the sizes.
-Given = namedtuple("Given", "profile rounding codes sets tissue factors n_voxels")
+@kernel
+def last_part(call):
+    """END, where the sequence repeats and there is one; else SIGNAL again."""
+    return END if call.sizes[col.BOUNDARY] > 0 else SIGNAL
+
+
+# The same of a call that kernels see, with what it needs of the sizes; and of an ensemble (see `ensemble`) its members,
+# the gradients before readouts, which of those an output has, phase steps, mean amplitudes and mean starts.
+Given = namedtuple(
+    "Given", "profile rounding codes sets tissue factors n_voxels members orders order_of phases mean starts"
+)
 
 
 @kernel
-def select_call(call):
+def select_call(call, room):
     """Pointers to what all parts share."""
     sizes = call.sizes
     return Given(
@@ -90,6 +100,12 @@ def select_call(call):
         at(call.tissue, 0),
         at(call.factors, 0),
         call.n_voxels,
+        at(call.values, sizes[col.MEMBERS_AT]),
+        at(sizes, sizes[col.ORDERS_AT]),
+        at(sizes, sizes[col.ORDER_OF_AT]),
+        at(call.values, at(sizes, last_part(call) * col.N_SIZE)[col.TURNS_AT]),
+        at(room, sizes[col.MEAN_AT]),
+        at(room, sizes[col.STARTS_AT]),
     )
 
 
@@ -111,12 +127,6 @@ def select_bars(player, sums, lane, part, group, n_groups):
         at(lane, seeds + N_RATES * VECTOR * tangents),
         at(lane, 0),
     )
-
-
-@kernel
-def last_part(call):
-    """END, where the sequence repeats and there is one; else SIGNAL again."""
-    return END if call.sizes[col.BOUNDARY] > 0 else SIGNAL
 
 
 @kernel
@@ -254,6 +264,9 @@ def play_block(signal, end, given, position, voxel, fresh, keep):
         load_angles(signal)
         if repeats:
             load_angles(end)
+    if signal.sizes[col.MEMBERS] > 0:
+        play_ensemble(signal, end, given)
+        return
     if repeats:
         play_to_start(signal, end)
     else:
@@ -362,9 +375,12 @@ def gather_tissue(player, given, position, voxel, count, bars, tissue_bar):
 @pasted
 def pull_block(signal, end, given, position, voxel, count, bars, end_bars, tissue_bar, timing, turning):
     """Derivatives of one block, after `play_block` with `keep` and those with respect to its amplitudes."""
-    rewind(signal, bars, timing, turning)
-    if signal.sizes[col.BOUNDARY]:
-        rewind_to_start(signal, end, bars, end_bars, timing, turning)
+    if signal.sizes[col.MEMBERS] > 0:
+        pull_ensemble(signal, end, given, bars, end_bars, timing, turning)
+    else:
+        rewind(signal, bars, timing, turning)
+        if signal.sizes[col.BOUNDARY]:
+            rewind_to_start(signal, end, bars, end_bars, timing, turning)
     gather_tissue(signal, given, position, voxel, count, bars, tissue_bar)
     clean_up(signal)
 
@@ -372,7 +388,7 @@ def pull_block(signal, end, given, position, voxel, count, bars, end_bars, tissu
 @entry("signals and tissue derivatives")
 def signal_batch(call, room, signal, jacobian, first, last):
     """Signal and Jacobian of voxels `first` to `last` (whole units)."""
-    given = select_call(call)
+    given = select_call(call, room)
     own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     lanes = own.sizes[col.LANES]
     for position in range(own.sizes[col.N_POSITIONS]):
@@ -388,7 +404,7 @@ def signal_batch(call, room, signal, jacobian, first, last):
 @entry("bounds and design criteria")
 def amplitude_batch(call, room, amplitudes, first, last):
     """Bare amplitudes (voxel, set, plane, output), averaged over the slice: before M0 and the outputs' factors."""
-    given = select_call(call)
+    given = select_call(call, room)
     own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     lanes, planes, n_out = own.sizes[col.LANES], own.sizes[col.PLANES], own.sizes[col.N_OUT]
     weight = 1 / own.sizes[col.N_POSITIONS]
@@ -413,7 +429,7 @@ def gradient_batch(call, room, signal_bar, jacobian_bar, sums, lane, tissue_bar,
     Sums over voxels go to row g of each part's table in `sums`, g the group; `lane` is a thread's room for derivatives
     that belong to a lane. `tissue_bar` takes those with respect to rates (and B1, ..., M0).
     """
-    given = select_call(call)
+    given = select_call(call, room)
     own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     lanes = own.sizes[col.LANES]
     for voxel in range(first, last, lanes):
@@ -444,7 +460,7 @@ def pull_batch(call, room, bar, sums, lane, tissue_bar, first, last, timing, tur
 
     All in planar reals, so that complex arithmetic with an imaginary step gives second derivatives.
     """
-    given = select_call(call)
+    given = select_call(call, room)
     own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     lanes = own.sizes[col.LANES]
     for voxel in range(first, last, lanes):

@@ -103,8 +103,17 @@ N_SEGMENT = 3
     PAIR_DECAY_ROWS,
     PAIR_TURN_ROWS,
     WRITE_ROWS,
-) = range(48)
-N_SIZE = 48
+    MEMBERS,  # of the ensemble that a steady state is the mean of; 0: there is none
+    MEMBERS_AT,  # in the array of values: how each member turns (see `ensemble`)
+    MEMBER_WIDTH,  # turns of a member
+    N_ORDERS,  # different gradients between a pulse and a readout of it
+    ORDERS_AT,  # what follows KINDS: those orders, then which of them each output has
+    ORDER_OF_AT,
+    TURNED_AT,  # in the room of a thread: phase steps of the member at hand,
+    MEAN_AT,  # mean amplitudes, or derivatives with respect to them,
+    STARTS_AT,  # mean starts, and derivatives with respect to them
+) = range(57)
+N_SIZE = 57
 
 SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what the end of a repetition does
 # Rows of a block's rates, of a tangent's seeds and (with M0, which needs no tangent) of the tissue table; also the

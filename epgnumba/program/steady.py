@@ -1,0 +1,261 @@
+"""How a steady state is found where a gradient is left over, so that no few numbers say what a repetition leaves.
+
+Let phi be the angle by which one order of gradient turns the transverse states at a place in the voxel. The signal is
+the mean over phi of what an isochromat there gives, and for each phi the sequence is balanced: its steady state can be
+solved for. The mean of N equispaced angles is F_0 and the aliases F_N, F_-N, F_2N, ...
+
+How fast those fall: at a complex angle phi + i eta, one transverse component of an isochromat grows by exp(|s| eta)
+over an interval with s orders of gradient, and the other falls. Let c be the shortest time per order of any interval,
+and eta = SHARE c / T2. In an interval of duration t both then fall at least as exp(-(1 - SHARE) t / T2), Z as
+exp(-t / T1), and pulses are unitary; so the states are bounded, by C = max(1, T2 / ((1 - SHARE) T1)) times M0, and
+analytic up to eta. Their Fourier coefficients are the orders: |F_k| <= C exp(-SHARE c |k| / T2).
+
+Played again and again instead, orders beyond K can be cut: what comes there and back to a readout has been transverse
+over 2 K orders, so that by the same bound, there and back, the error is below C exp(-2 SHARE c K / T2) for every pulse
+played. In both, MARGIN is what the constants, and derivatives, may add.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil, gcd, inf, log
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..sequence.events import Event, Linear, Pulse, Readout, linear
+from ..sequence.sequence import Sequence
+from .expressions import unit_phase
+from .score import F_MINUS, F_PLUS, Read, Score
+
+MOST_REPEATED = 50_000  # pulses of a sequence that is repeated to its steady state
+MOST_TURNS = 1 << 20  # of all members of an ensemble, before pulses and readouts
+SHARE = 0.9
+MARGIN = 1e4
+
+
+class Tissues(NamedTuple):
+    """What the way to a steady state depends on besides the sequence.
+
+    Attributes
+    ----------
+    T1, T2 : float
+        The longest, ms.
+    rounding : float
+        Of numbers at hand, relative.
+    averages : bool
+        Whether means over angles can be played.
+    """
+
+    T1: float = 1.0
+    T2: float = 1.0
+    rounding: float = 2.0**-52
+    averages: bool = True
+
+
+class Way(NamedTuple):
+    """How a steady state is found: the orders kept, how often the sequence is repeated, members of an ensemble.
+
+    There is no ensemble where it has no members.
+    """
+
+    nstates: int | None
+    repetitions: int = 1
+    members: int = 0
+
+
+@dataclass
+class Ensemble:
+    """Isochromats whose mean is the steady state.
+
+    Attributes
+    ----------
+    orders : list of int
+        Different gradients between a pulse and a readout of it.
+    order_of : list of int
+        Which of them each output has.
+    turns : ndarray, shape (members, 1 + orders [+ pulses])
+        exp(i angle) by which the gradients turn a member: at the end of a repetition; before each readout; and before
+        each pulse, unless none does. Zero for what no gradient brings back: F_0 there is none.
+    """
+
+    orders: list[int]
+    order_of: list[int]
+    turns: npt.NDArray[np.complex128]
+
+
+def round_up(count: int) -> int:
+    """To two binary digits after the leading one, so that few programs are made."""
+    unit = 1 << max(count.bit_length() - 3, 0)
+    return -(-count // unit) * unit
+
+
+def period(score: Score, durations: npt.NDArray[np.inexact]) -> float:
+    """Duration of a repetition, ms."""
+    return float(sum(durations[beat.duration].real for beat in score.beats) + durations[score.end].real)
+
+
+def repeated(sequence: Sequence, count: int) -> list[Event]:
+    """Events of `count` repetitions, of which only the last is read."""
+    once = sequence.events()
+    if count == 1:
+        return once
+    step, growth = map(linear, sequence.advance)
+    events: list[Event] = []
+    for n in range(count):
+        phase = n * step + n * (n - 1) / 2 * growth
+        for event in once:
+            if isinstance(event, Pulse):
+                events.append(Pulse(event.flip, event.phase + phase))
+            elif not isinstance(event, Readout):
+                events.append(event)
+            elif n == count - 1:
+                events.append(Readout(event.phase + phase))
+    return events
+
+
+def choose(
+    sequence: Sequence, score: Score, durations: npt.NDArray[np.inexact], tissues: Tissues, nstates: int | None
+) -> Way:
+    """The quicker way to a steady state that is not solved for at once.
+
+    Raises
+    ------
+    ValueError
+        If the steady state is never reached.
+    """
+    longest = max(tissues.T1, tissues.T2)
+    if not np.isfinite(longest):
+        raise ValueError(f"no steady state: the sequence must be repeated to reach it, and T1 reaches {longest:g} ms")
+    # Repetitions after which what is left of the start is below the tolerance: all of it decays at least with T1.
+    count = ceil(-log(sequence.tolerance) * longest / period(score, durations)) + 1
+    pulses = count * len(score.beats)
+    highest = highest_order(score, durations, tissues, count)
+    members = inf
+    if tissues.averages and nstates is None and not grows(sequence) and not any(beat.spoiled for beat in score.beats):
+        members = count_members(score, durations, tissues)
+    if members < inf and (pulses > MOST_REPEATED or _cost_of(score, members) < _cost(score, count, highest)):
+        return Way(None, members=int(members))
+    if pulses > MOST_REPEATED:
+        raise ValueError(
+            f"the steady state takes {count} repetitions ({pulses} pulses, at most {MOST_REPEATED} are played): "
+            f"T1 reaches {longest:g} ms; leave such tissue out, or raise tolerance={sequence.tolerance:g}"
+        )
+    if highest is not None:
+        nstates = min(highest + 1, nstates or highest + 1)
+    return Way(nstates, round_up(count))
+
+
+def _cost(score: Score, count: int, highest: int | None) -> float:
+    return 1.0
+
+
+def _cost_of(score: Score, members: float) -> float:
+    return 0.0
+
+
+def _intervals(score: Score) -> Iterator[tuple[list[int], int]]:
+    """Durations (by index) and gradient of each interval between pulses; the last one leads to the next repetition."""
+    first, *rest = score.beats
+    yield [score.end, first.duration], score.end_shift + first.shift
+    for beat in rest:
+        yield [beat.duration], 0 if beat.spoiled else beat.shift
+
+
+def _time_per_order(score: Score, durations: npt.NDArray[np.inexact]) -> float:
+    """The shortest that it takes to dephase by one order, ms."""
+    times = [sum(durations[d].real for d in between) / abs(s) for between, s in _intervals(score) if s]
+    return float(min(times, default=inf))
+
+
+def _decades(score: Score, durations: npt.NDArray[np.inexact], tissues: Tissues, smallest: float) -> float:
+    """Orders over which transverse states fall to `smallest` at least; infinite if there is no such bound."""
+    fall = SHARE * _time_per_order(score, durations)
+    return -log(smallest) * tissues.T2 / fall if fall > 0 else inf
+
+
+def highest_order(score: Score, durations: npt.NDArray[np.inexact], tissues: Tissues, count: int) -> int | None:
+    """Orders above it may be cut where a sequence is repeated `count` times; None if no order is as high."""
+    reach = count * sum(abs(beat.shift) for beat in score.beats)
+    behind = max(read.order for beat in score.beats for read in beat.reads)
+    smallest = tissues.rounding / (MARGIN * count * len(score.beats))
+    orders = _decades(score, durations, tissues, smallest) / 2 + behind / 2
+    return round_up(ceil(orders)) if orders < reach else None
+
+
+def count_members(score: Score, durations: npt.NDArray[np.inexact], tissues: Tissues) -> float:
+    """Isochromats whose mean is the steady state to rounding; infinite if there is no such number."""
+    stride = gcd(*(s for _, s in _intervals(score)))
+    if not stride:
+        return 1
+    behind = max(read.order for beat in score.beats for read in beat.reads)
+    orders = _decades(score, durations, tissues, tissues.rounding / MARGIN) + behind
+    return round_up(ceil(orders / stride)) if orders < MOST_TURNS else inf
+
+
+def _signed(read: Read) -> int:
+    """The gradient between a pulse and a readout: behind +1, F_-1 is read."""
+    return read.order if read.component == F_MINUS else -read.order
+
+
+def find_ensemble(score: Score, members: int) -> tuple[Score, Ensemble]:
+    """The sequence without its gradients, and what they do to each of the members."""
+    shifts = [s for _, s in _intervals(score)]
+    stride = gcd(*shifts) or 1
+    reads = {read.out: _signed(read) for beat in score.beats for read in beat.reads}
+    orders = sorted(set(reads.values()))
+    at_end, *before = shifts
+    columns = [at_end, *orders]
+    if any(before):
+        columns += [0, *before]
+    angles = np.outer(np.arange(members), columns) % (members * stride) * (360 / (members * stride))
+    turns = unit_phase(angles)
+    turns[:, [n for n, order in enumerate(columns) if order % stride]] = 0
+    beats = [
+        replace(beat, shift=0, reads=[replace(read, component=F_PLUS, order=0) for read in beat.reads])
+        for beat in score.beats
+    ]
+    order_of = [orders.index(reads[out]) for out in range(score.n_out)]
+    return replace(score, beats=beats, end_shift=0), Ensemble(orders, order_of, turns)
+
+
+def check_period(sequence: Sequence, score: Score, durations: npt.NDArray[np.inexact]) -> None:
+    """Refuse what has no steady state.
+
+    Raises
+    ------
+    ValueError
+        If a repetition takes no time, or RF phases grow in a way that never settles.
+    """
+    if not period(score, durations) > 0:
+        raise ValueError("no steady state: a repetition takes no time")
+    if grows(sequence) and score.boundary != 1:
+        _check_growth(score)
+
+
+def grows(sequence: Sequence) -> bool:
+    """Whether RF phases grow from one repetition to the next, by more each time."""
+    return bool(linear(sequence.advance[1]) != Linear())
+
+
+def _check_growth(score: Score) -> None:
+    """Refuse RF phases that grow where no steady state comes of it.
+
+    Each repetition turns the spins by more than the one before. A gradient between repetitions makes up for that: it
+    turns them by an angle that grows with their place, so that every repetition finds the pattern of the last one moved
+    by the same step. Then whatever is an average over places is steady: F_0 at the pulses, and at readouts of F_0. What
+    a gradient within the repetition does depends on the place, and so would move.
+
+    Raises
+    ------
+    ValueError
+        If no gradient lies between repetitions, or one lies within them.
+    """
+    first, *rest = score.beats
+    growing = "no steady state: RF phases grow from repetition to repetition, but"
+    if first.shift + score.end_shift == 0:
+        raise ValueError(f"{growing} no gradient is left over between the last pulse and the next first one")
+    if any(beat.shift and not beat.spoiled for beat in rest):
+        raise ValueError(f"{growing} a gradient lies between pulses of one repetition; it must lie after the last")
+    if any(read.order for beat in score.beats for read in beat.reads):
+        raise ValueError(f"{growing} a readout lies behind a gradient; readouts must come before it")
