@@ -12,7 +12,7 @@ from .kernels.columns import OMEGA
 from .labels import PARAMETER, READOUT, Labels, read_labels
 from .program.expressions import Entries
 from .program.program import Program, compile_program
-from .program.steady import Tissues
+from .program.steady import ANY, Tissues
 from .sequence.sequence import NAMES, Sequence
 from .tissue import Tissue, plain_numbers
 
@@ -199,9 +199,11 @@ class Problem:
     def _tissues(self, sequence: Sequence) -> Tissues:
         """What the way to a steady state depends on; devices play no means."""
         if not sequence.steady:
-            return Tissues()
+            return ANY
         on_cpu = self.device is None and isinstance(self.tissue, Tissue)
-        return Tissues(self.tissue.longest_t1, self.tissue.longest_t2, float(np.finfo(self.dtype).eps), on_cpu)
+        few = on_cpu and self.tissue.size <= engine.FEW_VOXELS
+        rounding = float(np.finfo(self.dtype).eps)
+        return Tissues(self.tissue.longest_t1, self.tissue.longest_t2, rounding, on_cpu, few)
 
     def shape_signal(self, signal: npt.NDArray[Any]) -> Any:
         """The signal (voxel, output) as it is returned: in the shape of the maps, and named as they are."""

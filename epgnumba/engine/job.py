@@ -133,7 +133,7 @@ class Job:
     def _bind(self, entries: Entries) -> tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]]:
         flips, phases, durations, receivers, advance = entries
         program = self.program
-        limits = rounding_limits(program.signal, durations.real, self.tangents, self.dtype)
+        limits = rounding_limits(program, durations.real, self.tangents, self.dtype)
         pieces = [durations, self._profile, limits]
         for part in program.parts:
             pieces.append(part.signs * flips[: len(part.signs)] / 90)

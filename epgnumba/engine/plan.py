@@ -47,7 +47,8 @@ class Plan:
         tangents = tangent_kinds(codes)
         parts = len(program.parts)
         # state updates per voxel, all sets and slice positions
-        self.cost = program.tables(lanes).updates * (1 + len(tangents)) * n_positions
+        updates = program.ensemble.cost if program.ensemble else program.tables(lanes).updates
+        self.cost = updates * (1 + len(tangents)) * n_positions
         self._sets, self._codes, self._lanes = len(tangents) + 1, len(codes), lanes
         self._n_out, self.n_positions = program.n_out, n_positions
         sizes = program.tables(lanes).sizes.copy()

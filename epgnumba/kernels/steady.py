@@ -3,7 +3,7 @@
 A repetition maps the numbers x at its start (Z_0; or Z_0 and the real and imaginary part of F_0, where no gradient
 leaves anything else) to A x + b at its end. Played from each unit vector without recovery it gives the columns of A,
 from nothing with recovery b; the steady state solves (I - A) x = b, and its tangents (I - A) dx = dA x + db. Where a
-gradient at the end turns F_0 besides, as in one member of an `ensemble`, a turn back takes the place of I.
+gradient at the end turns F_0 besides, as in a member of an `ensemble`, A and b are T A and T b, with T that turn.
 
 `Player.boundary` holds these in rows of one number per set and lane: the start (one row per number), then A column by
 column and b, then the derivatives of the scalar with respect to both, then a start for playing again; behind them what
@@ -76,21 +76,30 @@ def multiply(x, a, lanes):
 
 
 @kernel
-def factorise(player, matrix, cosine, sine):
-    """The turn back, less A, as L U, lane by lane; in place of U's diagonal its inverse.
+def turn_rows(x, size, cosine, sine, lanes):
+    """Turn F_0 in a vector of numbers per lane."""
+    if size == 3:
+        for j in range(lanes):
+            x[VECTOR + j], x[2 * VECTOR + j] = turn(x[VECTOR + j], x[2 * VECTOR + j], cosine, sine)
 
-    A contracts, so that no pivot comes near zero.
+
+@kernel
+def factorise(player, matrix, x, cosine, sine):
+    """I - T A as L U, lane by lane; in place of U's diagonal its inverse. `x` is room for a vector.
+
+    T A contracts, so that no pivot comes near zero.
     """
     size, lanes = player.sizes[col.BOUNDARY], player.sizes[col.LANES]
     for c in range(size):
         for r in range(size):
-            a, back = map_row(player, c, r, 0), 0 * cosine
-            if r == c:
-                back = cosine if r > 0 else back + 1
-            elif r * c > 0:
-                back = sine if r < c else -sine
+            a = map_row(player, c, r, 0)
             for j in range(lanes):
-                matrix[(r * size + c) * VECTOR + j] = back - a[j]
+                x[r * VECTOR + j] = a[j]
+        turn_rows(x, size, cosine, sine, lanes)
+        for r in range(size):
+            entry, one = at(matrix, (r * size + c) * VECTOR), 1 if r == c else 0
+            for j in range(lanes):
+                entry[j] = one - x[r * VECTOR + j]
     for c in range(size):
         pivot = at(matrix, (c * size + c) * VECTOR)
         for j in range(lanes):
@@ -140,7 +149,7 @@ def find_start(player, cosine, sine):
         if map_row(player, 0, 0, 0)[j] == 1:  # Z_0 comes back as it was
             for c in range(size + 1):
                 map_row(player, c, 0, 0)[j] = c // size
-    factorise(player, matrix, cosine, sine)
+    factorise(player, matrix, x, cosine, sine)
     for i in range(player.sizes[col.TANGENTS] + 1):
         k = i * VECTOR
         for r in range(size):
@@ -150,6 +159,7 @@ def find_start(player, cosine, sine):
             if i > 0:
                 for c in range(size):
                     add_product(row, at(map_row(player, c, r, 0), k), at(start, c * width), lanes)
+        turn_rows(x, size, cosine, sine, lanes)
         solve(matrix, x, size, lanes, False)
         for r in range(size):
             found = at(start, r * width + k)
@@ -171,13 +181,14 @@ def unfind_start(player, start_bar, cosine, sine):
     size, lanes, width = player.sizes[col.BOUNDARY], player.sizes[col.LANES], (player.sizes[col.TANGENTS] + 1) * VECTOR
     start = player.boundary
     matrix, x = solver_room(player)
-    factorise(player, matrix, cosine, sine)
+    factorise(player, matrix, x, cosine, sine)
     for i in range(player.sizes[col.TANGENTS], -1, -1):
         k = i * VECTOR
         for r in range(size):
             for j in range(lanes):
                 x[r * VECTOR + j] = start_bar[r * width + k + j]
         solve(matrix, x, size, lanes, True)
+        turn_rows(x, size, cosine, -sine, lanes)
         for r in range(size):
             row, b_bar = at(x, r * VECTOR), at(map_row(player, size, r, 1), k)
             for j in range(lanes):

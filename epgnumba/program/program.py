@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from math import ceil, log
 from typing import Any, cast
 
 import numpy as np
@@ -10,14 +9,14 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels import columns as col
-from ..sequence.events import Event, Linear, Pulse, Readout, linear
+from ..sequence.events import Linear, linear
 from ..sequence.sequence import Sequence
 from . import plan, steady
 from .expressions import Entries, Expressions, LinearMap, flatten, make_room, unit_phase
 from .plan import Frame, IntTable, Layout, find_frame, lay_out
 from .reach import Reach, find_reach
 from .score import Read, Score, write_score
-from .steady import Ensemble, Tissues, Way
+from .steady import ANY, Ensemble, Tissues, Way
 
 ComplexArray = npt.NDArray[np.complex128]
 
@@ -60,8 +59,9 @@ class Part:
         ]
         self.signs = np.asarray(signs, np.float64)
         # Durations, by index, in which there are transverse states: before pulses, and before readouts.
-        full = range(0 if self.boundary == 3 else 1, len(self.score.beats))
-        between = [self.score.beats[n].duration for n in full if not self.score.beats[n].spoiled]
+        between = [beat.duration for beat in self.score.beats[1:] if not beat.spoiled]
+        if self.boundary == 3:
+            between += [self.score.end, self.score.beats[0].duration]
         self.between = np.array(between, np.int64)
         self.after = np.array(sorted({read.duration for group in self.reads for read in group}))
 
@@ -261,7 +261,7 @@ def compile_program(
     nstates: int | None = None,
     free_phases: bool = False,
     precesses: bool = False,
-    tissues: Tissues = Tissues(),
+    tissues: Tissues = ANY,
 ) -> tuple[Program, Entries]:
     """The program of a sequence, from a cache if its structure has been met, and the entries of its tables.
 

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..kernels.columns import VECTOR
 from ..sequence.events import Event, Linear, Pulse, Readout, linear
 from ..sequence.sequence import Sequence
 from .expressions import unit_phase
@@ -45,12 +46,18 @@ class Tissues(NamedTuple):
         Of numbers at hand, relative.
     averages : bool
         Whether means over angles can be played.
+    few : bool
+        Whether voxels are played one by one, their orders side by side.
     """
 
     T1: float = 1.0
     T2: float = 1.0
     rounding: float = 2.0**-52
     averages: bool = True
+    few: bool = False
+
+
+ANY = Tissues()  # where there is no such way to find
 
 
 class Way(NamedTuple):
@@ -77,11 +84,14 @@ class Ensemble:
     turns : ndarray, shape (members, 1 + orders [+ pulses])
         exp(i angle) by which the gradients turn a member: at the end of a repetition; before each readout; and before
         each pulse, unless none does. Zero for what no gradient brings back: F_0 there is none.
+    cost : float
+        In updates of a row of states.
     """
 
     orders: list[int]
     order_of: list[int]
     turns: npt.NDArray[np.complex128]
+    cost: float
 
 
 def round_up(count: int) -> int:
@@ -124,34 +134,55 @@ def choose(
     ValueError
         If the steady state is never reached.
     """
-    longest = max(tissues.T1, tissues.T2)
-    if not np.isfinite(longest):
-        raise ValueError(f"no steady state: the sequence must be repeated to reach it, and T1 reaches {longest:g} ms")
-    # Repetitions after which what is left of the start is below the tolerance: all of it decays at least with T1.
+    if not np.isfinite(tissues.T1):
+        raise ValueError(f"no steady state: the sequence must be repeated to reach it, and T1 reaches {tissues.T1} ms")
+    # Repetitions after which what is left of the start is below the tolerance: nothing decays slower than with T1,
+    # or with T2 should that be longer.
+    longest, name = max((tissues.T1, "T1"), (tissues.T2, "T2"))
     count = ceil(-log(sequence.tolerance) * longest / period(score, durations)) + 1
     pulses = count * len(score.beats)
     highest = highest_order(score, durations, tissues, count)
     members = inf
     if tissues.averages and nstates is None and not grows(sequence) and not any(beat.spoiled for beat in score.beats):
         members = count_members(score, durations, tissues)
-    if members < inf and (pulses > MOST_REPEATED or _cost_of(score, members) < _cost(score, count, highest)):
+    by_repeating = _repeated_cost(score, count, highest, tissues.few)
+    if members < inf and (pulses > MOST_REPEATED or _ensemble_cost(score, members) < by_repeating):
         return Way(None, members=int(members))
     if pulses > MOST_REPEATED:
         raise ValueError(
             f"the steady state takes {count} repetitions ({pulses} pulses, at most {MOST_REPEATED} are played): "
-            f"T1 reaches {longest:g} ms; leave such tissue out, or raise tolerance={sequence.tolerance:g}"
+            f"{name} reaches {longest:g} ms; leave such tissue out, or raise tolerance={sequence.tolerance:g}"
         )
     if highest is not None:
         nstates = min(highest + 1, nstates or highest + 1)
     return Way(nstates, round_up(count))
 
 
-def _cost(score: Score, count: int, highest: int | None) -> float:
-    return 1.0
+PULSE = 20  # what a pulse costs besides its rows, in updates of a row; about that of one row of complex states
+MEMBER = 30  # what solving for one member costs
+PLAYS = 5  # of a member: four that say what a repetition does, one for what is read
 
 
-def _cost_of(score: Score, members: float) -> float:
-    return 0.0
+def _repeated_cost(score: Score, count: int, highest: int | None, few: bool) -> float:
+    """In updates of a row: orders rise until the middle of the train, or as far as they are kept, and fall again."""
+    shifts = [s for _, s in _intervals(score)]
+    peak = count * sum(map(abs, shifts)) / 2
+    kept = peak if highest is None else min(highest, peak)
+    rows = kept * (1 - kept / (2 * peak)) / gcd(*shifts) if peak else 0.0
+    return count * len(score.beats) * (PULSE + rows / (VECTOR if few else 1))
+
+
+def _ensemble_cost(score: Score, members: float) -> float:
+    """The same, of an ensemble."""
+    pulses = PULSE * len(score.beats)
+    if is_fixed(score):
+        return MEMBER * members + pulses * (PLAYS + 2 * len(_orders(score)))
+    return members * pulses * PLAYS
+
+
+def is_fixed(score: Score) -> bool:
+    """Whether a gradient lies at the end of a repetition (or its start) only, so that all members are played as one."""
+    return not any(beat.shift for beat in score.beats[1:])
 
 
 def _intervals(score: Score) -> Iterator[tuple[list[int], int]]:
@@ -168,7 +199,7 @@ def _time_per_order(score: Score, durations: npt.NDArray[np.inexact]) -> float:
     return float(min(times, default=inf))
 
 
-def _decades(score: Score, durations: npt.NDArray[np.inexact], tissues: Tissues, smallest: float) -> float:
+def _orders_until(score: Score, durations: npt.NDArray[np.inexact], tissues: Tissues, smallest: float) -> float:
     """Orders over which transverse states fall to `smallest` at least; infinite if there is no such bound."""
     fall = SHARE * _time_per_order(score, durations)
     return -log(smallest) * tissues.T2 / fall if fall > 0 else inf
@@ -176,10 +207,10 @@ def _decades(score: Score, durations: npt.NDArray[np.inexact], tissues: Tissues,
 
 def highest_order(score: Score, durations: npt.NDArray[np.inexact], tissues: Tissues, count: int) -> int | None:
     """Orders above it may be cut where a sequence is repeated `count` times; None if no order is as high."""
-    reach = count * sum(abs(beat.shift) for beat in score.beats)
+    reach = count * sum(abs(s) for _, s in _intervals(score))
     behind = max(read.order for beat in score.beats for read in beat.reads)
     smallest = tissues.rounding / (MARGIN * count * len(score.beats))
-    orders = _decades(score, durations, tissues, smallest) / 2 + behind / 2
+    orders = _orders_until(score, durations, tissues, smallest) / 2 + behind / 2
     return round_up(ceil(orders)) if orders < reach else None
 
 
@@ -188,9 +219,16 @@ def count_members(score: Score, durations: npt.NDArray[np.inexact], tissues: Tis
     stride = gcd(*(s for _, s in _intervals(score)))
     if not stride:
         return 1
-    behind = max(read.order for beat in score.beats for read in beat.reads)
-    orders = _decades(score, durations, tissues, tissues.rounding / MARGIN) + behind
-    return round_up(ceil(orders / stride)) if orders < MOST_TURNS else inf
+    orders = _orders(score)
+    behind = max(map(abs, orders))
+    members = (_orders_until(score, durations, tissues, tissues.rounding / MARGIN) + behind) / stride
+    turns = 1 + len(orders) + (0 if is_fixed(score) else len(score.beats))
+    return round_up(ceil(members)) if members * turns < MOST_TURNS else inf
+
+
+def _orders(score: Score) -> list[int]:
+    """Different gradients between a pulse and a readout of it."""
+    return sorted({_signed(read) for beat in score.beats for read in beat.reads})
 
 
 def _signed(read: Read) -> int:
@@ -200,23 +238,22 @@ def _signed(read: Read) -> int:
 
 def find_ensemble(score: Score, members: int) -> tuple[Score, Ensemble]:
     """The sequence without its gradients, and what they do to each of the members."""
-    shifts = [s for _, s in _intervals(score)]
-    stride = gcd(*shifts) or 1
-    reads = {read.out: _signed(read) for beat in score.beats for read in beat.reads}
-    orders = sorted(set(reads.values()))
-    at_end, *before = shifts
+    at_end, *before = (s for _, s in _intervals(score))
+    stride, orders = gcd(at_end, *before), _orders(score)
     columns = [at_end, *orders]
-    if any(before):
+    if not is_fixed(score):
         columns += [0, *before]
-    angles = np.outer(np.arange(members), columns) % (members * stride) * (360 / (members * stride))
-    turns = unit_phase(angles)
-    turns[:, [n for n, order in enumerate(columns) if order % stride]] = 0
+    whole = members * (stride or 1)  # of the angle between two members in a turn
+    turns = unit_phase(np.asarray(np.outer(np.arange(members), columns) % whole * (360 / whole), np.float64))
+    turns[:, [n for n, order in enumerate(columns) if (order % stride if stride else order)]] = 0
     beats = [
         replace(beat, shift=0, reads=[replace(read, component=F_PLUS, order=0) for read in beat.reads])
         for beat in score.beats
     ]
-    order_of = [orders.index(reads[out]) for out in range(score.n_out)]
-    return replace(score, beats=beats, end_shift=0), Ensemble(orders, order_of, turns)
+    signed = {read.out: _signed(read) for beat in score.beats for read in beat.reads}
+    order_of = [orders.index(signed[out]) for out in range(score.n_out)]
+    cost = _ensemble_cost(score, members)
+    return replace(score, beats=beats, end_shift=0), Ensemble(orders, order_of, turns, cost)
 
 
 def check_period(sequence: Sequence, score: Score, durations: npt.NDArray[np.inexact]) -> None:
