@@ -4,15 +4,9 @@ Let phi be the angle by which one order of gradient turns the transverse states 
 the mean over phi of what an isochromat there gives, and for each phi the sequence is balanced: its steady state can be
 solved for. The mean of N equispaced angles is F_0 and the aliases F_N, F_-N, F_2N, ...
 
-How fast those fall: at a complex angle phi + i eta, one transverse component of an isochromat grows by exp(|s| eta)
-over an interval with s orders of gradient, and the other falls. Let c be the shortest time per order of any interval,
-and eta = SHARE c / T2. In an interval of duration t both then fall at least as exp(-(1 - SHARE) t / T2), Z as
-exp(-t / T1), and pulses are unitary; so the states are bounded, by C = max(1, T2 / ((1 - SHARE) T1)) times M0, and
-analytic up to eta. Their Fourier coefficients are the orders: |F_k| <= C exp(-SHARE c |k| / T2).
-
-Played again and again instead, orders beyond K can be cut: what comes there and back to a readout has been transverse
-over 2 K orders, so that by the same bound, there and back, the error is below C exp(-2 SHARE c K / T2) for every pulse
-played. In both, MARGIN is what the constants, and derivatives, may add.
+How fast those fall is proven in docs/sequences.md: |F_k| <= C exp(-SHARE c |k| / T2), c being the shortest time per
+order of gradient of any interval between pulses. Played again and again instead, orders above K can be cut, since what
+has been there and comes back to a readout falls twice. In both, MARGIN is what constants, and derivatives, may add.
 """
 
 from collections.abc import Iterator
