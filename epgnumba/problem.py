@@ -12,6 +12,7 @@ from .kernels.columns import OMEGA
 from .labels import PARAMETER, READOUT, Labels, read_labels
 from .program.expressions import Entries
 from .program.program import Program, compile_program
+from .program.steady import ANY, Tissues
 from .sequence.sequence import NAMES, Sequence
 from .tissue import Tissue, plain_numbers
 
@@ -193,8 +194,16 @@ class Problem:
 
     def compile(self, sequence: Sequence, free_phases: bool, precesses: bool) -> tuple[Program, Entries]:
         """The program of this or a like sequence, for this tissue."""
-        longest = self.tissue.longest_t1 if sequence.steady else 1.0
-        return compile_program(sequence, self.nstates, free_phases, precesses, longest)
+        return compile_program(sequence, self.nstates, free_phases, precesses, self._tissues(sequence))
+
+    def _tissues(self, sequence: Sequence) -> Tissues:
+        """What the way to a steady state depends on; devices play no means."""
+        if not sequence.steady:
+            return ANY
+        on_cpu = self.device is None and isinstance(self.tissue, Tissue)
+        few = on_cpu and self.tissue.size <= engine.FEW_VOXELS
+        rounding = float(np.finfo(self.dtype).eps)
+        return Tissues(self.tissue.longest_t1, self.tissue.longest_t2, rounding, on_cpu, few)
 
     def shape_signal(self, signal: npt.NDArray[Any]) -> Any:
         """The signal (voxel, output) as it is returned: in the shape of the maps, and named as they are."""

@@ -12,6 +12,7 @@ from .problem import ComplexArray, Diff, Problem, read_problem
 from .sequence.sequence import Sequence
 
 WORTH_A_WARNING = 1e-3  # relative error
+ALL = 1 << 62  # orders: as many as there are, where a limit is what makes a steady state be found as with fewer
 
 
 def truncation_error(problem: Problem, result: tuple[ComplexArray, ComplexArray]) -> float:
@@ -19,7 +20,7 @@ def truncation_error(problem: Problem, result: tuple[ComplexArray, ComplexArray]
 
     Relative to its root mean square over readouts: a norm of the change would hide one readout, wrong among many.
     """
-    exact = replace(problem, nstates=None, check_nstates=False).job().signals()
+    exact = replace(problem, nstates=ALL, check_nstates=False).job().signals()
     worst = 0.0
     for kept, full in zip(map(problem.to_host, result), map(problem.to_host, exact), strict=True):
         change = abs(kept - full).max(axis=-1, initial=0.0)
@@ -88,7 +89,8 @@ def find_nstates(
         truncated = replace(problem, nstates=nstates)
         return truncation_error(truncated, truncated.job().signals())
 
-    low, high = 0, sum(abs(beat.shift) for beat in problem.job().program.signal.score.beats) + 1
+    whole = replace(problem, nstates=ALL).job().program
+    low, high = 0, sum(abs(beat.shift) for beat in whole.signal.score.beats) + 1
     while high - low > 1:  # `high` meets the tolerance, `low` does not
         middle = (low + high) // 2
         low, high = (low, middle) if error(middle) <= limit else (middle, high)

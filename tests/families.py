@@ -46,7 +46,7 @@ FAMILIES = {
     "SPGR": seq.SPGR(20.0, [2.0, 5.0, 9.0], 60.0),
     "SPGR, one echo": seq.SPGR(20.0, 2.0, 60.0),
     "SPGR, RF spoiled": seq.SPGR(20.0, 2.0, 60.0, "rf"),
-    "DESS": seq.DESS(35.0, 4.0, 60.0),
+    "DESS": seq.DESS(35.0, 4.0, 60.0, tolerance=1e-14),
     "MPRAGE": seq.MPRAGE(90.0, 9.0, 7.0, (4, 3)),
     "MPRAGE, steady": seq.MPRAGE(90.0, 9.0, 7.0, 8, TR=300.0),
     "MP2RAGE": seq.MP2RAGE([50.0, 180.0], [6.0, 9.0], 8.0, 400.0, 8),
@@ -63,6 +63,6 @@ FAMILIES = {
         alternating, steady=True, balanced=True, advance="step", flip=35.0, TR=[5.0, 8.0], step=70.0
     ),
 }
-REPEATED = ("SPGR, RF spoiled", "DESS")  # their steady state is found by playing them again and again
+REPEATED = ("SPGR, RF spoiled", "DESS")  # on a device, their steady state is found by playing them again and again
 
 __all__ = ["FAMILIES", "REPEATED", "Spoil"]

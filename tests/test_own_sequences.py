@@ -131,7 +131,7 @@ def test_design_of_an_own_sequence():
 
 def test_a_repeated_design_is_repeated_often_enough():
     """Shorter repetitions take more of them: the objective looks again when durations vary."""
-    sequence = epgnumba.sequence.DESS(30.0, 2.0, 80.0)
+    sequence = epgnumba.sequence.SPGR(30.0, 2.0, 80.0, "rf")
     objective = epgnumba.CRLBObjective(sequence, 500.0, 50.0, unknowns="T2", variables=("TR",))
     objective([80.0])
     short = epgnumba.CRLBObjective(sequence.replace(TR=9.0), 500.0, 50.0, unknowns="T2", variables=("TR",))
@@ -310,7 +310,10 @@ def test_what_growing_phases_do_settle_to():
         (lambda: EventSequence(between, flip=30.0, steady=True, growth=50.0), "RF phases grow.*between pulses"),
         (lambda: EventSequence(behind, flip=30.0, steady=True, growth=50.0), "RF phases grow.*a readout lies behind"),
         (lambda: EventSequence(lambda p: PULSE_READ, steady=True), "a repetition takes no time"),
-        (lambda: epgnumba.sequence.DESS(30.0, 1.0, 2.0), "repetitions.*leave such tissue out, or raise tolerance"),
+        (
+            lambda: epgnumba.sequence.SPGR(30.0, 1.0, 2.0, "rf"),
+            "repetitions.*leave such tissue out, or raise tolerance",
+        ),
     ],
 )
 def test_what_has_no_steady_state(make, message):

@@ -1,12 +1,13 @@
 """From a program and a call to kernels at work: memory, threads, launches, gathered derivatives."""
 
-from .job import LANES, AnyJob, Job, batch, bounds
+from .job import FEW_VOXELS, LANES, AnyJob, Job, batch, bounds
 from .plan import state_sets
 from .sums import Flips, Gathered, GradientSums
 from .threads import get_num_threads, set_num_threads, spread
 from .warm import warm_up
 
 __all__ = [
+    "FEW_VOXELS",
     "LANES",
     "AnyJob",
     "Flips",

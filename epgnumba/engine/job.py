@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels.columns import GROUP, VECTOR
-from ..program.expressions import Entries, make_room
-from ..program.program import Part, Program, unit_phase
+from ..program.expressions import Entries, make_room, unit_phase
+from ..program.program import Part, Program
 from ..program.rounding import rounding_limits
 from . import memory
 from .plan import Plan, tangent_kinds
@@ -135,12 +135,14 @@ class Job:
     def _bind(self, entries: Entries) -> tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]]:
         flips, phases, durations, receivers, advance = entries
         program = self.program
-        limits = rounding_limits(program.signal, durations.real, self.tangents, self.dtype)
+        limits = rounding_limits(program, durations.real, self.tangents, self.dtype)
         pieces = [durations, self._profile, limits]
         for part in program.parts:
             pieces.append(part.signs * flips[: len(part.signs)] / 90)
             if part.reach.planes == 2:
                 pieces.append(bind_turns(part, phases, advance))
+        if program.ensemble:
+            pieces.append(np.stack([program.ensemble.turns.real, program.ensemble.turns.imag], 2).ravel())
         pieces.append(np.zeros(VECTOR))  # vectors of flips and durations may reach beyond their last
         values = np.concatenate(pieces).astype(self.dtype, copy=False)
         return values, program.signal.factors(phases.real, receivers.real)

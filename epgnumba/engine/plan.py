@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels import columns as col
-from ..kernels.columns import N_ROUNDING, SCRATCH, VECTOR
+from ..kernels.columns import N_ROUNDING, ONE, SCRATCH, VECTOR
 from ..kernels.shape import LOOPS, Shape
 from ..program.program import Program
 from .memory import aligned
@@ -58,22 +58,32 @@ class Plan:
         tangents = tangent_kinds(codes)
         parts = len(program.parts)
         # state updates per voxel, all sets and slice positions
-        self.cost = program.tables(lanes).updates * (1 + len(tangents)) * n_positions
+        updates = program.ensemble.cost if program.ensemble else program.tables(lanes).updates
+        self.cost = updates * (1 + len(tangents)) * n_positions
         self._sets, self._codes, self._lanes = len(tangents) + 1, len(codes), lanes
         self._n_out, self.n_positions = program.n_out, n_positions
         sizes = program.tables(lanes).sizes.copy()
         sizes[:, col.TANGENTS], sizes[:, col.N_CODES] = len(tangents), len(codes)
         sizes[:, col.N_POSITIONS] = self.n_positions
         self.n_durations = int(sizes[0, col.N_DURATIONS])
-        tail = [*codes, *state_sets(codes), *tangents]
         sizes[:, col.INVERTS] = any(program.expressions.inverts)
-        for place, start in ((col.CODES_AT, 0), (col.SETS_AT, len(codes)), (col.KINDS_AT, 2 * len(codes))):
-            sizes[:, place] = parts * col.N_SIZE + start
+        tail: list[int] = []
+        orders, order_of = (ensemble.orders, ensemble.order_of) if (ensemble := program.ensemble) else ([], [])
+        for place, numbers in (
+            (col.CODES_AT, codes), (col.SETS_AT, state_sets(codes)), (col.KINDS_AT, tangents),
+            (col.ORDERS_AT, orders), (col.ORDER_OF_AT, order_of),
+        ):  # fmt: skip
+            sizes[:, place] = parts * col.N_SIZE + len(tail)
+            tail += numbers
+        self._turns = np.shape(ensemble.turns) if ensemble else (0, 0)
+        sizes[:, col.MEMBERS], sizes[:, col.MEMBER_WIDTH] = self._turns
+        sizes[:, col.N_ORDERS] = len(orders)
         sizes[:, col.PROFILE_AT] = self.n_durations
         sizes[:, col.ROUNDING_AT] = self.n_durations + self.n_positions
         self.flips_at = self._place_values(program, sizes)
         self._room_size = self._place_room(program, sizes)
         self.width = self._place_sums(program, sizes)
+        self._scratch = int(sizes[0, col.SCRATCH_AT])
         self._planes = [int(planes) for planes in sizes[:, col.PLANES]]
         self._kinds = tangents
         self._addressed: dict[tuple[str, str], npt.NDArray[np.int64]] = {}
@@ -101,7 +111,7 @@ class Plan:
         return {**self.__dict__, "_addressed": {}}
 
     def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> list[int]:
-        """Durations, slice profile, what rounding is told by, then flips and turns of each part."""
+        """Durations, slice profile, what rounding is told by, then flips and turns of each part, last an ensemble's."""
         filled, flips_at = self.n_durations + self.n_positions + N_ROUNDING, []
         for row, part in zip(sizes, program.parts, strict=True):
             row[col.FLIPS_AT] = filled
@@ -109,6 +119,7 @@ class Plan:
             filled += len(part.signs)
             row[col.TURNS_AT] = filled
             filled += 2 * (len(part.signs) + 1) if part.reach.planes == 2 else 0
+        sizes[:, col.MEMBERS_AT] = filled
         return flips_at
 
     def _place_room(self, program: Program, sizes: npt.NDArray[np.int64]) -> int:
@@ -124,8 +135,14 @@ class Plan:
             col.SEEDS_AT: _vectors((sets - 1) * lanes),
             col.DECAY_AT: _vectors(col.N_DECAY * _lines(self.n_durations, lanes) * lanes),
             col.SCRATCH_AT: SCRATCH,
-            col.BOUNDARY_AT: max(2 * edge * (edge + 2), 1) * sets,
+            col.BOUNDARY_AT: max(2 * edge * (edge + 2), 1) * sets + edge * (edge + 1),
         }
+        if program.ensemble:
+            n_orders, n_steps = len(program.ensemble.orders), len(program.parts[-1].signs)
+            if self._turns[1] > 1 + n_orders:  # else phase steps are those of all members
+                shared[col.TURNED_AT] = -(-2 * (n_steps + 1) // VECTOR)
+            shared[col.MEAN_AT] = -(-sets * 2 * self._n_out * self._lanes // VECTOR)
+            shared[col.STARTS_AT] = 4 * n_orders * edge * sets
         for place, count in shared.items():
             sizes[:, place] = lines * VECTOR
             lines += count
@@ -158,7 +175,9 @@ class Plan:
 
     def room(self, dtype: npt.DTypeLike) -> npt.NDArray[np.inexact]:
         """Room for one thread to play in. What only a reverse sweep needs takes no memory until there is one."""
-        return aligned(self._room_size, dtype)
+        room = aligned(self._room_size, dtype)
+        room[self._scratch + ONE] = 1
+        return room
 
     def lane(self, kind: npt.DTypeLike) -> npt.NDArray[np.inexact]:
         """Room of one thread for derivatives that belong to a lane (see `kernels.reverse.Bars`)."""

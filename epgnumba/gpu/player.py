@@ -51,7 +51,7 @@ class Player:
         flips, phases, durations, receivers, advance = entries
         program = self.structure.program
         factors = program.signal.factors(phases.real, receivers.real)
-        limits = rounding_limits(program.signal, durations, self.structure.kinds, self.real)
+        limits = rounding_limits(program, durations, self.structure.kinds, self.real)
         pieces: list[Array] = [durations, np.stack([factors.real, factors.imag], 1).ravel(), limits]
         for part in program.parts:
             pieces.append(part.signs * flips[: len(part.signs)] / 90)

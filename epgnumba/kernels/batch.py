@@ -7,6 +7,7 @@ results do not depend on threads or chunks.
 
 from . import columns as col
 from .columns import EQUILIBRIUM, M0, SIGNAL, VECTOR
+from .ensemble import play_ensemble, pull_ensemble
 from .jit import at, entry, keep_out_of_line, kernel, unfused
 from .lanes import call_loop
 from .part import (
@@ -53,6 +54,9 @@ def play_block(signal, end, given, position, voxel, fresh, keep):
     load(signal, given, voxel, position, 1 if flips else 0)
     if repeats and flips:
         load(end, given, voxel, position, 2)
+    if signal.sizes[col.MEMBERS] > 0:
+        play_ensemble(signal, end, given)
+        return
     if repeats:
         play_to_start(signal, end, given)
     else:
@@ -133,9 +137,12 @@ def load_bars(player, given, voxel, target, count, signal_bar, jacobian_bar, tis
 @kernel
 def pull_block(signal, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning):
     """Derivatives of one block, after `play_block` with `keep` and those with respect to its amplitudes."""
-    rewind(signal, given, bars, signal.sizes[col.BOUNDARY_AT], timing, turning)
-    if signal.sizes[col.BOUNDARY]:
-        rewind_to_start(signal, end, given, bars, end_bars, timing, turning)
+    if signal.sizes[col.MEMBERS] > 0:
+        pull_ensemble(signal, end, given, bars, end_bars, timing, turning)
+    else:
+        rewind(signal, given, bars, signal.sizes[col.BOUNDARY_AT], timing, turning)
+        if signal.sizes[col.BOUNDARY]:
+            rewind_to_start(signal, end, given, bars, end_bars, timing, turning)
     unload(signal, given, bars, tissue_bar, voxel, position)
     clean_up(signal)
 
@@ -143,7 +150,7 @@ def pull_block(signal, end, given, position, voxel, bars, end_bars, tissue_bar, 
 @entry("signals and tissue derivatives")
 def signal_batch(call, room, signal, jacobian, first, last):
     """Signal and Jacobian of voxels `first` to `last` (whole units)."""
-    given = select_call(call)
+    given = select_call(call, room)
     own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     lanes = own.sizes[col.LANES]
     for position in range(own.sizes[col.N_POSITIONS]):
@@ -159,7 +166,7 @@ def signal_batch(call, room, signal, jacobian, first, last):
 @entry("bounds and design criteria")
 def amplitude_batch(call, room, amplitudes, first, last):
     """Bare amplitudes (voxel, set, plane, output), averaged over the slice: before M0 and the outputs' factors."""
-    given = select_call(call)
+    given = select_call(call, room)
     own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     lanes, planes, n_out = own.sizes[col.LANES], own.sizes[col.PLANES], own.sizes[col.N_OUT]
     weight = 1 / own.sizes[col.N_POSITIONS]
@@ -184,7 +191,7 @@ def gradient_batch(call, room, signal_bar, jacobian_bar, sums, lane, tissue_bar,
     Sums over voxels go to row g of each part's table in `sums`, g the group; `lane` is a thread's room for derivatives
     that belong to a lane. `tissue_bar` takes those with respect to rates (and B1, ..., M0).
     """
-    given = select_call(call)
+    given = select_call(call, room)
     own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     lanes = own.sizes[col.LANES]
     for voxel in range(first, last, lanes):
@@ -215,7 +222,7 @@ def pull_batch(call, room, bar, sums, lane, tissue_bar, first, last, timing, tur
 
     All in planar reals, so that complex arithmetic with an imaginary step gives second derivatives.
     """
-    given = select_call(call)
+    given = select_call(call, room)
     own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     lanes = own.sizes[col.LANES]
     for voxel in range(first, last, lanes):

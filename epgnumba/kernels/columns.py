@@ -116,8 +116,17 @@ N_SEGMENT = 3
     WRITE,
     REWIND,
     UNLOAD,
-) = range(55)
-N_SIZE = 55
+    MEMBERS,  # of the ensemble that a steady state is the mean of; 0: there is none
+    MEMBERS_AT,  # in the array of values: how each member turns (see `ensemble`)
+    MEMBER_WIDTH,  # turns of a member
+    N_ORDERS,  # different gradients between a pulse and a readout of it
+    ORDERS_AT,  # what follows KINDS: those orders, then which of them each output has
+    ORDER_OF_AT,
+    TURNED_AT,  # in the room of a thread: phase steps of the member at hand,
+    MEAN_AT,  # mean amplitudes, or derivatives with respect to them,
+    STARTS_AT,  # mean starts, and derivatives with respect to them
+) = range(64)
+N_SIZE = 64
 
 SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what the end of a repetition does
 # Rows of the tissue table, of a block's rates, and codes of the derivatives. OMEGA is off-resonance in radians per ms.
@@ -127,9 +136,9 @@ ALWAYS = R1, R2, B1, OMEGA, INVERSION  # rates of every problem
 OPTIONAL = DIFFUSION, VELOCITY, R2_PRIME  # of problems whose shape has them
 HZ = 0.006283185307179586  # radians per ms
 FAINTEST = 1e-150  # square of a derivative that a bound is made of: the bound's own square must not overflow
-# Where the Z_0 lies that recovery aims at, 1 or (for the homogeneous part of a map) 0: behind two vectors of whatever is
-# at hand. Length of it all, in lines of VECTOR.
-EQUILIBRIUM = 2 * VECTOR
+# Where the Z_0 lies that recovery aims at, 1 or (for the homogeneous part of a map) 0, and a 1 in the precision at hand:
+# behind two vectors of whatever is needed. Length of it all, in lines of VECTOR.
+EQUILIBRIUM, ONE = 2 * VECTOR, 2 * VECTOR + 1
 SCRATCH = 3
 # What tells rounding (see `program.rounding`): how long after a pulse the first readout comes (ms); how large a
 # derivative by off-resonance that is nothing may look beside M0, and beside the signal.

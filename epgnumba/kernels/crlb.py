@@ -107,7 +107,7 @@ def crlb_batch(call, room, weights, variance, values, unit, sums, lane, tissue_b
     `weights` (voxel, unknown) includes those of the tissues; `unit` is (signal, jacobian, signal_bar, jacobian_bar,
     fisher, inverse) for one unit of voxels. See `batch.gradient_batch` for the rest.
     """
-    given = select_call(call)
+    given = select_call(call, room)
     own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     signal, jacobian, signal_bar, jacobian_bar, fisher, inverse = unit
     lanes, positions = own.sizes[col.LANES], own.sizes[col.N_POSITIONS]

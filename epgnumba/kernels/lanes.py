@@ -13,7 +13,8 @@ if config.DISABLE_JIT:
 else:  # pragma: no cover - compiled only
     from . import lanes_llvm as _lanes
 
-loop, repeat, when, choose = _lanes.loop, _lanes.repeat, _lanes.when, _lanes.choose
+loop, repeat, when = _lanes.loop, _lanes.repeat, _lanes.when
+choose, either = _lanes.choose, _lanes.either
 where, floor, nearest = _lanes.where, _lanes.floor, _lanes.nearest
 double, scaled, stepped = _lanes.double, _lanes.scaled, _lanes.stepped
 total, join, rounded, scatter = _lanes.total, _lanes.join, _lanes.rounded, _lanes.scatter

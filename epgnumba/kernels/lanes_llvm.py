@@ -181,11 +181,11 @@ class _Memory:
 
     def __init__(self, builder, pointer, number, is_complex, width=VECTOR):
         self.builder, self._number, self.width = builder, number, width
-        self._pointer, self._parts = builder.bitcast(pointer, number.as_pointer()), 2 if is_complex else 1
+        self.pointer, self._parts = builder.bitcast(pointer, number.as_pointer()), 2 if is_complex else 1
         self._align = 4 if number == ir.FloatType() else 8
 
     def _start(self, offset):
-        return self.builder.gep(self._pointer, [self.builder.mul(_whole(offset), ir.Constant(WORD, self._parts))])
+        return self.builder.gep(self.pointer, [self.builder.mul(_whole(offset), ir.Constant(WORD, self._parts))])
 
     def _place(self, offset, count):
         return self.builder.bitcast(self._start(offset), ir.VectorType(self._number, count * self._parts).as_pointer())
@@ -207,13 +207,17 @@ class _Memory:
             value = self.builder.shuffle_vector(value, im, order)
         self.builder.store(value, self._place(offset, self.width), align=self._align)
 
+    def moved_to(self, pointer):
+        """Memory of the same kind, elsewhere."""
+        return _Memory(self.builder, pointer, self._number, self._parts == 2, self.width)
+
     def at(self, offset):
         """What begins `offset` numbers later."""
-        return _Memory(self.builder, self._start(offset), self._number, self._parts == 2, self.width)
+        return self.moved_to(self._start(offset))
 
     def wide(self, width):
         """The same, by vectors of another width."""
-        return _Memory(self.builder, self._pointer, self._number, self._parts == 2, width)
+        return _Memory(self.builder, self.pointer, self._number, self._parts == 2, width)
 
     def store(self, numbers, offset):
         """Write the numbers of an instruction's vector."""
@@ -261,14 +265,14 @@ class _Integers:
     """A table of whole numbers."""
 
     def __init__(self, builder, pointer):
-        self.builder, self._pointer = builder, builder.bitcast(pointer, WORD.as_pointer())
+        self.builder, self.pointer = builder, builder.bitcast(pointer, WORD.as_pointer())
 
     def __getitem__(self, offset):
-        place = self.builder.gep(self._pointer, [_whole(offset)])
+        place = self.builder.gep(self.pointer, [_whole(offset)])
         return _Whole(self.builder, self.builder.load(place, align=8))
 
     def at(self, offset):
-        return _Integers(self.builder, self.builder.gep(self._pointer, [_whole(offset)]))
+        return _Integers(self.builder, self.builder.gep(self.pointer, [_whole(offset)]))
 
 
 def loop(count, body, *carried, step=VECTOR):
@@ -330,6 +334,11 @@ def when(truth, body):
 def choose(truth, a, b):
     """Whole number `a` if something is true, else `b`."""
     return _Whole(truth.builder, truth.builder.select(truth.value, _whole(a), _whole(b)))
+
+
+def either(truth, a, b):
+    """Memory `a` if something is true, else `b`; of one kind."""
+    return a.moved_to(truth.builder.select(truth.value, a.pointer, b.pointer))
 
 
 def where(mask, a, b):

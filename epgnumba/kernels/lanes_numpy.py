@@ -90,6 +90,11 @@ def choose(truth, a, b):
     return a if truth else b
 
 
+def either(truth, a, b):
+    """Memory `a` if something is true, else `b`."""
+    return a if truth else b
+
+
 def where(mask, a, b):
     """Lane by lane, `a` or `b`."""
     return np.where(mask, a, b)

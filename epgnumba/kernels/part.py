@@ -12,8 +12,14 @@ from .lanes import call_loop
 # outputs, voxels. Few arrays with much in each: every one that Python passes costs 0.1 us.
 Call = namedtuple("Call", "tables sizes values tissue factors n_voxels")
 
-# The same as kernels see it; `stride`: numbers from one row of the tissue to the next.
-Given = namedtuple("Given", "tables values tissue profile rounding codes sets factors n_voxels stride")
+# The same as kernels see it; `stride`: numbers from one row of the tissue to the next. And of an ensemble (see `ensemble`)
+# its members, the gradients before readouts, which of those an output has, phase steps, mean amplitudes and starts, and
+# where the latter lie in the room.
+Given = namedtuple(
+    "Given",
+    "tables values tissue profile rounding codes sets factors n_voxels stride "
+    "members orders order_of phases mean starts starts_at",
+)
 
 # A part: where its row of sizes is, and what in a thread's room others than loops look at.
 Part = namedtuple("Part", "sizes room kinds turns rates scratch amplitudes amplitude_bars boundary")
@@ -23,7 +29,13 @@ Bars = namedtuple("Bars", "sums lane turns factors start")
 
 
 @kernel
-def select_call(call):
+def last_part(call):
+    """END, where the sequence repeats and there is one; else SIGNAL again."""
+    return END if call.sizes[col.BOUNDARY] > 0 else SIGNAL
+
+
+@kernel
+def select_call(call, room):
     """Pointers to what all parts share."""
     sizes = call.sizes
     return Given(
@@ -37,6 +49,13 @@ def select_call(call):
         at(call.factors, 0),
         call.n_voxels,
         call.tissue.shape[1],
+        at(call.values, sizes[col.MEMBERS_AT]),
+        at(sizes, sizes[col.ORDERS_AT]),
+        at(sizes, sizes[col.ORDER_OF_AT]),
+        at(call.values, at(sizes, last_part(call) * col.N_SIZE)[col.TURNS_AT]),
+        at(room, sizes[col.MEAN_AT]),
+        at(room, sizes[col.STARTS_AT]),
+        sizes[col.STARTS_AT],
     )
 
 
@@ -48,19 +67,13 @@ def select(call, room, part):
         sizes,
         at(room, 0),
         at(call.sizes, sizes[col.KINDS_AT]),
-        at(call.values, sizes[col.TURNS_AT]),
+        at(room, sizes[col.TURNED_AT]) if sizes[col.TURNED_AT] > 0 else at(call.values, sizes[col.TURNS_AT]),
         at(room, sizes[col.RATES_AT]),
         at(room, sizes[col.SCRATCH_AT]),
         at(room, sizes[col.AMPLITUDES_AT]),
         at(room, sizes[col.AMPLITUDES_BAR_AT]),
         at(room, sizes[col.BOUNDARY_AT]),
     )
-
-
-@kernel
-def last_part(call):
-    """END, where the sequence repeats and there is one; else SIGNAL again."""
-    return END if call.sizes[col.BOUNDARY] > 0 else SIGNAL
 
 
 @kernel

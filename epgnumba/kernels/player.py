@@ -7,7 +7,7 @@ from .algebra import COMPONENTS, HALF_PI, Interval, Numbers, added, weighted
 from .columns import VECTOR
 from .elementary import LOWEST, exp, magnitude, rotation
 from .exponents import FOLDED, OUT_OF_PHASE, before_pulses, before_readouts, by_order
-from .lanes import choose, join, repeat, total
+from .lanes import choose, either, join, repeat, total
 from .physics import turn
 
 # Columns where the moments of a pulse's interval lie, and those of a readout.
@@ -29,9 +29,10 @@ class Player:
         self.steps, self.reads, self.segments = (
             tables.at(sizes[place]) for place in (col.STEPS_AT, col.READS_AT, col.SEGMENTS_AT)
         )
-        self.durations, self.flips, self.turns = (
-            values.at(sizes[place]) for place in (col.DURATIONS_AT, col.FLIPS_AT, col.TURNS_AT)
-        )
+        self.durations, self.flips = values.at(sizes[col.DURATIONS_AT]), values.at(sizes[col.FLIPS_AT])
+        # phase steps are the call's; but of a member of an ensemble a thread's own
+        own_turns = sizes[col.TURNED_AT]
+        self.turns = either(own_turns > 0, room.at(own_turns), values.at(sizes[col.TURNS_AT]))
         self.space, self.adjoint = room.at(sizes[col.SPACE_AT]), room.at(sizes[col.ADJOINT_AT])
         self.arena, self.pair_arena = sizes[col.ARENA], sizes[col.PAIR_ARENA]
         self.room, self.itemsize = room, room.itemsize

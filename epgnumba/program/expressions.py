@@ -60,6 +60,13 @@ def _names(expressions: list[Linear]) -> frozenset[str]:
     return frozenset(name for expression in expressions for name, _, _ in expression.terms)
 
 
+def unit_phase(degrees: Array) -> npt.NDArray[np.complex128]:
+    """exp(i angle), exact at multiples of 90 degrees."""
+    quarters = np.rint(degrees / 90)
+    rest = np.exp(1j * np.deg2rad(degrees - 90 * quarters))
+    return np.asarray(rest * np.array([1, 1j, -1, -1j])[quarters.astype(np.int64) % 4])
+
+
 class LinearMap:
     """Linear functions of a sequence's parameters, as one sparse map of the flattened parameters.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from math import ceil, log
 from typing import Any, cast
 
 import numpy as np
@@ -10,13 +9,14 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels import columns as col
-from ..sequence.events import Event, Linear, Pulse, Readout, linear
+from ..sequence.events import Linear, linear
 from ..sequence.sequence import Sequence
-from . import plan
-from .expressions import Entries, Expressions, LinearMap, flatten, make_room
+from . import plan, steady
+from .expressions import Entries, Expressions, LinearMap, flatten, make_room, unit_phase
 from .plan import Frame, IntTable, Layout, find_frame, lay_out
 from .reach import Reach, find_reach
 from .score import Read, Score, write_score
+from .steady import ANY, Ensemble, Tissues, Way
 
 ComplexArray = npt.NDArray[np.complex128]
 
@@ -39,13 +39,6 @@ class _Recent:
         return value
 
 
-def unit_phase(degrees: Array) -> ComplexArray:
-    """exp(i angle), exact at multiples of 90 degrees."""
-    quarters = np.rint(degrees / 90)
-    rest = np.exp(1j * np.deg2rad(degrees - 90 * quarters))
-    return np.asarray(rest * np.array([1, 1j, -1, -1j])[quarters.astype(np.int64) % 4])
-
-
 @dataclass
 class Part:
     """A pruned program for one set of outputs; `boundary` as `Score.boundary`, 0 if it starts from equilibrium."""
@@ -66,8 +59,9 @@ class Part:
         ]
         self.signs = np.asarray(signs, np.float64)
         # Durations, by index, in which there are transverse states: before pulses, and before readouts.
-        full = range(0 if self.boundary == 3 else 1, len(self.score.beats))
-        between = [self.score.beats[n].duration for n in full if not self.score.beats[n].spoiled]
+        between = [beat.duration for beat in self.score.beats[1:] if not beat.spoiled]
+        if self.boundary == 3:
+            between += [self.score.end, self.score.beats[0].duration]
         self.between = np.array(between, np.int64)
         self.after = np.array(sorted({read.duration for group in self.reads for read in group}))
 
@@ -127,6 +121,8 @@ class Program:
         Whether there is off-resonance.
     duration_counts : ndarray
         How often each duration lies in one repetition.
+    ensemble : Ensemble or None
+        What the steady state is the mean of, if it is that.
     """
 
     signal: Part
@@ -134,6 +130,7 @@ class Program:
     expressions: Expressions
     precesses: bool
     duration_counts: Array
+    ensemble: Ensemble | None = None
 
     def __post_init__(self) -> None:
         self._tables: dict[tuple[int, int], Tables] = {}
@@ -179,27 +176,8 @@ def _join(layouts: list[Layout], program: Program, lanes: int) -> Tables:
     return Tables(np.concatenate(chunks), sizes, updates // lanes, arena, pair_arena)
 
 
-def _repeated(sequence: Sequence, count: int) -> list[Event]:
-    """Events of `count` repetitions, of which only the last is read."""
-    once = sequence.events()
-    if count == 1:
-        return once
-    step, growth = map(linear, sequence.advance)
-    events: list[Event] = []
-    for n in range(count):
-        phase = n * step + n * (n - 1) / 2 * growth
-        for event in once:
-            if isinstance(event, Pulse):
-                events.append(Pulse(event.flip, event.phase + phase))
-            elif not isinstance(event, Readout):
-                events.append(event)
-            elif n == count - 1:
-                events.append(Readout(event.phase + phase))
-    return events
-
-
 def _write(sequence: Sequence, count: int = 1) -> tuple[Score, Expressions, LinearMap]:
-    score = write_score(_repeated(sequence, count))
+    score = write_score(steady.repeated(sequence, count))
     sizes = {name: int(value.size) for name, value in sequence.parameters.items()}
     reads = sorted((read for beat in score.beats for read in beat.reads), key=lambda read: read.out)
     groups = [
@@ -212,11 +190,10 @@ def _write(sequence: Sequence, count: int = 1) -> tuple[Score, Expressions, Line
     return score, Expressions(groups, sizes, [beat.invert for beat in score.beats]), LinearMap(score.waits, sizes)
 
 
-MOST_REPEATED = 50_000  # in a sequence that is repeated to its steady state
-
 _scores = _Recent(64)
 _programs = _Recent(64)
 _steps = _Recent(64)
+_ensembles = _Recent(8)
 
 
 def _phase_steps(phases: Array) -> tuple[bytes, bytes | None]:
@@ -238,11 +215,11 @@ def _compile(
     score: Score,
     expressions: Expressions,
     quarters: list[int | None],
-    nstates: int | None,
     free_phases: bool,
     precesses: bool,
     solve: bool,
-    count: int,
+    way: Way,
+    ensemble: Ensemble | None,
 ) -> Program:
     boundary = (score.boundary or 0) if solve else 0
     force_complex = free_phases or precesses or boundary == 3
@@ -252,7 +229,7 @@ def _compile(
     def part(reads: list[list[Read]], force_complex: bool) -> Part:
         last = max(n for n, group in enumerate(reads) if group) + 1  # what comes after has no effect
         kept = replace(score, beats=score.beats[:last])
-        reach = find_reach(kept, reads[:last], quarters[:last], nstates, boundary, force_complex)
+        reach = find_reach(kept, reads[:last], quarters[:last], way.nstates, boundary, force_complex)
         return Part(kept, reads[:last], reach, find_frame(quarters[:last]), boundary)
 
     read = [[beat.reads for beat in score.beats]]
@@ -262,71 +239,8 @@ def _compile(
     if len({each.reach.planes for each in parts}) > 1:  # a repetition has one kind of state
         parts = [part(reads, True) for reads in read]
     places = [*(beat.duration for beat in score.beats), score.end]
-    counts = np.bincount(places, minlength=len(score.durations)) / count
-    return Program(parts[0], parts[1] if solve else None, expressions, precesses, counts)
-
-
-def _count_repetitions(score: Score, durations: npt.NDArray[np.inexact], longest: float, tolerance: float) -> int:
-    """Repetitions after which what is left of the start is below `tolerance`: all of it decays at least with T1.
-
-    Rounded up to two binary digits after the leading one, so that few programs are made.
-
-    Raises
-    ------
-    ValueError
-        If the steady state is never reached.
-    """
-    if not np.isfinite(longest):
-        raise ValueError(f"no steady state: the sequence must be repeated to reach it, and T1 reaches {longest:g} ms")
-    count = ceil(-log(tolerance) * longest / _period(score, durations)) + 1
-    if count * len(score.beats) > MOST_REPEATED:
-        raise ValueError(
-            f"the steady state takes {count} repetitions ({count * len(score.beats)} pulses, at most {MOST_REPEATED} "
-            f"are played): T1 reaches {longest:g} ms; leave such tissue out, or raise tolerance={tolerance:g}"
-        )
-    unit = 1 << max(count.bit_length() - 3, 0)
-    return -(-count // unit) * unit
-
-
-def _period(score: Score, durations: npt.NDArray[np.inexact]) -> float:
-    return float(sum(durations[beat.duration].real for beat in score.beats) + durations[score.end].real)
-
-
-def _check_period(sequence: Sequence, score: Score, durations: npt.NDArray[np.inexact]) -> None:
-    """Refuse what has no steady state.
-
-    Raises
-    ------
-    ValueError
-        If a repetition takes no time, or RF phases grow in a way that never settles.
-    """
-    if not _period(score, durations) > 0:
-        raise ValueError("no steady state: a repetition takes no time")
-    if linear(sequence.advance[1]) != Linear() and score.boundary != 1:
-        _check_growth(score)
-
-
-def _check_growth(score: Score) -> None:
-    """Refuse RF phases that grow where no steady state comes of it.
-
-    Each repetition turns the spins by more than the one before. A gradient between repetitions makes up for that: it
-    turns them by an angle that grows with their place, so that every repetition finds the pattern of the last one moved
-    by the same step. Then whatever is an average over places is steady: F_0 at the pulses, and at readouts of F_0. What
-    a gradient within the repetition does depends on the place, and so would move.
-
-    Raises
-    ------
-    ValueError
-        If no gradient lies between repetitions, or one lies within them.
-    """
-    first, *rest = score.beats
-    growing = "no steady state: RF phases grow from repetition to repetition, but"
-    if first.shift + score.end_shift == 0:
-        raise ValueError(f"{growing} no gradient is left over between the last pulse and the next first one")
-    if any(beat.shift and not beat.spoiled for beat in rest):
-        raise ValueError(f"{growing} a gradient lies between pulses of one repetition; it must lie after the last")
-    if any(read.order for beat in score.beats for read in beat.reads):
-        raise ValueError(f"{growing} a readout lies behind a gradient; readouts must come before it")
+    counts = np.bincount(places, minlength=len(score.durations)) / way.repetitions
+    return Program(parts[0], parts[1] if solve else None, expressions, precesses, counts, ensemble)
 
 
 def _check_durations(expressions: list[Linear], values: npt.NDArray[np.inexact]) -> None:
@@ -347,7 +261,7 @@ def compile_program(
     nstates: int | None = None,
     free_phases: bool = False,
     precesses: bool = False,
-    longest: float = 1.0,
+    tissues: Tissues = ANY,
 ) -> tuple[Program, Entries]:
     """The program of a sequence, from a cache if its structure has been met, and the entries of its tables.
 
@@ -361,8 +275,8 @@ def compile_program(
         Whether RF phases will be differentiated. Then the problem is complex even where their values make it real.
     precesses : bool
         Whether there is off-resonance.
-    longest : float
-        Longest T1 (ms): how often a steady state that cannot be solved for is repeated.
+    tissues : Tissues
+        What the way to a steady state that cannot be solved for depends on.
 
     Returns
     -------
@@ -375,7 +289,7 @@ def compile_program(
     ValueError
         If a sequence has nothing to read, a negative duration, or no steady state.
     """
-    key = nstates, free_phases, precesses, longest
+    key = nstates, free_phases, precesses, tissues
     known: dict[Hashable, tuple[Program, Entries]] = sequence.compiled
     found = known.get(key)
     if found is None:
@@ -385,30 +299,36 @@ def compile_program(
 
 
 def _compile_anew(
-    sequence: Sequence, nstates: int | None, free_phases: bool, precesses: bool, longest: float
+    sequence: Sequence, nstates: int | None, free_phases: bool, precesses: bool, tissues: Tissues
 ) -> tuple[Program, Entries]:
     """`compile_program`, for a sequence that has not been compiled for such a call."""
     parameters = sequence.parameters
     structure = sequence.structure
-    score, expressions, waits = _scores.get(structure, lambda: _write(sequence))
+    once, expressions, waits = _scores.get(structure, lambda: _write(sequence))
+    score = once
     x = flatten(parameters)
     entries = expressions.evaluate(x)
     _check_durations(score.durations, entries[2])
     _check_durations(score.waits, waits.values(x))
     solve = sequence.steady and score.boundary is not None
-    count = 1
+    way = steady.Way(nstates)
     if sequence.steady:
-        _check_period(sequence, score, entries[2])
-    if sequence.steady and not solve:
-        count = _count_repetitions(score, entries[2], longest, sequence.tolerance)
-        structure = structure, count
-        score, expressions, _ = _scores.get(structure, lambda: _write(sequence, count))
+        steady.check_period(sequence, score, entries[2])
+        if not solve:
+            way = steady.choose(sequence, score, entries[2], tissues, nstates)
+    ensemble = None
+    if way.members:
+        score, ensemble = _ensembles.get((structure, way), lambda: steady.find_ensemble(once, way.members))
+    elif way.repetitions > 1:
+        structure = structure, way.repetitions
+        score, expressions, _ = _scores.get(structure, lambda: _write(sequence, way.repetitions))
         entries = expressions.evaluate(x)
     free_phases = free_phases or precesses
     steps = None if free_phases else _steps.get(entries[1].tobytes(), lambda: _phase_steps(entries[1]))
+    solve = solve or ensemble is not None
 
     def make() -> Program:
         quarters = [0, *[None] * (len(score.beats) - 1)] if steps is None else _quarters(steps)
-        return _compile(score, expressions, quarters, nstates, free_phases, precesses, solve, count)
+        return _compile(score, expressions, quarters, free_phases, precesses, solve, way, ensemble)
 
-    return _programs.get((structure, steps, nstates, precesses), make), entries
+    return _programs.get((structure, steps, way, precesses), make), entries

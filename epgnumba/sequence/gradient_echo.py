@@ -174,7 +174,7 @@ class DESS(Family):
     TR : float
         Repetition time, ms, at least twice TE.
     tolerance : float
-        What is left of the start: the steady state is found by repeating.
+        What is left of the start where the steady state is found by repeating (see `Sequence.steady`).
 
     Raises
     ------

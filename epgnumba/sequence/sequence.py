@@ -47,8 +47,9 @@ class Sequence(ABC):
     def steady(self) -> bool:
         """Whether the events repeat, so that the signal is that of the steady state.
 
-        It is exact where only Z_0 outlives a repetition (a crusher ends it, an inversion begins it) or no gradient
-        dephases; otherwise the events are repeated until `tolerance` of the start is left.
+        It is exact where only Z_0 outlives a repetition (a crusher ends it, an inversion begins it), where no gradient
+        dephases, and where it is the mean over the angles by which one does; otherwise the events are repeated until
+        `tolerance` of the start is left.
         """
 
     @property

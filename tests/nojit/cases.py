@@ -27,8 +27,23 @@ MANY = {name: value * SPREAD for name, value in ONE.items()} | {"M0": 1.3 * SPRE
 THREE = {name: value[:3] for name, value in MANY.items()}
 B0 = 9.0
 REAL = ("T2", "T1", "B1", "M0", "inv_efficiency")  # off-resonance would make all programs complex
-# Their steady state is found by playing them again and again: a handful of times, where T1 is short.
-SHORT = {"SPGR, RF spoiled": seq.SPGR(20.0, 2.0, 600.0, "rf"), "DESS": seq.DESS(35.0, 4.0, 600.0)}
+
+
+def unbalanced(p):
+    """Gradients between all pulses."""
+    for flip in p.flip:
+        yield [seq.Pulse(flip, p.phase), seq.Wait(4.0), seq.Readout(), seq.Shift(1), seq.Wait(p.TR), seq.Readout(5.0)]
+
+
+# Their steady state is found by playing them again and again: a handful of times, where T1 is short. Or, since
+# tolerances are strict, as a mean over a handful of angles.
+SHORT = {
+    "SPGR, RF spoiled": seq.SPGR(20.0, 2.0, 600.0, "rf"),
+    "DESS": seq.DESS(35.0, 4.0, 600.0, tolerance=1e-300),
+    "unbalanced": seq.EventSequence(
+        unbalanced, steady=True, advance="step", tolerance=1e-300, flip=[35.0, 70.0], phase=25.0, TR=400.0, step=40.0
+    ),
+}
 SEQUENCES = {**{name: sequence for name, sequence in FAMILIES.items() if name not in REPEATED}, **SHORT}
 
 
