@@ -65,7 +65,8 @@ class Plan:
         sizes = program.tables(lanes).sizes.copy()
         sizes[:, col.TANGENTS], sizes[:, col.N_CODES] = len(tangents), len(codes)
         sizes[:, col.N_POSITIONS] = self.n_positions
-        self.n_durations = int(sizes[0, col.N_DURATIONS])
+        self.n_durations = program.expressions.lengths[2]  # with moments
+        self._terms = program.terms
         sizes[:, col.INVERTS] = any(program.expressions.inverts)
         tail: list[int] = []
         orders, order_of = (ensemble.orders, ensemble.order_of) if (ensemble := program.ensemble) else ([], [])
@@ -80,6 +81,7 @@ class Plan:
         sizes[:, col.N_ORDERS] = len(orders)
         sizes[:, col.PROFILE_AT] = self.n_durations
         sizes[:, col.ROUNDING_AT] = self.n_durations + self.n_positions
+        sizes[:, col.GEOMETRY_AT] = self.n_durations + self.n_positions + N_ROUNDING
         self.flips_at = self._place_values(program, sizes)
         self._room_size = self._place_room(program, sizes)
         self.width = self._place_sums(program, sizes)
@@ -101,7 +103,7 @@ class Plan:
             first = col.LOAD if group == "forward" else col.REWIND
             for part, planes in enumerate(self._planes):
                 start = part * col.N_SIZE + first
-                shape = Shape(planes, self._kinds, self._lanes)
+                shape = Shape(planes, self._kinds, self._lanes, self._terms)
                 sizes[start : start + len(LOOPS[group])] = addresses(shape, kind.type, group)
             self._addressed[kind.char, group] = sizes
         return sizes
@@ -111,8 +113,8 @@ class Plan:
         return {**self.__dict__, "_addressed": {}}
 
     def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> list[int]:
-        """Durations, slice profile, what rounding is told by, then flips and turns of each part, last an ensemble's."""
-        filled, flips_at = self.n_durations + self.n_positions + N_ROUNDING, []
+        """Durations, slice profile, what rounding is told by, dephasing of an order, then flips and turns of each part, last an ensemble's."""
+        filled, flips_at = self.n_durations + self.n_positions + N_ROUNDING + 1, []
         for row, part in zip(sizes, program.parts, strict=True):
             row[col.FLIPS_AT] = filled
             flips_at.append(filled)
@@ -127,13 +129,14 @@ class Plan:
         lines, sets = 0, self._sets  # of VECTOR numbers
         edge = int(sizes[0, col.BOUNDARY])
         lanes = self._lanes
-        sizes[:, col.DECAY_LINES] = _lines(self.n_durations, lanes)
+        decays = _lines(int(sizes[0, col.N_DURATIONS]), lanes)
+        sizes[:, col.DECAY_LINES] = decays
         sizes[:, col.SEED_BARS_AT] = col.N_RATES * lanes
         sizes[:, col.START_BARS_AT] = (col.N_RATES + sets - 1) * lanes
         shared = {
             col.RATES_AT: _vectors(col.N_RATES * lanes),
             col.SEEDS_AT: _vectors((sets - 1) * lanes),
-            col.DECAY_AT: _vectors(col.N_DECAY * _lines(self.n_durations, lanes) * lanes),
+            col.DECAY_AT: _vectors(col.N_DECAY * decays * lanes),
             col.SCRATCH_AT: SCRATCH,
             col.BOUNDARY_AT: max(2 * edge * (edge + 2), 1) * sets + edge * (edge + 1),
         }

@@ -126,8 +126,8 @@ class Player:
         step, angle = self.step(n), None
         duration = step[col.DURATION]
         if self.shape.planes == 2:
-            step = self.turns.spread(2 * n), self.turns.spread(2 * n + 1)
-            angle = turn(self.decayed(duration, 2), self.decayed(duration, 3), *step)
+            phase = self.turns.spread(2 * n), self.turns.spread(2 * n + 1)
+            angle = turn(self.decayed(duration, 2), self.decayed(duration, 3), *phase)
         numbers = Numbers(
             trig=self.cos_sin(n), decay=(self.decayed(duration, 0), self.decayed(duration, 1)), angle=angle,
             nominal=self.nominal(n), seeds={i: self.seed(i) for i in range(1, self.n_sets)},

@@ -7,7 +7,7 @@ as in a spin echo train or a gradient echo of constant TR.
 """
 
 from ..sequence.events import Linear
-from .score import F_MINUS, Z_ZERO, Score
+from .score import F_MINUS, Z_ZERO, Read, Score
 
 MIXED = None  # of pathways that have been out of phase for different times
 Times = dict[int, Linear | None]  # by order k >= 0: of F_k and Z_k; F_-k has been for as long the other way
@@ -55,10 +55,30 @@ def find_out_of_phase(score: Score, boundary: int) -> list[list[Linear | None]]:
     return result
 
 
-def _read(times: Times, score: Score, read) -> Linear | None:  # type: ignore[no-untyped-def]
+def _read(times: Times, score: Score, read: Read) -> Linear | None:
     if read.component == Z_ZERO:
         return Linear()
     own = times.get(read.order, Linear())
     if own is MIXED:
         return MIXED
     return (-own if read.component == F_MINUS else own) + score.durations[read.duration]
+
+
+def mark_out_of_phase(score: Score, boundary: int) -> None:
+    """Write down for each readout how long it has been out of phase.
+
+    Raises
+    ------
+    ValueError
+        If pathways differ in that.
+    """
+    known: dict[Linear, int] = {}
+    for beat, times in zip(score.beats, find_out_of_phase(score, boundary), strict=True):
+        for read, time in zip(beat.reads, times, strict=True):
+            if time is MIXED:
+                raise ValueError(
+                    f"T2prime is not allowed with this sequence: what readout {read.out} sees has been out of phase for "
+                    "different times, so that no factor does it; average over B0 instead"
+                )
+            read.out_of_phase = known.setdefault(time, len(known))
+    score.out_of_phase = list(known)

@@ -102,6 +102,8 @@ def _fill_steps(
         step[col.NO_F], step[col.NO_W] = no_f, no_w
         step[col.PLANE], step[col.DURATION] = reach.plane[n], beat.duration
         step[col.INVERT] = beat.invert
+        step[col.MOMENT_1], step[col.MOMENT_2] = score.moment_places(beat.moments)
+        step[col.ORDER] = reach.offsets[n]
         step[col.RECOVERY] = reach.zero[n] and reach.offsets[n] == 0
         block.low = _up(-min(*shifts, 0))
         block.top = max(_up(block.rows), *(_up(s + _up(rows)) for s in (*shifts, 0))) + VECTOR
@@ -190,7 +192,7 @@ def lay_out(
         steps[n, col.SRC_SIZE], steps[n, col.DST_SIZE] = source.size(), target.size()
         steps[n, col.SRC_ROWS], steps[n, col.SRC_VECTORS] = source.rows, _up(source.rows) // VECTOR
         steps[n, col.SRC_LOW], steps[n, col.DST_LOW] = source.low, target.low
-    table, factor_step, quadrature = _fill_reads(steps, reads, reach, lanes)
+    table, factor_step, quadrature = _fill_reads(steps, score, reads, reach, lanes)
     return Layout(
         steps, table, segments, pair + blocks[0].low, pair_arena + blocks[0].low, zeros, arena, pair_arena,
         factor_step, quadrature,
@@ -198,7 +200,7 @@ def lay_out(
 
 
 def _fill_reads(
-    steps: IntTable, reads: list[list[Read]], reach: Reach, lanes: int
+    steps: IntTable, score: Score, reads: list[list[Read]], reach: Reach, lanes: int
 ) -> tuple[IntTable, IntTable, IntTable]:
     """The table of readouts; one that no state can reach is left out, and its output stays zero."""
     n_out = sum(map(len, reads))
@@ -213,6 +215,9 @@ def _fill_reads(
             if off or not 0 <= row < reach.counts[n] or wrong_plane:
                 continue
             component = {Z_ZERO: 2, F_MINUS: 1}.get(read.component, 0)
-            rows.append([component, row * lanes, read.duration, read.out])
+            out_of_phase = len(score.durations) + len(score.moments) + read.out_of_phase
+            rows.append(
+                [component, row * lanes, read.duration, read.out, *score.moment_places(read.moments), out_of_phase]
+            )
         steps[n, col.READ_END] = len(rows)
     return np.asarray(rows, np.int64).reshape(-1, col.N_READ), factor_step, quadrature

@@ -15,6 +15,7 @@ from . import plan, steady
 from .expressions import Entries, Expressions, LinearMap, flatten, make_room, unit_phase
 from .plan import Frame, IntTable, Layout, find_frame, lay_out
 from .reach import Reach, find_reach
+from .out_of_phase import mark_out_of_phase
 from .score import Read, Score, write_score
 from .steady import ANY, Ensemble, Tissues, Way
 
@@ -123,6 +124,10 @@ class Program:
         How often each duration lies in one repetition.
     ensemble : Ensemble or None
         What the steady state is the mean of, if it is that.
+    terms : tuple of int
+        Rates that there are of those that are not always there.
+    dephasing : float
+        Of an order, radians per um; 0 where nothing depends on it.
     """
 
     signal: Part
@@ -131,6 +136,8 @@ class Program:
     precesses: bool
     duration_counts: Array
     ensemble: Ensemble | None = None
+    terms: tuple[int, ...] = ()
+    dephasing: float = 0.0
 
     def __post_init__(self) -> None:
         self._tables: dict[tuple[int, int], Tables] = {}
@@ -166,7 +173,7 @@ def _join(layouts: list[Layout], program: Program, lanes: int) -> Tables:
         row[col.BOUNDARY] = program.end.boundary if program.end else 0
         row[col.PAIR], row[col.TAPE], row[col.ROOM] = layout.pair, layout.tape, layout.room
         row[col.ARENA], row[col.PAIR_ARENA] = arena, pair_arena
-        row[col.N_DURATIONS] = program.expressions.lengths[2]
+        row[col.N_DURATIONS], row[col.STRIDE] = len(part.score.durations), part.reach.stride
         places = col.STEPS_AT, col.READS_AT, col.SEGMENTS_AT
         for place, table in zip(places, (layout.steps, layout.reads, layout.segments), strict=True):
             row[place] = filled
@@ -176,19 +183,24 @@ def _join(layouts: list[Layout], program: Program, lanes: int) -> Tables:
     return Tables(np.concatenate(chunks), sizes, updates // lanes, arena, pair_arena)
 
 
-def _write(sequence: Sequence, count: int = 1) -> tuple[Score, Expressions, LinearMap]:
-    score = write_score(steady.repeated(sequence, count))
+def _write(sequence: Sequence, terms: tuple[int, ...], count: int = 1) -> tuple[Score, Expressions, LinearMap]:
+    with_moments = not {col.DIFFUSION, col.VELOCITY}.isdisjoint(terms)
+    score = write_score(steady.repeated(sequence, count), with_moments)
+    if col.R2_PRIME in terms:
+        mark_out_of_phase(score, (score.boundary or 0) if sequence.steady and count == 1 else 0)
     sizes = {name: int(value.size) for name, value in sequence.parameters.items()}
     reads = sorted((read for beat in score.beats for read in beat.reads), key=lambda read: read.out)
     groups = [
         [beat.flip for beat in score.beats],
         [beat.phase for beat in score.beats],
-        score.durations,
+        score.times,
         [read.phase for read in reads],
         [linear(sequence.advance[0])],
     ]
     return score, Expressions(groups, sizes, [beat.invert for beat in score.beats]), LinearMap(score.waits, sizes)
 
+
+GAMMA = 2.6752218708e-4  # radians per um of a gradient's area in mT ms/m (CODATA 2022, protons)
 
 _scores = _Recent(64)
 _programs = _Recent(64)
@@ -211,6 +223,24 @@ def _quarters(steps: tuple[bytes, bytes | None]) -> list[int | None]:
     return [0, *(q if exact is None or exact[n] else None for n, q in enumerate(quarters))]
 
 
+def _dephasing(sequence: Sequence, terms: tuple[int, ...]) -> float:
+    """Dephasing of an order, radians per um, where a term takes it.
+
+    Raises
+    ------
+    ValueError
+        If the sequence does not say it.
+    """
+    if {col.DIFFUSION, col.VELOCITY}.isdisjoint(terms):
+        return 0.0
+    if sequence.gradient_area is None:
+        raise ValueError(
+            "diffusion and flow depend on how much the gradients dephase, which this sequence does not say: use "
+            "sequence.on_scanner(gradient_area=...), the area (mT ms/m) of a gradient that dephases by one order"
+        )
+    return GAMMA * sequence.gradient_area
+
+
 def _compile(
     score: Score,
     expressions: Expressions,
@@ -220,6 +250,8 @@ def _compile(
     solve: bool,
     way: Way,
     ensemble: Ensemble | None,
+    terms: tuple[int, ...],
+    dephasing: float,
 ) -> Program:
     boundary = (score.boundary or 0) if solve else 0
     force_complex = free_phases or precesses or boundary == 3
@@ -239,8 +271,8 @@ def _compile(
     if len({each.reach.planes for each in parts}) > 1:  # a repetition has one kind of state
         parts = [part(reads, True) for reads in read]
     places = [*(beat.duration for beat in score.beats), score.end]
-    counts = np.bincount(places, minlength=len(score.durations)) / way.repetitions
-    return Program(parts[0], parts[1] if solve else None, expressions, precesses, counts, ensemble)
+    counts = np.bincount(places, minlength=len(score.times)) / way.repetitions
+    return Program(parts[0], parts[1] if solve else None, expressions, precesses, counts, ensemble, terms, dephasing)
 
 
 def _check_durations(expressions: list[Linear], values: npt.NDArray[np.inexact]) -> None:
@@ -262,6 +294,7 @@ def compile_program(
     free_phases: bool = False,
     precesses: bool = False,
     tissues: Tissues = ANY,
+    terms: tuple[int, ...] = (),
 ) -> tuple[Program, Entries]:
     """The program of a sequence, from a cache if its structure has been met, and the entries of its tables.
 
@@ -277,6 +310,8 @@ def compile_program(
         Whether there is off-resonance.
     tissues : Tissues
         What the way to a steady state that cannot be solved for depends on.
+    terms : tuple of int
+        Rates that there are of those that are not always there.
 
     Returns
     -------
@@ -289,7 +324,7 @@ def compile_program(
     ValueError
         If a sequence has nothing to read, a negative duration, or no steady state.
     """
-    key = nstates, free_phases, precesses, tissues
+    key = nstates, free_phases, precesses, tissues, terms
     known: dict[Hashable, tuple[Program, Entries]] = sequence.compiled
     found = known.get(key)
     if found is None:
@@ -299,16 +334,24 @@ def compile_program(
 
 
 def _compile_anew(
-    sequence: Sequence, nstates: int | None, free_phases: bool, precesses: bool, tissues: Tissues
+    sequence: Sequence,
+    nstates: int | None,
+    free_phases: bool,
+    precesses: bool,
+    tissues: Tissues,
+    terms: tuple[int, ...],
 ) -> tuple[Program, Entries]:
     """`compile_program`, for a sequence that has not been compiled for such a call."""
     parameters = sequence.parameters
-    structure = sequence.structure
-    once, expressions, waits = _scores.get(structure, lambda: _write(sequence))
+    structure: Hashable = sequence.structure
+    dephasing = _dephasing(sequence, terms)
+    if terms:
+        structure = structure, terms, dephasing
+    once, expressions, waits = _scores.get(structure, lambda: _write(sequence, terms))
     score = once
     x = flatten(parameters)
     entries = expressions.evaluate(x)
-    _check_durations(score.durations, entries[2])
+    _check_durations(score.durations, entries[2][: len(score.durations)])
     _check_durations(score.waits, waits.values(x))
     solve = sequence.steady and score.boundary is not None
     way = steady.Way(nstates)
@@ -321,14 +364,14 @@ def _compile_anew(
         score, ensemble = _ensembles.get((structure, way), lambda: steady.find_ensemble(once, way.members))
     elif way.repetitions > 1:
         structure = structure, way.repetitions
-        score, expressions, _ = _scores.get(structure, lambda: _write(sequence, way.repetitions))
+        score, expressions, _ = _scores.get(structure, lambda: _write(sequence, terms, way.repetitions))
         entries = expressions.evaluate(x)
-    free_phases = free_phases or precesses
+    free_phases = free_phases or precesses or col.VELOCITY in terms
     steps = None if free_phases else _steps.get(entries[1].tobytes(), lambda: _phase_steps(entries[1]))
     solve = solve or ensemble is not None
 
     def make() -> Program:
         quarters = [0, *[None] * (len(score.beats) - 1)] if steps is None else _quarters(steps)
-        return _compile(score, expressions, quarters, free_phases, precesses, solve, way, ensemble)
+        return _compile(score, expressions, quarters, free_phases, precesses, solve, way, ensemble, terms, dephasing)
 
     return _programs.get((structure, steps, way, precesses), make), entries

@@ -1,8 +1,9 @@
 """From events to a score: pulses, what happens before each, and the readouts that follow it.
 
 Between two pulses the order of waits and readouts matters, that of waits and gradients only for diffusion and flow, by
-the moments of dephasing (see `kernels.exponents`): a readout at time t after a pulse, when the gradients have summed to s, sees F_-s of the state just after
-the pulse, decayed by t. So only pulses act on states, and a score is a list of pulses.
+the moments of dephasing (see `kernels.exponents`): a readout at time t after a pulse, when the gradients have summed to
+s, sees F_-s of the state just after the pulse, decayed by t. So only pulses act on states, and a score is a list of
+pulses.
 """
 
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ class Read:
     phase: Linear
     out: int
     moments: tuple[int, int] = (0, 0)
+    out_of_phase: int = 0
 
 
 @dataclass
@@ -54,7 +56,8 @@ class Score:
     end_shift: int
     end_spoiled: bool
     waits: list[Linear]
-    moments: list[Linear]  # distinct ones, of which the first is zero
+    moments: list[Linear]  # distinct ones, none where they were not asked for
+    out_of_phase: list[Linear] = field(default_factory=list)  # times that readouts have been out of phase, likewise
 
     @cached_property
     def boundary(self) -> int | None:
@@ -66,6 +69,15 @@ class Score:
             return 1
         return None if self.end_shift or any(beat.shift for beat in self.beats) else 3
 
+    def moment_places(self, indices: tuple[int, int]) -> tuple[int, int]:
+        """Where moments lie among durations, behind which they are."""
+        return len(self.durations) + indices[0], len(self.durations) + indices[1]
+
+    @property
+    def times(self) -> list[Linear]:
+        """Durations, moments, and times out of phase."""
+        return [*self.durations, *self.moments, *self.out_of_phase]
+
     def end_reads(self) -> list[Read]:
         """What is read at the end of a repetition."""
         names = [Z_ZERO, F_PLUS] if self.boundary == 3 else [Z_ZERO]
@@ -75,15 +87,20 @@ class Score:
 class _Interval:
     """What has happened since a pulse: time, dephasing (orders), and the moments of it."""
 
-    def __init__(self) -> None:
-        self.time, self.first, self.second, self.shift = Linear(), Linear(), Linear(), 0
+    def __init__(self, moments: bool) -> None:
+        self.time, self.first, self.second, self.shift, self._wanted = Linear(), Linear(), Linear(), 0, moments
 
     def add(self, duration: Value, orders: int = 0) -> None:
         """Time during which a gradient dephases evenly by some orders; with none, a wait."""
-        s, time = self.shift, linear(duration)
-        self.first = self.first + time * (s + orders / 2)
-        self.second = self.second + time * (s * s + s * orders + orders * orders / 3)
-        self.time, self.shift = self.time + time, s + orders
+        s = self.shift
+        self.shift = s + orders
+        if type(duration) is float and duration == 0:
+            return
+        self.time = self.time + duration
+        if self._wanted:
+            time = linear(duration)
+            self.first = self.first + time * (s + orders / 2)
+            self.second = self.second + time * (s * s + s * orders + orders * orders / 3)
 
     def moments(self) -> tuple[Linear, Linear]:
         """Moments of the dephasing less that at the end."""
@@ -91,8 +108,10 @@ class _Interval:
         return self.first - self.time * s, self.second - 2 * s * self.first + self.time * (s * s)
 
 
-def write_score(events: list[Event]) -> Score:
+def write_score(events: list[Event], with_moments: bool = False) -> Score:
     """Lower events to a score.
+
+    `with_moments`: with those of dephasing, which only some terms of physics take.
 
     Raises
     ------
@@ -102,13 +121,15 @@ def write_score(events: list[Event]) -> Score:
     beats: list[Beat] = []
     durations: dict[Linear, int] = {}
     waits: dict[Linear, None] = {}
-    moments: dict[Linear, int] = {Linear(): 0}
-    interval, spoiled, n_out = _Interval(), False, 0
+    moments: dict[Linear, int] = {}
+    interval, spoiled, n_out = _Interval(with_moments), False, 0
 
     def index() -> int:
         return durations.setdefault(interval.time, len(durations))
 
     def moment_indices() -> tuple[int, int]:
+        if not with_moments:
+            return 0, 0
         first, second = (moments.setdefault(value, len(moments)) for value in interval.moments())
         return first, second
 
@@ -118,18 +139,19 @@ def write_score(events: list[Event]) -> Score:
             beats.append(
                 Beat(linear(event.flip), linear(event.phase), index(), shift, spoiled, moments=moment_indices())
             )
-            interval, spoiled = _Interval(), False
+            interval, spoiled = _Interval(with_moments), False
         elif isinstance(event, Inversion):
             phase = beats[-1].phase if beats else Linear()
             beats.append(Beat(90 * linear(event.efficiency), phase, index(), 0, True, invert=True))
-            interval, spoiled = _Interval(), True
+            interval, spoiled = _Interval(with_moments), True
         elif isinstance(event, Wait):
             waits[linear(event.duration)] = None
             interval.add(event.duration)
         elif isinstance(event, Shift):
             interval.add(event.duration, event.orders)
         elif isinstance(event, Spoil):
-            spoiled, interval.shift = True, 0
+            spoiled = True
+            interval.shift = 0
         elif isinstance(event, Readout):
             if spoiled or not beats:
                 raise ValueError("a readout with nothing to read: no pulse comes between it and the start or a spoiler")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from types import MappingProxyType
@@ -30,6 +31,41 @@ class Sequence(ABC):
     @abstractmethod
     def parameters(self) -> Mapping[str, Array]:
         """Values of the parameters, in the shapes they were given in."""
+
+    _gradient_area: float | None = None
+
+    @property
+    def gradient_area(self) -> float | None:
+        """Area of a gradient that dephases by one order, mT ms/m, if it was stated (`on_scanner`)."""
+        return self._gradient_area
+
+    def on_scanner(self: Played, *, gradient_area: float) -> Played:
+        """The same sequence, with what it takes of the scanner that diffusion and flow depend on.
+
+        Parameters
+        ----------
+        gradient_area : float
+            Area of a gradient that dephases by one order (of the smallest `Shift`), mT ms/m. Over a voxel of 1 mm a
+            dephasing of one cycle takes 23.5 mT ms/m.
+
+        Returns
+        -------
+        Sequence
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no positive number.
+
+        Examples
+        --------
+        >>> from epgnumba import FSE
+        >>> FSE([180.0], ESP=10).on_scanner(gradient_area=23.5).gradient_area
+        23.5
+        """
+        made = copy.copy(self)
+        made._gradient_area = scalar("gradient_area", gradient_area, positive=True)
+        return made
 
     @property
     def structure(self) -> Hashable:
@@ -192,7 +228,9 @@ class Family(Sequence):
         unknown = set(parameters) - set(self._parameters)
         if unknown:
             raise ValueError(f"unknown parameter {sorted(unknown)}; {type(self).__name__} has {list(self._parameters)}")
-        return type(self)(**{**self._parameters, **self._options, **parameters})
+        made = type(self)(**{**self._parameters, **self._options, **parameters})
+        made._gradient_area = self._gradient_area
+        return made
 
 
 def each(value: Value | tuple[Value, ...], n: int) -> Value:
