@@ -160,7 +160,7 @@ class Tissue:
     @property
     def longest_t2(self) -> float:
         """The longest T2, ms."""
-        return float(self.maps["T2"].max(initial=0.0))
+        return self.numbers[1] if self.numbers else float(self.maps["T2"].max(initial=0.0))
 
     @property
     def largest_b0(self) -> float:

@@ -285,3 +285,15 @@ def test_voxels_one_by_one_and_many(averaged):
 def test_what_takes_too_many_angles():
     with pytest.raises(ValueError, match="repetitions.*leave such tissue out, or raise tolerance"):
         epgnumba.simulate(DESS(30.0, 1.0, 2.0), 1e6, 1e6)
+
+
+def test_how_many_orders_are_enough():
+    """Counted against repetition with all orders, as limited ones are played."""
+    sequence = DESS(30.0, 2.0, 9.0)
+    found = epgnumba.find_nstates(sequence, 200.0, 40.0, tolerance=1e-9)
+    assert 2 < found.nstates < 100
+    assert found.error <= 1e-9
+    exact = epgnumba.simulate(sequence, 200.0, 40.0)
+    kept, fewer = (epgnumba.simulate(sequence, 200.0, 40.0, nstates=found.nstates - n) for n in (0, 1))
+    assert abs(kept - exact).max() < 1e-7  # what repetition leaves
+    assert abs(fewer - kept).max() > 1e-10 * abs(exact).max()
