@@ -246,6 +246,21 @@ def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     return value
 
 
+def read_names(name: str, value: Any, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """One or more names out of those allowed, none of them twice."""
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (tuple, list)) or not all(isinstance(one, str) for one in names):
+        raise TypeError(f"{name}={shown(value)} is not allowed: it must be a name or a tuple of names out of {allowed}")
+    if not names:
+        raise ValueError(f"{name} is empty; names out of {allowed} are needed")
+    for one in names:
+        if one not in allowed:
+            raise ValueError(f"{name}={shown(value)}: {one!r} is unknown; allowed are {allowed}")
+    if len(set(names)) != len(names):
+        raise ValueError(f"{name}={shown(value)} names a parameter twice")
+    return tuple(names)
+
+
 def checked(name: str, value: Any, **limits: Any) -> Array:
     """`real_array` and `check_range`."""
     if plainly_allowed(value, **limits):

@@ -53,7 +53,7 @@ def gradient(variables):
 
 def tissues():
     T2s, B1 = np.linspace(40, 160, 64), np.linspace(0.8, 1.2, 5)[:, None]
-    call = CRLBObjective(FSE(FLIP, ESP), T1, T2s, B1, unknowns=("M0", "T2"), weights=[0, 1])
+    call = CRLBObjective(FSE(FLIP, ESP), T1, T2s, B1=B1, unknowns=("M0", "T2"), weights=[0, 1])
     x = call.x0
     return lambda: call(x)
 
