@@ -3,17 +3,19 @@
 import functools
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 
 from .arguments import document, refuse_unknown, spelled_out
 from .checks import MOST_PULSES, read_names, real_array, shown
 from .labels import concatenated, read_labels
 from .problem import ComplexArray, Diff, read_problem
+from .program.expressions import make_room
 from .sequence import Sequence
 from .tissue_parameters import NAMES
 from .verbs import results
@@ -60,6 +62,28 @@ RETURNED = """
 """
 
 
+_sequences: dict[Hashable, Sequence] = {}  # which nothing can change, and which keep what they were compiled to
+_DOUBLE = np.dtype(np.float64)
+
+
+def _fingerprint(arguments: Mapping[str, Any]) -> Hashable | None:
+    """What arguments are, to the last bit and type; None where that is not told at once."""
+    told: list[Hashable] = []
+    for name, value in arguments.items():
+        kind = type(value)
+        if kind is list and set(map(type, value)) == {float}:
+            value, kind = np.array(value), np.ndarray
+        if kind is float:
+            told.append((name, value or str(value)))  # so that -0.0 is not 0.0
+        elif kind is np.ndarray and value.dtype is _DOUBLE:
+            told.append((name, value.shape, value.tobytes()))
+        elif kind in (int, bool, str, type(None)):
+            told.append((name, kind, value))
+        else:
+            return None
+    return tuple(told)
+
+
 @dataclass
 class Call:
     """What a one-call form stands for.
@@ -88,8 +112,15 @@ class Call:
     names: Mapping[str, str] = field(default_factory=dict)
 
     def sequence(self, parameters: Mapping[str, Any]) -> Sequence:
-        """The sequence, with these values for its parameters."""
-        return self.family(**parameters, **self.shape)
+        """The sequence, with these values for its parameters; one of the last ones again if it is the same."""
+        key = self.family, _fingerprint(parameters), _fingerprint(self.shape)
+        if None in key:
+            return self.family(**parameters, **self.shape)
+        found = _sequences.get(key)
+        if found is None:
+            found = self.family(**parameters, **self.shape)
+            make_room(_sequences)[key] = found
+        return found
 
     def run(self) -> Any:
         """Signal, or signal and Jacobian, on arrays."""
@@ -153,7 +184,9 @@ def one_call(
         @functools.wraps(describe)
         def run(*args: P.args, **given: P.kwargs) -> ComplexArray | Any:
             calls = described(*args, **given)
-            if any(has_tensor((*call.parameters.values(), *may_be_tensors(call.given).values())) for call in calls):
+            if "torch" in sys.modules and any(
+                has_tensor((*call.parameters.values(), *may_be_tensors(call.given).values())) for call in calls
+            ):
                 from .torch.bridge import run_calls
 
                 return run_calls(calls)

@@ -86,7 +86,7 @@ def _masked(given: dict[str, Any], mask: npt.NDArray[np.bool_]) -> tuple[dict[st
     return arrays, full
 
 
-_DEFAULT_RATES = [TISSUE[name].rate.value(DEFAULTS[name]) if name in DEFAULTS else 0.0 for name in NAMES]
+_DEFAULT_RATES = np.array([[row.rate.value(DEFAULTS.get(name, np.inf))] for name, row in TISSUE.items()])
 _ROWS = {name: (row, TISSUE[name].rate.value) for row, name in enumerate(NAMES)}
 
 
@@ -188,11 +188,11 @@ class Tissue:
     def table(self, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[np.inexact]:
         """The kernels' table, one row a map, one column a voxel: 1/T1, 1/T2 (1/ms), B1, 2 pi B0 (rad/ms), ..., M0."""
         if self.numbers:  # a tenth of the time
-            rates = _DEFAULT_RATES.copy()
-            for name, value in self.numbers.items():
+            table = _DEFAULT_RATES.astype(dtype)
+            for name, number in self.numbers.items():
                 row, rate = _ROWS[name]
-                rates[row] = rate(value)
-            return np.array(rates, dtype).reshape(-1, 1)
+                table[row, 0] = rate(number)
+            return table
         table = np.empty((len(NAMES), *self.shape), dtype)
         for name, array in self.maps.items():
             row, rate = _ROWS[name]
