@@ -120,14 +120,16 @@ def simulate(
     parameters: Mapping[str, Numeric] | None = None,
     **given: Unpack[Options],
 ) -> Tensor:
-    """Signal of a sequence as a tensor: `epgnumba.simulate`, differentiable.
+    """Signal of a sequence as a tensor: `epgnumba.simulate`, differentiable; what is numeric may be a tensor.
 
     Parameters
     ----------
+    sequence : Sequence
+        What is played.
     parameters : mapping of str to array_like or Tensor, optional
         New values for parameters of the sequence; this is how a gradient reaches them.
-
-    Other parameters are those of `epgnumba.simulate`; any that is numeric may be a tensor.
+    **given
+        Other maps, and options.
 
     Examples
     --------
@@ -153,9 +155,16 @@ def jacobian(
     parameters: Mapping[str, Numeric] | None = None,
     **given: Unpack[Options],
 ) -> tuple[Tensor, Tensor]:
-    """Signal and tissue derivatives as tensors: `epgnumba.jacobian`, differentiable.
+    """Signal and tissue derivatives as tensors: `epgnumba.jacobian`, differentiable; what is numeric may be a tensor.
 
-    See `simulate` for `parameters`; the others are those of `epgnumba.jacobian`.
+    Parameters
+    ----------
+    sequence : Sequence
+        What is played.
+    parameters : mapping of str to array_like or Tensor, optional
+        As for `simulate`.
+    **given
+        Other maps, and options.
 
     Examples
     --------
