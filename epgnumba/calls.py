@@ -1,21 +1,24 @@
 """What a one-call form stands for, and what is done with it: on arrays or tensors, the same for all."""
 
 import functools
-import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 
-from .checks import MOST_PULSES, real_array, shown
+from .arguments import document, refuse_unknown, spelled_out
+from .checks import MOST_PULSES, read_names, real_array, shown
 from .labels import concatenated, read_labels
-from .problem import ComplexArray, Diff
+from .problem import ComplexArray, Diff, read_problem
+from .program.expressions import make_room
 from .sequence import Sequence
-from .verbs import jacobian, simulate
+from .tissue_parameters import NAMES
+from .verbs import results
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,6 +46,44 @@ def uncompiled(function: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
+RETURNED = """
+    Returns
+    -------
+    signal : ndarray, complex, shape (*tissue, readouts)
+        A tensor, if any argument is one: `epgnumba.torch` is called then.
+    jacobian : ndarray, complex, shape (*tissue, len(diff), readouts)
+        Only with `diff`; per ms, per Hz or per unit of the parameter. Without the axis for parameters if `diff` is a
+        string.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+"""
+
+
+_sequences: dict[Hashable, Sequence] = {}  # which nothing can change, and which keep what they were compiled to
+_DOUBLE = np.dtype(np.float64)
+
+
+def _fingerprint(arguments: Mapping[str, Any]) -> Hashable | None:
+    """What arguments are, to the last bit and type; None where that is not told at once."""
+    told: list[Hashable] = []
+    for name, value in arguments.items():
+        kind = type(value)
+        if kind is list and set(map(type, value)) == {float}:
+            value, kind = np.array(value), np.ndarray
+        if kind is float:
+            told.append((name, value or str(value)))  # so that -0.0 is not 0.0
+        elif kind is np.ndarray and value.dtype is _DOUBLE:
+            told.append((name, value.shape, value.tobytes()))
+        elif kind in (int, bool, str, type(None)):
+            told.append((name, kind, value))
+        else:
+            return None
+    return tuple(told)
+
+
 @dataclass
 class Call:
     """What a one-call form stands for.
@@ -53,42 +94,38 @@ class Call:
         The sequence.
     parameters : dict
         Its numeric arguments, which may be tensors.
-    shape : dict
-        Its other arguments.
-    tissue : dict
-        Maps by name.
+    given : dict
+        Maps, which may be tensors, and options of `simulate`.
     diff : str or tuple of str, optional
-        Derivatives wanted, in the names of `tissue`.
-    options : dict
-        Other arguments of `simulate`.
+        Derivatives wanted.
+    shape : dict
+        The sequence's other arguments.
     names : dict of str to str
-        What the caller calls maps that have another name in `tissue`.
+        What the caller calls arguments that have another name here.
     """
 
     family: type[Sequence]
     parameters: dict[str, Any]
-    tissue: dict[str, Any]
+    given: Mapping[str, Any]
     diff: Diff
-    options: dict[str, Any]
     shape: dict[str, Any] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def sequence(self, parameters: Mapping[str, Any]) -> Sequence:
-        """The sequence, with these values for its parameters."""
-        return self.family(**parameters, **self.shape)
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """Everything that may be a tensor."""
-        return {**self.parameters, **self.tissue, "slice_prof": self.options["slice_prof"]}
+        """The sequence, with these values for its parameters; one of the last ones again if it is the same."""
+        key = self.family, _fingerprint(parameters), _fingerprint(self.shape)
+        if None in key:
+            return self.family(**parameters, **self.shape)
+        found = _sequences.get(key)
+        if found is None:
+            found = self.family(**parameters, **self.shape)
+            make_room(_sequences)[key] = found
+        return found
 
     def run(self) -> Any:
         """Signal, or signal and Jacobian, on arrays."""
         with self.renamed():
-            sequence = self.sequence(self.parameters)
-            if self.diff is None:
-                return simulate(sequence, **self.tissue, **self.options)
-            return jacobian(sequence, **self.tissue, diff=self.diff, **self.options)
+            return results(read_problem(self.sequence(self.parameters), **self.given, diff=self.diff))
 
     @contextmanager
     def renamed(self) -> Iterator[None]:
@@ -102,33 +139,65 @@ class Call:
             raise type(error)(re.sub(pattern, lambda found: self.names[found[0]], str(error))) from error
 
 
-def one_call(describe: Callable[P, Call | list[Call]]) -> Callable[P, ComplexArray | Any]:
+def may_be_tensors(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The numeric ones among maps and options."""
+    return {name: value for name, value in given.items() if name in NAMES or name == "slice_prof"}
+
+
+def one_call(
+    kinds: type, without: tuple[str, ...] = (), names: Mapping[str, str] | None = None
+) -> Callable[[Callable[P, Call | list[Call]]], Callable[P, ComplexArray | Any]]:
     """Make a function that does what it describes: several calls are joined along the readouts.
 
     If any argument is a torch tensor, tensors come back. To type checkers it returns an array, or what the caller says:
     no type can tell a pair, which `diff` asks for, and tensors from the arguments without a signature for each.
+
+    Parameters
+    ----------
+    kinds : type
+        Maps and options that it takes (see `arguments`), as ``**given``.
+    without : tuple of str
+        Tissue parameters that mean nothing to its sequence.
+    names : mapping of str to str
+        What it calls tissue parameters that have another name elsewhere.
     """
+    own = {(names or {}).get(name, name): name for name in NAMES if name not in without}
 
-    @uncompiled
-    @functools.wraps(describe)
-    def run(*args: P.args, **kwargs: P.kwargs) -> ComplexArray | Any:
-        described = describe(*args, **kwargs)
-        calls = [described] if isinstance(described, Call) else described
-        if any(has_tensor(tuple(call.values.values())) for call in calls):
-            from .torch.bridge import run_calls
+    def decorate(describe: Callable[P, Call | list[Call]]) -> Callable[P, ComplexArray | Any]:
+        signature = spelled_out(describe, kinds, without).replace(return_annotation="ComplexArray | Any")
+        allowed = dict.fromkeys(signature.parameters)
 
-            return run_calls(calls)
-        return join([call.run() for call in calls], concatenated)
+        def described(*args: P.args, **given: P.kwargs) -> list[Call]:
+            if not given.keys() <= allowed.keys():
+                refuse_unknown(describe, given, allowed)
+            found = describe(*args, **given)
+            calls = [found] if isinstance(found, Call) else found
+            for call in calls:
+                if call.diff is not None:
+                    wanted = [own[name] for name in read_names("diff", call.diff, tuple(own))]
+                    call.diff = wanted[0] if isinstance(call.diff, str) else wanted
+                if names:
+                    call.names = {**names, **call.names}
+            return calls
 
-    return returning("ComplexArray | Any", ComplexArray | Any, run)
+        @uncompiled
+        @functools.wraps(describe)
+        def run(*args: P.args, **given: P.kwargs) -> ComplexArray | Any:
+            calls = described(*args, **given)
+            if "torch" in sys.modules and any(
+                has_tensor((*call.parameters.values(), *may_be_tensors(call.given).values())) for call in calls
+            ):
+                from .torch.bridge import run_calls
 
+                return run_calls(calls)
+            return join([call.run() for call in calls], concatenated)
 
-def returning(shown: str, kind: Any, run: Callable[P, T]) -> Callable[P, T]:
-    """Let `help` and `inspect` say what comes back, where they would say what the function that is wrapped returns."""
-    told: Any = run
-    told.__signature__ = inspect.signature(run).replace(return_annotation=shown)
-    told.__annotations__ = {**run.__annotations__, "return": kind}
-    return run
+        document(run, signature, tuple(own), RETURNED)
+        told: Any = run
+        told.described, told.__annotations__["return"] = described, ComplexArray | Any
+        return run
+
+    return decorate
 
 
 def join(results: list[Any], concatenate: Callable[..., Any]) -> Any:
@@ -138,34 +207,6 @@ def join(results: list[Any], concatenate: Callable[..., Any]) -> Any:
     if isinstance(results[0], tuple):
         return tuple(concatenate(list(parts)) for parts in zip(*results, strict=True))
     return concatenate(results)
-
-
-def map_names(diff: Diff, names: Mapping[str, str]) -> Diff:
-    """Derivatives in the names of the tissue's maps, from those that a one-call form gives them.
-
-    Raises
-    ------
-    ValueError
-        If a name is none of them.
-    """
-    if diff is None:
-        return None
-    given = (diff,) if isinstance(diff, str) else diff
-    if not isinstance(given, (tuple, list)):
-        raise TypeError(
-            f"diff={shown(diff)} is not allowed: it must be a name or a tuple of names out of {tuple(names)}"
-        )
-    for name in given:
-        if not isinstance(name, str):
-            raise TypeError(f"diff={shown(diff)} is not allowed: it must be a name or a tuple out of {tuple(names)}")
-        if name not in names:
-            raise ValueError(f"diff={shown(diff)}: {name!r} is unknown; allowed are {tuple(names)}")
-    renamed = tuple(names[name] for name in given)
-    return renamed[0] if isinstance(diff, str) else renamed
-
-
-def same(*names: str) -> dict[str, str]:
-    return {name: name for name in names}
 
 
 def acquisitions(values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -193,7 +234,14 @@ def acquisitions(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{name: value[n] if name in lengths else value for name, value in values.items()} for n in range(count)]
 
 
-def total_field(B0: Any, chemshift: Any) -> Any:
+def total_field(given: Mapping[str, Any], chemshift: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """Off-resonance of field and chemical shift, in place of the field; and what errors call it."""
+    if chemshift is None:
+        return {}, {}
+    return {"B0": _sum(given.get("B0", 0.0), chemshift)}, {"B0": "B0 + chemshift"}
+
+
+def _sum(B0: Any, chemshift: Any) -> Any:
     """Off-resonance of field and chemical shift, whatever they are held in.
 
     Raises
@@ -201,8 +249,6 @@ def total_field(B0: Any, chemshift: Any) -> Any:
     TypeError, ValueError
         If one is not real, or they do not broadcast.
     """
-    if chemshift is None:
-        return B0
     for name, value in (("B0", B0), ("chemshift", chemshift)):
         if str(getattr(value, "dtype", "")).endswith("bool"):  # of whatever library; a sum would make numbers of it
             raise TypeError(f"{name}={shown(value)} is boolean; real numbers are needed")
@@ -217,7 +263,7 @@ def total_field(B0: Any, chemshift: Any) -> Any:
     labels = read_labels({"B0": B0, "chemshift": chemshift})
     if labels is not None:
         fields = {"B0": B0, "chemshift": chemshift} | {name: labels.values(name) for name in labels.given}
-        return labels.named(total_field(**fields))
+        return labels.named(_sum(**fields))
     field, shift = real_array("B0", B0), real_array("chemshift", chemshift)
     try:
         return field + shift

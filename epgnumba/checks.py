@@ -77,6 +77,8 @@ def real_array(name: str, value: Any) -> Array:
     """
     if type(value) is float:
         return np.asarray(value)
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        return value.copy()
     array = plain_array(name, value)
     if array.dtype.kind not in "iuf":
         kind = {"c": "complex", "U": "text", "S": "text", "b": "boolean"}.get(array.dtype.kind, str(array.dtype))
@@ -153,6 +155,8 @@ def check_range(
     if not array.size:
         return array
     low, high = -LARGEST if minimum is None else minimum, LARGEST if maximum is None else maximum
+    if array.ndim == 1 and low < 0 < high and array.dot(array) <= min(low * low, high * high):
+        return array  # no entry is beyond what their squares come to: one pass, which NaN fails, too
     smallest, largest = np.minimum.reduce(array, axis=None), np.maximum.reduce(array, axis=None)
     if smallest >= low and largest <= high and (smallest > 0 or not positive):
         return array  # NaN fails the comparisons
@@ -244,6 +248,21 @@ def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name}={shown(value)} is not allowed: it must be {' or '.join(map(repr, allowed))}")
     return value
+
+
+def read_names(name: str, value: Any, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """One or more names out of those allowed, none of them twice."""
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (tuple, list)) or not all(isinstance(one, str) for one in names):
+        raise TypeError(f"{name}={shown(value)} is not allowed: it must be a name or a tuple of names out of {allowed}")
+    if not names:
+        raise ValueError(f"{name} is empty; names out of {allowed} are needed")
+    for one in names:
+        if one not in allowed:
+            raise ValueError(f"{name}={shown(value)}: {one!r} is unknown; allowed are {allowed}")
+    if len(set(names)) != len(names):
+        raise ValueError(f"{name}={shown(value)} names a parameter twice")
+    return tuple(names)
 
 
 def checked(name: str, value: Any, **limits: Any) -> Array:

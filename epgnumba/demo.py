@@ -15,7 +15,7 @@ from .checks import FLIP, INTERVAL, Array, count, pulse_count, scalar
 from .design import CRLBObjective, crlb
 from .problem import ComplexArray
 from .sequence import FSE
-from .tissue import LIMITS
+from .tissue_parameters import TISSUE
 from .verbs import jacobian, simulate
 
 
@@ -93,7 +93,7 @@ def measure(n_echoes: int = 96, flip: float = 60.0, ESP: float = 5.0, T1: float 
     """
     pulse_count("n_echoes", count("n_echoes", n_echoes))
     flip, ESP = scalar("flip", flip, **FLIP), scalar("ESP", ESP, **INTERVAL)
-    T1, T2 = scalar("T1", T1, **LIMITS["T1"]), scalar("T2", T2, **LIMITS["T2"])
+    T1, T2 = scalar("T1", T1, **TISSUE["T1"].limits), scalar("T2", T2, **TISSUE["T2"].limits)
     train = FSE(np.full(n_echoes, flip), ESP)
     slope_finite, slope_slow = timed(lambda: finite_slope(train, T1, T2))
     gradient_finite, gradient_slow = timed(lambda: finite_gradient(train, T1, T2), repeats=3)

@@ -19,8 +19,8 @@ from .kernels.columns import M0 as M0_CODE
 from .problem import ComplexArray, Problem
 from .program.expressions import flatten, unflatten
 from .program.program import Program
-from .sequence.sequence import NAMES
 from .tissue import Tissue, stretched_axes
+from .tissue_parameters import NAMES
 
 STEP = 1e-30  # of a complex step: its square vanishes beside one, so that the derivative is exact
 
@@ -100,7 +100,7 @@ class Sweep:
         j_bar = tissue.inside(j_bar) if n_codes else j_bar
         return tissue.inside(s_bar), j_bar.reshape(n_voxels, n_codes, n_out)
 
-    def collect(self, sums: engine.Gathered, slope: Callable[[str], Array]) -> dict[str, Array]:
+    def collect(self, sums: engine.Gathered, slope: Callable[[str], Any]) -> dict[str, Array]:
         """Derivatives by name, in the shapes in which values were given.
 
         `slope` is the derivative of a row of the tissue's table with respect to its map.
@@ -137,7 +137,7 @@ class _Stepped:
     frame: ComplexArray
     scale: ComplexArray
     sets: list[int]
-    slopes: dict[str, npt.NDArray[Any]]
+    slopes: dict[str, Any]
 
     def turned(self, amplitudes: npt.NDArray[np.inexact]) -> ComplexArray:
         """Bare amplitudes (voxel, set, plane, output) as real and imaginary parts of each result, before `scale`."""
@@ -168,7 +168,7 @@ def _step(problem: Problem, program: Program, tangents: Mapping[str, Array], ste
     entries = program.expressions.evaluate(flatten(moved))
     tissue = problem.host_tissue
     table = tissue.table(np.complex128)
-    slopes: dict[str, npt.NDArray[Any]] = {name: tissue.slope(name) for name in NAMES}
+    slopes: dict[str, Any] = {name: tissue.slope(name) for name in NAMES}
     for row, name in enumerate(NAMES):
         if name in tangents:
             table[row] += 1j * step * tissue.inside(np.broadcast_to(slopes[name] * tangents[name], tissue.shape))

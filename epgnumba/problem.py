@@ -13,8 +13,9 @@ from .labels import PARAMETER, READOUT, Labels, read_labels
 from .program.expressions import Entries
 from .program.program import Program, compile_program
 from .program.steady import ANY, Tissues
-from .sequence.sequence import NAMES, Sequence
+from .sequence.sequence import Sequence
 from .tissue import Tissue, plain_numbers
+from .tissue_parameters import NAMES
 
 if TYPE_CHECKING:
     from .gpu import DeviceTissue
@@ -41,19 +42,7 @@ def read_diff(diff: Diff, name: str = "diff") -> tuple[int, ...]:
     TypeError, ValueError
         If a name is unknown or duplicate, or there is none.
     """
-    if diff is None:
-        return ()
-    names = (diff,) if isinstance(diff, str) else diff
-    if not isinstance(names, (tuple, list)) or not all(isinstance(one, str) for one in names):
-        raise TypeError(f"{name}={shown(diff)} is not allowed: it must be a name or a tuple of names out of {NAMES}")
-    if not names:
-        raise ValueError(f"{name} is empty; names out of {NAMES} are needed")
-    for one in names:
-        if one not in NAMES:
-            raise ValueError(f"{name}={shown(diff)}: {one!r} is unknown; allowed are {NAMES}")
-    if len(set(names)) != len(names):
-        raise ValueError(f"{name}={shown(diff)} names a parameter twice")
-    return tuple(NAMES.index(one) for one in names)
+    return () if diff is None else tuple(map(NAMES.index, checks.read_names(name, diff, NAMES)))
 
 
 def read_dtype(dtype: Precision) -> type[np.floating]:
@@ -224,18 +213,15 @@ def read_problem(
     sequence: Sequence,
     T1: npt.ArrayLike,
     T2: npt.ArrayLike,
-    B1: npt.ArrayLike = 1.0,
-    M0: npt.ArrayLike = 1.0,
     *,
-    B0: npt.ArrayLike = 0.0,
-    inv_efficiency: npt.ArrayLike = 1.0,
     diff: Diff = None,
     slice_prof: npt.ArrayLike = 1.0,
-    nstates: int | None = None,
     dtype: Precision = np.float64,
-    check_nstates: bool = False,
     device: str | None = None,
     mask: npt.ArrayLike | None = None,
+    nstates: int | None = None,
+    check_nstates: bool = False,
+    **maps: Any,
 ) -> Problem:
     """Check the arguments of a verb.
 
@@ -249,7 +235,7 @@ def read_problem(
     profile, profile_shape = read_profile(slice_prof)
     kept = None if nstates is None else checks.count("nstates", nstates)
     precision = read_dtype(dtype)
-    maps = {"T1": T1, "T2": T2, "B1": B1, "B0": B0, "inv_efficiency": inv_efficiency, "M0": M0}
+    maps = {"T1": T1, "T2": T2, **maps}
     labels = read_labels(maps if mask is None else {**maps, "mask": mask})
     if labels is not None:
         aligned = {name: labels.values(name) for name in labels.given}

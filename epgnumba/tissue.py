@@ -7,22 +7,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from .checks import FLIP_SCALE, FRACTION, RELAXATION, Array, checked, plainly_allowed, real_array, shown, warn_caller
-from .sequence.sequence import NAMES
-
-HZ = float(2 * np.pi / 1000)  # in radians per ms
-
-LIMITS: dict[str, dict[str, Any]] = {
-    "T1": {**RELAXATION, "infinite": True},
-    "T2": RELAXATION,
-    "B1": FLIP_SCALE,
-    "B0": {"minimum": -1e6, "maximum": 1e6, "unit": "Hz"},
-    "inv_efficiency": FRACTION,
-    "M0": {"minimum": -1e15, "maximum": 1e15},
-}
-
-
-OUTSIDE = dict.fromkeys(NAMES, 1.0) | {"B0": 0.0}  # what maps hold outside a mask, whatever they held
+from .checks import Array, plainly_allowed, real_array, shown, warn_caller
+from .tissue_parameters import DEFAULTS, NAMES, TISSUE
 
 
 def read_mask(mask: Any) -> npt.NDArray[np.bool_]:
@@ -60,7 +46,7 @@ def broadcast_maps(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
 
 def _read_map(name: str, value: Any) -> Array:
     try:
-        return checked(name, value, **LIMITS[name])
+        return TISSUE[name].read(value)
     except ValueError as error:
         array = real_array(name, value)  # raises the same again, unless a number is what is wrong
         if array.ndim and np.isnan(array).any():
@@ -68,11 +54,18 @@ def _read_map(name: str, value: Any) -> Array:
         raise
 
 
-def plain_numbers(maps: Mapping[str, Any]) -> tuple[float, ...] | None:
+_SPANS = {name: (row.limits["minimum"], row.limits["maximum"]) for name, row in TISSUE.items()}
+
+
+def plain_numbers(maps: Mapping[str, Any]) -> dict[str, float] | None:
     """What most calls bring, one Python number within its limits for each map; else None."""
-    if not all(plainly_allowed(value, **LIMITS[name]) for name, value in maps.items()):
-        return None
-    return tuple(map(float, maps.values()))
+    numbers = {}
+    for name, value in maps.items():
+        low, high = _SPANS[name]
+        if not (type(value) is float and low <= value <= high) and not plainly_allowed(value, **TISSUE[name].limits):
+            return None
+        numbers[name] = float(value)
+    return numbers
 
 
 def stretched_axes(shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
@@ -89,16 +82,23 @@ def _masked(given: dict[str, Any], mask: npt.NDArray[np.bool_]) -> tuple[dict[st
     for name, array in arrays.items():
         if array.ndim:
             needed = full.any(axis=stretched_axes(array.shape, len(shape))).reshape(array.shape)
-            arrays[name] = np.where(needed, array, OUTSIDE[name])
+            arrays[name] = np.where(needed, array, DEFAULTS.get(name, 1.0))
     return arrays, full
+
+
+_DEFAULT_RATES = np.array([[row.rate.value(DEFAULTS.get(name, np.inf))] for name, row in TISSUE.items()])
+_ROWS = {name: (row, TISSUE[name].rate.value) for row, name in enumerate(NAMES)}
 
 
 class Tissue:
     """Maps of tissue parameters, of broadcastable shapes.
 
-    T1 (ms, inf allowed), T2 (ms), B1 (fraction of the nominal flip angle), M0, B0 (off-resonance, Hz) and
-    inv_efficiency (of inversions: 1 where they are full, 0 where they saturate). A mask of booleans, which broadcasts
-    with them, leaves voxels out: what maps hold there does not matter.
+    Parameters
+    ----------
+    mask : array_like of bool, optional
+        Broadcasts with the maps, and leaves voxels out: what maps hold there does not matter.
+    **given : array_like
+        Maps by name (see `tissue_parameters`).
 
     Raises
     ------
@@ -111,21 +111,12 @@ class Tissue:
     (2, 3)
     """
 
-    def __init__(
-        self,
-        T1: npt.ArrayLike,
-        T2: npt.ArrayLike,
-        B1: npt.ArrayLike = 1.0,
-        M0: npt.ArrayLike = 1.0,
-        B0: npt.ArrayLike = 0.0,
-        inv_efficiency: npt.ArrayLike = 1.0,
-        mask: npt.ArrayLike | None = None,
-    ) -> None:
-        given = dict(zip(NAMES, (T1, T2, B1, B0, inv_efficiency, M0), strict=True))
+    def __init__(self, mask: npt.ArrayLike | None = None, **given: npt.ArrayLike) -> None:
+        maps: dict[str, Any] = {name: given[name] if name in given else DEFAULTS[name] for name in NAMES}
         self.mask: npt.NDArray[np.bool_] | None = None
         if mask is not None:
-            given, self.mask = _masked(given, read_mask(mask))
-        self.maps = {name: _read_map(name, value) for name, value in given.items()}
+            maps, self.mask = _masked(maps, read_mask(mask))
+        self.maps = {name: _read_map(name, value) for name, value in maps.items()}
         self.shape = broadcast_maps({name: value.shape for name, value in self.maps.items()})
         if self.mask is not None:
             self.shape = self.mask.shape
@@ -135,32 +126,32 @@ class Tissue:
         if longer.any() if longer.ndim else longer:
             warn_caller("T2 is longer than T1 in some voxels")
 
-    numbers: tuple[float, ...] | None = None  # in the order of NAMES, if it is one voxel of `plain_numbers`
+    numbers: dict[str, float] | None = None  # those given, if it is one voxel of `plain_numbers`
 
     @classmethod
-    def of_numbers(cls, numbers: tuple[float, ...]) -> "Tissue":
+    def of_numbers(cls, numbers: dict[str, float]) -> "Tissue":
         """One voxel, of `plain_numbers`."""
         tissue = cls.__new__(cls)
         tissue.numbers, tissue.shape, tissue.mask = numbers, (), None
-        if numbers[1] > numbers[0]:
+        if numbers["T2"] > numbers["T1"]:
             warn_caller("T2 is longer than T1 in some voxels")
         return tissue
 
     @cached_property
     def maps(self) -> dict[str, Array]:
-        """Arrays, by name."""
+        """Arrays, by name, in the order of the table."""
         assert self.numbers is not None, "maps are made at once"
-        return {name: np.asarray(value) for name, value in zip(NAMES, self.numbers, strict=True)}
+        return {name: np.asarray(self.numbers.get(name, DEFAULTS.get(name))) for name in NAMES}
 
     @property
     def longest_t1(self) -> float:
         """The longest T1, ms."""
-        return self.numbers[0] if self.numbers else float(self.maps["T1"].max(initial=0.0))
+        return self.numbers["T1"] if self.numbers else float(self.maps["T1"].max(initial=0.0))
 
     @property
     def longest_t2(self) -> float:
         """The longest T2, ms."""
-        return self.numbers[1] if self.numbers else float(self.maps["T2"].max(initial=0.0))
+        return self.numbers["T2"] if self.numbers else float(self.maps["T2"].max(initial=0.0))
 
     @property
     def largest_b0(self) -> float:
@@ -170,7 +161,7 @@ class Tissue:
     @property
     def precesses(self) -> bool:
         """Whether there is off-resonance."""
-        return self.numbers[3] != 0 if self.numbers else bool(self.maps["B0"].any())
+        return self.numbers.get("B0", 0) != 0 if self.numbers else bool(self.maps["B0"].any())
 
     @property
     def size(self) -> int:
@@ -197,19 +188,23 @@ class Tissue:
     def table(self, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[np.inexact]:
         """The kernels' table, one row a map, one column a voxel: 1/T1, 1/T2 (1/ms), B1, 2 pi B0 (rad/ms), ..., M0."""
         if self.numbers:  # a tenth of the time
-            t1, t2, b1, b0, inversion, m0 = self.numbers
-            return np.array([[1 / t1], [1 / t2], [b1], [b0 * HZ], [inversion], [m0]], dtype)
+            table = _DEFAULT_RATES.astype(dtype)
+            for name, number in self.numbers.items():
+                row, rate = _ROWS[name]
+                table[row, 0] = rate(number)
+            return table
         table = np.empty((len(NAMES), *self.shape), dtype)
-        for row, (name, value) in enumerate(self.maps.items()):
-            table[row] = 1 / value if name in ("T1", "T2") else value * HZ if name == "B0" else value
+        for name, array in self.maps.items():
+            row, rate = _ROWS[name]
+            table[row] = rate(array)
         return table.reshape(len(NAMES), self.size) if self.mask is None else np.ascontiguousarray(table[:, self.mask])
 
-    def slope(self, name: str) -> Array:
+    def slope(self, name: str) -> Array | float:
         """Derivative of a row of the table with respect to its map."""
-        value = self.maps[name]
-        return -1 / value**2 if name in ("T1", "T2") else np.full_like(value, HZ if name == "B0" else 1.0)
+        slope: Array | float = TISSUE[name].rate.slope(self.maps[name])
+        return slope
 
-    def curvature(self, name: str) -> Array:
+    def curvature(self, name: str) -> Array | float:
         """Second derivative of a row of the table with respect to its map."""
-        value = self.maps[name]
-        return 2 / value**3 if name in ("T1", "T2") else np.zeros_like(value)
+        curvature: Array | float = TISSUE[name].rate.curvature(self.maps[name])
+        return curvature

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from . import checks
+from .arguments import takes
 from .problem import ComplexArray, Diff, Problem, read_problem
 from .sequence.sequence import Sequence
+from .tissue_parameters import Maps
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 WORTH_A_WARNING = 1e-3  # relative error
 ALL = 1 << 62  # orders: as many as there are, where a limit is what makes a steady state be found as with fewer
@@ -37,19 +43,17 @@ class Truncation:
     error: float
 
 
+@takes(Maps)
 def find_nstates(
     sequence: Sequence,
     T1: npt.ArrayLike,
     T2: npt.ArrayLike,
-    B1: npt.ArrayLike = 1.0,
-    M0: npt.ArrayLike = 1.0,
     *,
     tolerance: float = 1e-3,
-    B0: npt.ArrayLike = 0.0,
-    inv_efficiency: npt.ArrayLike = 1.0,
     diff: Diff = None,
     slice_prof: npt.ArrayLike = 1.0,
     mask: npt.ArrayLike | None = None,
+    **given: Unpack[Maps],
 ) -> Truncation:
     """How many orders a tolerance takes, by bisection against the exact result.
 
@@ -58,11 +62,13 @@ def find_nstates(
 
     Parameters
     ----------
+    sequence : Sequence
+        What is played.
     tolerance : float
         Largest change of any voxel's signal, or derivative in `diff`, at any readout, relative to its root mean square
         over readouts.
-
-    Other parameters are those of `simulate` and `jacobian`.
+    **given
+        Other maps: `help(epgnumba.find_nstates)` lists them, and options.
 
     Returns
     -------
@@ -81,9 +87,7 @@ def find_nstates(
     12
     """
     limit = checks.scalar("tolerance", tolerance, positive=True, maximum=1.0)
-    problem = read_problem(
-        sequence, T1, T2, B1, M0, B0=B0, inv_efficiency=inv_efficiency, diff=diff, slice_prof=slice_prof, mask=mask
-    )
+    problem = read_problem(sequence, T1, T2, diff=diff, slice_prof=slice_prof, mask=mask, **given)
 
     def error(nstates: int) -> float:
         truncated = replace(problem, nstates=nstates)

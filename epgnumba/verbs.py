@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from . import checks
+from .arguments import Options, Truncating, takes
 from .checks import Array, warn_caller
 from .derivatives import pull_back
 from .labels import PARAMETER, READOUT
-from .problem import ComplexArray, Diff, Precision, Problem, read_problem
-from .sequence.sequence import NAMES, Sequence
+from .problem import ComplexArray, Diff, Problem, read_problem
+from .sequence.sequence import Sequence
 from .tissue import Tissue
+from .tissue_parameters import NAMES
 from .truncation import WORTH_A_WARNING, truncation_error
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 def signals(problem: Problem) -> tuple[ComplexArray, ComplexArray]:
@@ -30,22 +34,15 @@ def signals(problem: Problem) -> tuple[ComplexArray, ComplexArray]:
     return result
 
 
-def simulate(
-    sequence: Sequence,
-    T1: npt.ArrayLike,
-    T2: npt.ArrayLike,
-    B1: npt.ArrayLike = 1.0,
-    M0: npt.ArrayLike = 1.0,
-    *,
-    B0: npt.ArrayLike = 0.0,
-    inv_efficiency: npt.ArrayLike = 1.0,
-    slice_prof: npt.ArrayLike = 1.0,
-    nstates: int | None = None,
-    dtype: Precision = np.float64,
-    check_nstates: bool = False,
-    device: str | None = None,
-    mask: npt.ArrayLike | None = None,
-) -> ComplexArray | Any:
+def results(problem: Problem) -> Any:
+    """The signal, and the Jacobian if derivatives are asked for, as they are returned."""
+    signal, derivatives = signals(problem)
+    shaped = problem.shape_signal(signal)
+    return (shaped, problem.shape_jacobian(derivatives)) if problem.codes else shaped
+
+
+@takes(Options)
+def simulate(sequence: Sequence, T1: npt.ArrayLike, T2: npt.ArrayLike, **given: Unpack[Options]) -> ComplexArray | Any:
     """Signal of a sequence.
 
     Parameters
@@ -54,29 +51,8 @@ def simulate(
         What is played.
     T1, T2 : array_like
         Relaxation times, ms; T1 may be inf. All maps broadcast.
-    B1 : array_like
-        Transmit field, as a fraction of the nominal flip angle.
-    M0 : array_like
-        Equilibrium magnetisation.
-    B0 : array_like
-        Off-resonance, Hz: transverse magnetisation turns by exp(+2 pi i B0 t).
-    inv_efficiency : array_like
-        Efficiency of inversions, which scales that of the sequence.
-    slice_prof : float or array_like, shape (positions,)
-        Flip angle across the slice, as a fraction of the nominal one; the signal is the mean over positions.
-    nstates : int, optional
-        Keep configuration orders below it only, counted in crushers. All that matter by default: the result is exact.
-    dtype : float64 or float32
-        Precision of the computation.
-    check_nstates : bool
-        Whether to compare with all orders kept, and warn if a signal or derivative changes at some readout by more
-        than 1e-3 of its root mean square.
-    device : str, optional
-        "cuda" or "cuda:1" to move arrays to a CUDA device, in chunks that fit, and results back. By default the CPU;
-        but where maps are CuPy arrays or CUDA tensors, their device, on which results stay (docs/cuda.md).
-    mask : array_like of bool, optional
-        Where to simulate; broadcasts with the maps. Voxels outside cost nothing, may hold anything, NaN too, and are
-        zero in all results.
+    **given
+        Other maps, and options: `help(epgnumba.simulate)` lists them.
 
     Returns
     -------
@@ -99,50 +75,26 @@ def simulate(
     array([[0.8187, 0.6703, 0.5488],
            [0.9048, 0.8187, 0.7408]])
     """
-    problem = read_problem(
-        sequence,
-        T1,
-        T2,
-        B1,
-        M0,
-        B0=B0,
-        inv_efficiency=inv_efficiency,
-        slice_prof=slice_prof,
-        nstates=nstates,
-        dtype=dtype,
-        check_nstates=check_nstates,
-        device=device,
-        mask=mask,
-    )
-    signal: ComplexArray = problem.shape_signal(signals(problem)[0])
-    return signal
+    return results(read_problem(sequence, T1, T2, **given))
 
 
+@takes(Options)
 def jacobian(
     sequence: Sequence,
     T1: npt.ArrayLike,
     T2: npt.ArrayLike,
-    B1: npt.ArrayLike = 1.0,
-    M0: npt.ArrayLike = 1.0,
     *,
-    B0: npt.ArrayLike = 0.0,
-    inv_efficiency: npt.ArrayLike = 1.0,
     diff: str | tuple[str, ...] | list[str],
-    slice_prof: npt.ArrayLike = 1.0,
-    nstates: int | None = None,
-    dtype: Precision = np.float64,
-    check_nstates: bool = False,
-    device: str | None = None,
-    mask: npt.ArrayLike | None = None,
+    **given: Unpack[Options],
 ) -> tuple[ComplexArray | Any, ComplexArray | Any]:
     """Signal and its exact derivatives with respect to tissue parameters, in one sweep.
 
     Parameters
     ----------
-    diff : str or tuple of str
-        Any of T1, T2, B1, B0, inv_efficiency, M0.
-
-    Other parameters are those of `simulate`.
+    sequence : Sequence
+        What is played.
+    **given
+        Other maps, and options: `help(epgnumba.jacobian)` lists them.
 
     Returns
     -------
@@ -166,44 +118,21 @@ def jacobian(
     """
     if diff is None:
         raise TypeError(f"diff=None is not allowed: it must be a name or a tuple of names out of {NAMES}")
-    problem = read_problem(
-        sequence,
-        T1,
-        T2,
-        B1,
-        M0,
-        B0=B0,
-        inv_efficiency=inv_efficiency,
-        diff=diff,
-        slice_prof=slice_prof,
-        nstates=nstates,
-        dtype=dtype,
-        check_nstates=check_nstates,
-        device=device,
-        mask=mask,
-    )
-    signal, derivatives = signals(problem)
-    return problem.shape_signal(signal), problem.shape_jacobian(derivatives)
+    pair: tuple[Any, Any] = results(read_problem(sequence, T1, T2, diff=diff, **given))
+    return pair
 
 
+@takes(Truncating)
 def vjp(
     sequence: Sequence,
     T1: npt.ArrayLike,
     T2: npt.ArrayLike,
-    B1: npt.ArrayLike = 1.0,
-    M0: npt.ArrayLike = 1.0,
     *,
-    B0: npt.ArrayLike = 0.0,
-    inv_efficiency: npt.ArrayLike = 1.0,
     signal_bar: npt.ArrayLike | None = None,
     jacobian_bar: npt.ArrayLike | None = None,
     diff: Diff = None,
     wanted: tuple[str, ...] | None = None,
-    slice_prof: npt.ArrayLike = 1.0,
-    nstates: int | None = None,
-    dtype: Precision = np.float64,
-    device: str | None = None,
-    mask: npt.ArrayLike | None = None,
+    **given: Unpack[Truncating],
 ) -> dict[str, Array | Any]:
     """Derivatives of a real scalar with respect to everything, given those with respect to signal and Jacobian.
 
@@ -211,6 +140,8 @@ def vjp(
 
     Parameters
     ----------
+    sequence : Sequence
+        What is played.
     signal_bar, jacobian_bar : array_like, complex, optional
         Derivative of the scalar, dL/dRe + i dL/dIm, in the shapes that `jacobian` returns; one may be left out, and is
         zero then.
@@ -219,8 +150,8 @@ def vjp(
     wanted : tuple of str, optional
         Parameters to return; all by default. Leaving out phases keeps a real problem real, and durations and tissue
         save time.
-
-    Other parameters are those of `simulate`.
+    **given
+        Other maps, and options: `help(epgnumba.vjp)` lists them.
 
     Returns
     -------
@@ -241,26 +172,12 @@ def vjp(
     >>> float(bars["ESP"].round(6))  # -exp(-ESP/T2)/T2
     -0.009048
     """
-    problem = read_problem(
-        sequence,
-        T1,
-        T2,
-        B1,
-        M0,
-        B0=B0,
-        inv_efficiency=inv_efficiency,
-        diff=diff,
-        slice_prof=slice_prof,
-        nstates=nstates,
-        dtype=dtype,
-        device=device,
-        mask=mask,
-    )
+    problem = read_problem(sequence, T1, T2, diff=diff, **given)
     if signal_bar is None and jacobian_bar is None:
         raise ValueError("signal_bar=None, jacobian_bar=None is not allowed: the scalar must depend on one of them")
     if (diff is None) != (jacobian_bar is None):
-        given = f"diff={checks.shown(diff)}, jacobian_bar={checks.shown(jacobian_bar)}"
-        raise ValueError(f"{given} is not allowed: they go together")
+        pair = f"diff={checks.shown(diff)}, jacobian_bar={checks.shown(jacobian_bar)}"
+        raise ValueError(f"{pair} is not allowed: they go together")
     if problem.labels is not None:
         axes = (READOUT,) if problem.single else (PARAMETER, READOUT)
         signal_bar = problem.labels.ordered("signal_bar", signal_bar, READOUT)

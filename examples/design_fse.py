@@ -28,7 +28,7 @@ def design_train(starts=None, **tissues):
 
 def deviations(sequence, B1):
     """Bounds of T2, as standard deviations in ms at an SNR of 100 (M0)."""
-    objective = CRLBObjective(sequence, T1, T2, B1, unknowns=("M0", "T2"), noise=0.01)
+    objective = CRLBObjective(sequence, T1, T2, B1=B1, unknowns=("M0", "T2"), noise=0.01)
     return np.sqrt(objective.bounds(objective.x0)[:, 1])
 
 

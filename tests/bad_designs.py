@@ -184,7 +184,7 @@ DESIGNS = {
     "a protocol on one of axes": (lambda: plot_protocol(TRAIN, 900, 70, axes=Figure().subplots()), V, "axes"),
     "a protocol on numbers": (lambda: plot_protocol(TRAIN, 900, 70, axes=[1, 2, 3]), T, "axes"),
     "a protocol of unknown slopes": (lambda: plot_protocol(TRAIN, 900, 70, diff="T3"), V, "diff"),
-    "a protocol of no slopes": (lambda: plot_protocol(TRAIN, 900, 70, diff=()), T, "diff"),
+    "a protocol of no slopes": (lambda: plot_protocol(TRAIN, 900, 70, diff=()), V, "diff"),
     "a protocol of unknown tissue": (lambda: plot_protocol(TRAIN, 900, 70, T3=5), T, "T3"),
     "a protocol of two tissues": (lambda: plot_protocol(TRAIN, [900, 800], 70), V, "T1"),
     "bounds of no protocols": (lambda: plot_bounds({}, "T2", [50], "T2", T1=900), V, "protocols"),
@@ -195,7 +195,7 @@ DESIGNS = {
     "bounds over what is given": (lambda: plot_bounds({"a": TRAIN}, "T1", [50], "T2", T1=9, T2=9), V, "over"),
     "bounds over a table": (lambda: plot_bounds({"a": TRAIN}, "T2", [[50]], "T2", T1=900), V, "values"),
     "bounds over nothing": (lambda: plot_bounds({"a": TRAIN}, "T2", [], "T2", T1=900), V, "values"),
-    "bounds of nothing unknown": (lambda: plot_bounds({"a": TRAIN}, "T2", [50], (), T1=900), T, "unknowns"),
+    "bounds of nothing unknown": (lambda: plot_bounds({"a": TRAIN}, "T2", [50], (), T1=900), V, "unknowns"),
     "bounds of something unknown": (lambda: plot_bounds({"a": TRAIN}, "T2", [50], "T3", T1=900), V, "unknowns"),
     "bounds of some T1": (lambda: plot_bounds({"a": TRAIN}, "T2", [50, 60], "T2", T1=[9, 8, 7]), V, "T1"),
     "bounds that show others": (

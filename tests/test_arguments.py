@@ -228,3 +228,29 @@ def test_names_of_the_package():
         assert getattr(epgnumba, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         epgnumba.nothing  # noqa: B018
+
+
+def test_a_call_like_the_last_is_read_as_closely():
+    """What is kept of a one-call form's sequence serves the same arguments only, to the last bit and type."""
+    good = {**GOOD, "flip": [120.0, 1.0, 0.0], "phases": 1.0}
+    first = fse_sim(**good)
+    for same in ({}, {"flip": np.array(good["flip"])}, {"flip": (120, 1, 0)}, {"phases": np.float32(1)}):
+        assert fse_sim(**{**good, **same}).tobytes() == first.tobytes()
+    for other in ({"flip": [120.0, 1.0, 1.0]}, {"phases": 2.0}, {"exc_flip": 80.0}, {"ESP": 8.5}, {"T2": 71.0}):
+        assert abs(fse_sim(**{**good, **other}) - first).max() > 1e-6
+    for bad in (
+        {"flip": [120.0, True, 0.0]},
+        {"flip": [120.0, 1.0, False]},
+        {"phases": True},
+        {"flip": [[120.0, 1.0, 0.0]]},
+    ):
+        with pytest.raises((TypeError, ValueError), match=next(iter(bad))):
+            fse_sim(**{**good, **bad})
+    flip = np.array(good["flip"])
+    fse_sim(**{**good, "flip": flip})
+    flip[1] = 50.0  # the caller's own, changed in place
+    assert abs(fse_sim(**{**good, "flip": flip}) - first).max() > 1e-6
+    assert (
+        epgnumba.mrf_sim([10.0, 20.0], 9.0, 900, 70, nreps=1).tobytes()
+        != epgnumba.mrf_sim([10.0, 20.0], 9.0, 900, 70, nreps=2).tobytes()
+    )

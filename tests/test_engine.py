@@ -44,9 +44,9 @@ def test_a_voxel_does_not_see_its_neighbours(phases):
     rng = np.random.default_rng(0)
     T1, T2, B1 = rng.uniform(300, 1500, 37), rng.uniform(30, 150, 37), rng.uniform(0.7, 1.2, 37)
     train = FSE(rng.uniform(20, 180, 21), 6, phases=phases, TR=300.0)
-    signal, derivatives = jacobian(train, T1, T2, B1, diff=("T1", "T2", "B1"))
+    signal, derivatives = jacobian(train, T1, T2, B1=B1, diff=("T1", "T2", "B1"))
     for n in (0, 7, 36):
-        alone = jacobian(train, T1[n], T2[n], B1[n], diff=("T1", "T2", "B1"))
+        alone = jacobian(train, T1[n], T2[n], B1=B1[n], diff=("T1", "T2", "B1"))
         np.testing.assert_array_equal(alone[0], signal[n])
         np.testing.assert_array_equal(alone[1], derivatives[n])
     np.testing.assert_array_equal(jacobian(train, T1[5:19], T2[5:19], B1[5:19], diff="T2")[0], signal[5:19])

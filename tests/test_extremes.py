@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import epgnumba
+from epgnumba import tissue_parameters
 from epgnumba.derivatives import push_forward
 from epgnumba.problem import read_problem
-from epgnumba.sequence.sequence import NAMES
-from epgnumba.tissue import LIMITS
+from epgnumba.tissue_parameters import NAMES
 
 TISSUE = {"T1": 310.0, "T2": 45.0, "B1": 0.9, "M0": 1.7, "B0": 13.0, "inv_efficiency": 0.93, "slice_prof": 0.8}
 
@@ -72,7 +72,7 @@ def test_any_size_of_any_argument(name, data):
 
 ENDS = {
     "flip": (1e-300, 1e5, -1e5), "TR": (1e-9, 1e9), "ESP": (1e-9, 1e9), "TE": (0.0, 1e-300, 1e9), "TI": (0.0, 1e9),
-    **{name: tuple(limits[end] for end in ("minimum", "maximum")) for name, limits in LIMITS.items()},
+    **{name: (row.limits["minimum"], row.limits["maximum"]) for name, row in tissue_parameters.TISSUE.items()},
     "slice_prof": (0.0, 10.0),
 }  # fmt: skip
 

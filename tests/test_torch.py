@@ -248,7 +248,7 @@ def test_gradcheck_of_every_family(name):
 
     def function(T1, T2, B1, M0, B0, *parameters):
         changed = dict(zip(names, parameters, strict=True))
-        signal, jacobian = bridge.jacobian(family, T1, T2, B1, M0, B0=B0, diff=diff, parameters=changed)
+        signal, jacobian = bridge.jacobian(family, T1, T2, B1=B1, M0=M0, B0=B0, diff=diff, parameters=changed)
         return torch.cat([signal[:, None], jacobian], 1) * scale  # comparable in size
 
     assert torch.autograd.gradcheck(

@@ -5,22 +5,27 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from math import isfinite
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import checks, engine
+from ..arguments import takes
 from ..checks import FLIP, Array, check_range, real_array, scalar, shown
 from ..derivatives import STEP, pull_back
 from ..kernels.columns import M0 as M0_CODE
 from ..problem import read_diff, read_problem
 from ..program.expressions import unflatten
-from ..sequence.sequence import NAMES, Sequence
+from ..sequence.sequence import Sequence
 from ..tissue import Tissue
+from ..tissue_parameters import NAMES, Maps
 from .bound import crlb
 from .criteria import Criterion, worst_case
 from .variables import Spec, Variables
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class CRLBObjective:
@@ -34,7 +39,7 @@ class CRLBObjective:
     ----------
     sequence : Sequence
         The protocol to start from; parameters that are not variables keep its values.
-    T1, T2, B1, M0, B0, inv_efficiency : array_like
+    T1, T2, **given : array_like
         Tissues (and field errors), as for `simulate`: any number of them, in any shapes that broadcast.
     unknowns : str or tuple of str
         What is estimated together: any of T1, T2, B1, B0, inv_efficiency, M0. No more than there are samples, of which
@@ -83,16 +88,13 @@ class CRLBObjective:
     (7197.580283, array([-149.754873,   -7.101488,   40.504699]))
     """
 
+    @takes(Maps)
     def __init__(
         self,
         sequence: Sequence,
         T1: npt.ArrayLike,
         T2: npt.ArrayLike,
-        B1: npt.ArrayLike = 1.0,
-        M0: npt.ArrayLike = 1.0,
         *,
-        B0: npt.ArrayLike = 0.0,
-        inv_efficiency: npt.ArrayLike = 1.0,
         unknowns: str | tuple[str, ...] | list[str] = "T2",
         weights: npt.ArrayLike | None = None,
         relative: bool = False,
@@ -107,14 +109,12 @@ class CRLBObjective:
         slice_prof: npt.ArrayLike = 1.0,
         nstates: int | None = None,
         singular: Literal["inf", "raise"] = "inf",
+        **given: Unpack[Maps],
     ) -> None:
         if unknowns is None:
             raise TypeError("unknowns=None is not allowed: it must be a name or a tuple of names")
         read_diff(unknowns, "unknowns")
-        problem = read_problem(
-            sequence, T1, T2, B1, M0, B0=B0, inv_efficiency=inv_efficiency, diff=unknowns, slice_prof=slice_prof,
-            nstates=nstates,
-        )  # fmt: skip
+        problem = read_problem(sequence, T1, T2, diff=unknowns, slice_prof=slice_prof, nstates=nstates, **given)
         checks.choice("singular", singular, ("inf", "raise"))
         checks.choice("criterion", criterion, ("A", "D", "E"))
         checks.choice("over", over, ("mean", "worst"))

@@ -22,6 +22,7 @@ from .sums import Gathered, GradientSums
 from .threads import is_small, spread
 
 LANES = 16
+COMPLEX = {kind: np.result_type(kind, np.complex64) for kind in "fdFD"}
 FEW_VOXELS = 2  # up to here a voxel at a time, its orders side by side, is quicker than a vector of voxels
 
 _local = threading.local()
@@ -200,7 +201,7 @@ class Job:
 
     def signals(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
-        dtype = np.result_type(self.dtype, np.complex64)
+        dtype = COMPLEX[self.dtype.char]
         signal = memory.results.array((self.n_voxels, self.program.n_out), dtype)
         jacobian = memory.results.array((self.n_voxels, len(self.codes), self.program.n_out), dtype)
         run = batch().signal_batch

@@ -1,5 +1,6 @@
 """Where everything that a call reads and writes lies."""
 
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..program.program import Program
 from .memory import aligned
 
 
+@cache
 def tangent_kinds(codes: tuple[int, ...]) -> tuple[int, ...]:
     """The rate that each tangent changes; in one order whatever that of the derivatives, so that code is shared."""
     return tuple(sorted(code for code in codes if code != col.M0))

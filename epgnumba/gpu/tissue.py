@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import check_range, checked, shown
-from ..sequence.sequence import NAMES
-from ..tissue import HZ, LIMITS, broadcast_maps
+from ..checks import shown
+from ..tissue import broadcast_maps
+from ..tissue_parameters import DEFAULTS, NAMES, TISSUE
 from . import choose
 from .home import Home
 from .structure import compiled, kernels
@@ -32,16 +32,17 @@ class DeviceTissue:
     """
 
     def __init__(self, home: Home, maps: dict[str, Any]) -> None:
-        self.home, self.maps = home, {}
+        self.home = home
+        self.maps: dict[str, Any] = {}
         self._place = next(choose.place(value) for value in maps.values() if choose.library(value) is not None)
         ranges: dict[str, tuple[float, float]] = {}
         self._flat: dict[str, Any] = {}
         self._rows: list[Any] = []
         self._broadcast: list[Any] = []  # kept, since rows are views
         for name in NAMES:
-            value = maps[name]
+            value: Any = maps[name] if name in maps else DEFAULTS[name]
             if choose.library(value) is None:
-                value = checked(name, value, **LIMITS[name])
+                value = TISSUE[name].read(value)
                 if value.ndim:
                     raise ValueError(
                         f"{name} has shape {value.shape} and lies in host memory; other maps do not: move it"
@@ -57,10 +58,10 @@ class DeviceTissue:
             found = self._find_ranges([name for name in NAMES if name not in ranges])
             for name, (low, high, bad) in found.items():
                 try:  # an infinite end hides what lies before it
-                    check_range(name, np.array([low, high, np.nan if bad or high == np.inf else low]), **LIMITS[name])
+                    TISSUE[name].read(np.array([low, high, np.nan if bad or high == np.inf else low]))
                 except ValueError:  # which voxel it is can be told from all of them
                     host = home.to_host(self._flat[name]).astype(np.float64)
-                    check_range(name, host.reshape(tuple(self.maps[name].shape)), **LIMITS[name])
+                    TISSUE[name].read(host.reshape(tuple(self.maps[name].shape)))
                 ranges[name] = low, high
         self.size = int(np.prod(self.shape))
         self.longest_t1, self.longest_t2 = ranges["T1"][1], ranges["T2"][1]
@@ -121,11 +122,9 @@ class DeviceTissue:
     def slope(self, name: str) -> Any:
         """Derivative of a row of the table with respect to its map."""
         value = self.maps[name]
-        if name in ("T1", "T2"):
-            if choose.library(value) is None:
-                return -1 / float(value) ** 2
-            return -1 / self._flat[name].reshape(tuple(value.shape)) ** 2  # in single precision at least
-        return HZ if name == "B0" else 1.0
+        held = choose.library(value) is not None
+        # as the kernels have it, so in single precision at least
+        return TISSUE[name].rate.slope(self._flat[name].reshape(tuple(value.shape)) if held else float(value))
 
     def cotangent(self, name: str, value: Any, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
         """A derivative by results, checked; zeros for None.

@@ -1,22 +1,22 @@
 """Bounds over tissues."""
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from ..checks import NOISE, Array, checked, choice, needed, scalar, shown, vector
+from ..checks import NOISE, Array, choice, needed, read_names, scalar, shown, vector
 from ..design import crlb
 from ..sequence import Sequence
-from ..sequence.sequence import NAMES
 from ..sequence.timeline import timeline
-from ..tissue import LIMITS
+from ..tissue_parameters import DEFAULTS, NAMES, TISSUE
 from ..verbs import jacobian
-from .style import MARGIN, UNITS, check_axes, legend, new_axes, panel, read_names, scale_from_zero, spans_decades
+from .style import MARGIN, check_axes, legend, new_axes, panel, scale_from_zero, spans_decades
 
-STYLES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 4)))  # one for each of NAMES
+STYLES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 4)))  # one for each unknown
 
 
 class Curve(NamedTuple):
@@ -86,19 +86,19 @@ def plot_bounds(
         needed(f"protocols[{label!r}]", protocol, Sequence)
     if choice("over", over, NAMES) in tissue:
         raise ValueError(f"over={over!r} is not allowed: {over} is given, too")
-    at = vector("values", values, **LIMITS[over])
+    at = vector("values", values, **TISSUE[over].limits)
     deviation = scalar("noise", noise, **NOISE)
     given: dict[str, Any] = {**tissue, over: at}
-    for name in set(tissue) & set(LIMITS):
-        array = checked(name, tissue[name], **LIMITS[name])
+    for name in set(tissue) & set(TISSUE):
+        array = TISSUE[name].read(tissue[name])
         if array.shape not in ((), at.shape):
             raise ValueError(f"{name} has shape {array.shape}; a number or one per value, {at.shape}, is needed")
-    together = read_names("unknowns", unknowns)
+    together = read_names("unknowns", unknowns, NAMES)
     for label, protocol in protocols.items():
         readouts = timeline(protocol).readouts.size
         if len(together) > 2 * readouts:
             raise ValueError(f"unknowns={together} are not allowed: too many for the {readouts} readouts of {label!r}")
-    drawn = together if show is None else read_names("show", show)
+    drawn = together if show is None else read_names("show", show, NAMES)
     if not set(drawn) <= set(together):
         raise ValueError(f"show={shown(show)} is not allowed: it must be among the unknowns {together}")
     if ax is not None:
@@ -106,11 +106,11 @@ def plot_bounds(
     curves = []
     for n, (label, protocol) in enumerate(protocols.items()):
         deviations = np.sqrt(crlb(jacobian(protocol, **given, diff=together)[1], noise=deviation))
-        for name, style in zip(drawn, STYLES, strict=False):
+        for name, style in zip(drawn, cycle(STYLES), strict=False):
             found = _relative(name, deviations[:, together.index(name)], given)
             curves.append(Curve(f"{name}, {label}", f"C{n}", style, found))
     ax = new_axes()[0] if ax is None else ax
-    horizontal = f"{over} ({UNITS[over]})" if over in UNITS else over
+    horizontal = f"{over} ({TISSUE[over].unit})" if TISSUE[over].unit else over
     panel(ax, f"Bounds, noise {noise:g}", horizontal, f"Standard deviation ({_measure(drawn)})")
     _draw(ax, at, curves)
     return ax
@@ -120,7 +120,7 @@ def _relative(name: str, deviation: Array, given: Mapping[str, Any]) -> Array:
     """Per cent of the value, infinite where there is none to compare with; Hz for B0."""
     if name == "B0":
         return deviation
-    value = np.broadcast_to(abs(np.asarray(given.get(name, 1.0), np.float64)), deviation.shape)
+    value = np.broadcast_to(abs(np.asarray(given.get(name, DEFAULTS.get(name)), np.float64)), deviation.shape)
     known = np.isfinite(deviation) & np.isfinite(value) & (value > 0)
     return np.asarray(np.divide(100 * deviation, value, out=np.full(deviation.shape, np.inf), where=known))
 

@@ -13,7 +13,7 @@ from ..checks import needed, scalar
 from ..kernels.physics import coefficients, pulse
 from ..sequence import Inversion, Pulse, Readout, Sequence, Shift, Spoil, Wait
 from ..sequence.timeline import number, timeline
-from ..tissue import LIMITS
+from ..tissue_parameters import TISSUE
 from .style import FIRST, SECOND, THIRD, check_axes, legend, new_axes, panel, timed
 
 MOST = 0.5  # of M0, that states may have and yet not be drawn
@@ -96,7 +96,7 @@ def find_pathways(sequence: Sequence, T1: float, T2: float, B1: float = 1.0, sma
            [ 5., 10., -1.,  0.]])
     """
     needed("sequence", sequence, Sequence)
-    T1, T2, B1 = (scalar(name, value, **LIMITS[name]) for name, value in (("T1", T1), ("T2", T2), ("B1", B1)))
+    T1, T2, B1 = (scalar(name, value, **TISSUE[name].limits) for name, value in (("T1", T1), ("T2", T2), ("B1", B1)))
     smallest = scalar("smallest", smallest, minimum=0.0, maximum=MOST)
     parameters, events = sequence.parameters, sequence.events()
     states = _States(sum(abs(event.orders) for event in events if isinstance(event, Shift)) + 1)

@@ -10,22 +10,20 @@ import numpy.typing as npt
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from ..checks import needed, scalar
+from ..checks import needed, read_names, scalar
 from ..sequence import Sequence as PulseSequence
 from ..sequence.timeline import Timeline, timeline
-from ..tissue import LIMITS
+from ..tissue_parameters import DEFAULTS, NAMES, TISSUE
 from ..verbs import jacobian
 from .style import (
     FIRST,
     SECOND,
     THIRD,
-    UNITS,
     legend,
     marked,
     new_axes,
     numbered,
     panel,
-    read_names,
     scale_from_zero,
     several,
     timed,
@@ -75,20 +73,20 @@ def plot_protocol(
     """
     needed("sequence", sequence, PulseSequence)
     values: dict[str, Any] = {"T1": T1, "T2": T2, **tissue}
-    told = {name: scalar(name, value, **LIMITS[name]) for name, value in values.items() if name in LIMITS}
-    wanted = read_names("diff", diff)
+    told = {name: scalar(name, value, **TISSUE[name].limits) for name, value in values.items() if name in TISSUE}
+    wanted = read_names("diff", diff, NAMES)
     given = None if axes is None else several(axes, 3)
     signal, slopes = jacobian(sequence, **values, diff=wanted)
     when = timeline(sequence)
     drawn = new_axes(3, width=1.25, height=1.7) if given is None else given
     _draw_pulses(drawn[0], when)
     _draw_intervals(drawn[1], when, sequence.steady)
-    described = ", ".join(f"{name} = {value:g} {UNITS.get(name, '')}".rstrip() for name, value in told.items())
+    described = ", ".join(f"{name} = {value:g} {TISSUE[name].unit}".rstrip() for name, value in told.items())
     panel(drawn[2], f"Signal, {described}", "Readout time (ms)", "Magnitude")
     style = marked("-", when.readouts.size)
     drawn[2].plot(when.readouts, abs(signal), style, color=plt.rcParams["text.color"], lw=1, label="|S|")
     for n, (name, slope) in enumerate(zip(wanted, slopes, strict=True)):
-        size, label = _sensitivity(name, told.get(name, 0.0 if name == "B0" else 1.0))
+        size, label = _sensitivity(name, told.get(name, DEFAULTS.get(name, 1.0)))
         drawn[2].plot(when.readouts, abs(slope) * size, style, color=f"C{n}", lw=1, label=label)
     drawn[2].set_ylim(bottom=0)
     timed(drawn[2], when.end)
@@ -99,7 +97,7 @@ def plot_protocol(
 def _sensitivity(name: str, value: float) -> tuple[float, str]:
     """What a derivative is multiplied with: the parameter's value, where it has one; and what it is then called."""
     if value == 0:
-        unit = f" (1/{UNITS[name]})" if name in UNITS else ""
+        unit = f" (1/{TISSUE[name].unit})" if TISSUE[name].unit else ""
         return 1.0, f"|dS/d{name}|{unit}"
     return (0.0 if np.isinf(value) else abs(value)), f"|{name} dS/d{name}|"  # which vanishes as T1 grows
 

@@ -11,11 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..checks import choice, needed, shown
-from ..sequence.sequence import NAMES
+from ..checks import needed, shown
 
 FIRST, SECOND, THIRD = "C0", "C1", "C2"  # of the user's own cycle
-UNITS = {"T1": "ms", "T2": "ms", "B0": "Hz"}
 WIDE = 30.0  # what is larger by more than this hides the rest on a linear axis
 MARGIN = 0.03  # beside data, as a fraction of their span
 FEW = 200  # points that are marked one by one
@@ -48,17 +46,6 @@ def several(axes: Any, count: int) -> npt.NDArray[Any]:
     for n, ax in enumerate(drawn):
         check_axes(f"axes[{n}]", ax)
     return drawn
-
-
-def read_names(name: str, value: Any) -> tuple[str, ...]:
-    """Names out of those of the tissue: one, or a tuple of them, not empty."""
-    names = (value,) if isinstance(value, str) else value
-    if not isinstance(names, (tuple, list)) or not names:
-        raise TypeError(f"{name}={shown(value)} is not allowed: it must be a name or a tuple of names out of {NAMES}")
-    chosen = tuple(choice(name, each, NAMES) for each in names)
-    if len(set(chosen)) < len(chosen):
-        raise ValueError(f"{name}={shown(value)} names a parameter twice")
-    return chosen
 
 
 def new_axes(

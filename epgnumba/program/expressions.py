@@ -96,7 +96,7 @@ class LinearMap:
 
     def values(self, x: npt.NDArray[np.inexact]) -> npt.NDArray[np.inexact]:
         """What the functions are at parameters `x` (with the one at the end)."""
-        values = self.factors * x[self.sources]
+        values = self.factors * x.take(self.sources)
         if self.plain:
             return values
         table = np.zeros(self.length, values.dtype)

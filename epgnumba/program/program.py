@@ -85,9 +85,9 @@ class Part:
 
     def factors(self, phases: Array, receivers: Array) -> ComplexArray:
         """What turns the kernels' amplitudes into signals."""
-        layout = self.layout(1)
 
         def make() -> ComplexArray:
+            layout = self.layout(1)
             step = layout.factor_step
             quadrature = np.array([1, 1j])[layout.quadrature]
             return np.asarray(quadrature * self.signs[step] * unit_phase(phases[step] - receivers))

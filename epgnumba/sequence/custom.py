@@ -9,8 +9,9 @@ from typing import Any
 import numpy.typing as npt
 
 from ..checks import PHASE_STEP, Array, check_range, flag, real_array, scalar, shown
+from ..tissue_parameters import NAMES
 from .events import Event, Linear, Shift, Value, linear
-from .sequence import NAMES, Family, settling
+from .sequence import Family, settling
 from .written import Events, Ranges, check_effort, flat
 
 SETTLED = 1e-8  # what may be left of the start, unless a caller says otherwise

@@ -17,9 +17,6 @@ from .linear import vector_of
 Played = TypeVar("Played", bound="Sequence")
 Made = TypeVar("Made", bound="Family")
 
-# Tissue parameters, in the order of the kernels' table.
-NAMES = ("T1", "T2", "B1", "B0", "inv_efficiency", "M0")
-
 
 class Sequence(ABC):
     """A pulse sequence: named parameters (degrees, ms) and the events that they enter.

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..calls import Call, join, returning, uncompiled
+from ..arguments import Options, takes
+from ..calls import Call, join, may_be_tensors, uncompiled
 from ..checks import needed, real_array
 from ..labels import is_labelled
-from ..problem import Diff, Precision, Problem, read_problem
+from ..problem import Diff, Problem, read_problem
 from ..sequence import Sequence
+from ..tissue_parameters import NAMES
 from .functions import Spec, simulation
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Tensor = torch.Tensor
 P = ParamSpec("P")
@@ -47,26 +51,20 @@ def run_calls(calls: list[Call]) -> Any:
     """One-call forms on tensors, joined along the readouts."""
 
     def run(call: Call) -> Any:
-        def make(arrays: Mapping[str, Any]) -> Problem:
-            sequence = call.sequence({name: arrays[name] for name in call.parameters})
-            options = {**call.options, "slice_prof": arrays["slice_prof"]}
-            return read_problem(sequence, **{name: arrays[name] for name in call.tissue}, diff=call.diff, **options)
-
         with call.renamed():
-            return _run(make, call.values, call.diff)
+            return _on_sequence(call.sequence, call.parameters, call.given, call.diff)
 
     return join([run(call) for call in calls], lambda parts: torch.cat(parts, -1))
 
 
 def on_tensors(form: Callable[P, Any]) -> Callable[P, Tensor | Any]:
     """A one-call form that returns tensors, whatever it is given."""
-    describe = inspect.unwrap(form)
+    told: Any = form
 
     @uncompiled
     @functools.wraps(form)
     def run(*args: P.args, **kwargs: P.kwargs) -> Tensor | Any:
-        described = describe(*args, **kwargs)
-        return run_calls([described] if isinstance(described, Call) else described)
+        return run_calls(told.described(*args, **kwargs))
 
     run.__doc__ = f"""`epgnumba.{form.__name__}` on tensors, differentiable.
 
@@ -77,53 +75,61 @@ def on_tensors(form: Callable[P, Any]) -> Callable[P, Tensor | Any]:
 
     Arguments, shapes and errors are those of `epgnumba.{form.__name__}`; tensors on several devices are refused.
     """
-    return returning("Tensor | Any", Tensor | Any, run)
+    changed: Any = run
+    changed.__signature__ = told.__signature__.replace(return_annotation="Tensor | Any")
+    changed.__annotations__ = {**told.__annotations__, "return": Tensor | Any}
+    return run
 
 
 def _on_sequence(
-    sequence: Sequence, tissue: dict[str, Numeric], parameters: Mapping[str, Numeric] | None, diff: Diff, options: Any
+    played: Callable[[Mapping[str, Any]], Sequence],
+    parameters: Mapping[str, Numeric],
+    given: Mapping[str, Any],
+    diff: Diff,
 ) -> Any:
-    needed("sequence", sequence, Sequence)
-    if parameters is not None:
-        needed("parameters", parameters, Mapping)
-    changed = dict(parameters or {})
-    clash = set(changed) & set(tissue)
-    if clash:
-        raise ValueError(f"parameters={sorted(clash)} are not parameters of the sequence")
+    """Signal, and Jacobian, of the sequence that parameters make; maps and options are `given`."""
+    numeric = may_be_tensors(given)
+    options = {name: value for name, value in given.items() if name not in numeric}
 
     def make(arrays: Mapping[str, Any]) -> Problem:
-        played = sequence.replace(**{name: arrays[name] for name in changed}) if changed else sequence
-        return read_problem(played, **{name: arrays[name] for name in tissue}, diff=diff, **options)
+        sequence = played({name: arrays[name] for name in parameters})
+        return read_problem(sequence, **{name: arrays[name] for name in numeric}, diff=diff, **options)
 
-    return _run(make, {**tissue, **changed}, diff)
+    return _run(make, {**parameters, **numeric}, diff)
+
+
+def _changed(sequence: Sequence, parameters: Mapping[str, Numeric] | None) -> Callable[[Mapping[str, Any]], Sequence]:
+    """What makes the sequence anew with other parameters."""
+    needed("sequence", sequence, Sequence)
+    if parameters is None:
+        return lambda changed: sequence
+    needed("parameters", parameters, Mapping)
+    clash = set(parameters) & {*NAMES, "slice_prof"}
+    if clash:
+        raise ValueError(f"parameters={sorted(clash)} are not parameters of the sequence")
+    return lambda changed: sequence.replace(**changed) if changed else sequence
 
 
 @uncompiled
+@takes(Options)
 def simulate(
     sequence: Sequence,
     T1: Numeric,
     T2: Numeric,
-    B1: Numeric = 1.0,
-    M0: Numeric = 1.0,
     *,
-    B0: Numeric = 0.0,
-    inv_efficiency: Numeric = 1.0,
     parameters: Mapping[str, Numeric] | None = None,
-    slice_prof: Numeric = 1.0,
-    nstates: int | None = None,
-    dtype: Precision = np.float64,
-    check_nstates: bool = False,
-    device: str | None = None,
-    mask: npt.ArrayLike | None = None,
+    **given: Unpack[Options],
 ) -> Tensor:
-    """Signal of a sequence as a tensor: `epgnumba.simulate`, differentiable.
+    """Signal of a sequence as a tensor: `epgnumba.simulate`, differentiable; what is numeric may be a tensor.
 
     Parameters
     ----------
+    sequence : Sequence
+        What is played.
     parameters : mapping of str to array_like or Tensor, optional
         New values for parameters of the sequence; this is how a gradient reaches them.
-
-    Other parameters are those of `epgnumba.simulate`; any may be a tensor.
+    **given
+        Other maps, and options.
 
     Examples
     --------
@@ -133,36 +139,32 @@ def simulate(
     >>> simulate(train, T1=1000, T2=100, parameters={"flip": flip}).requires_grad
     True
     """
-    tissue = {
-        "T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0, "inv_efficiency": inv_efficiency, "slice_prof": slice_prof
-    }  # fmt: skip
-    options = {"nstates": nstates, "dtype": dtype, "check_nstates": check_nstates, "device": device, "mask": mask}
-    signal: Tensor = _on_sequence(sequence, tissue, parameters, None, options)
+    played = _changed(sequence, parameters)
+    signal: Tensor = _on_sequence(played, parameters or {}, {"T1": T1, "T2": T2, **given}, None)
     return signal
 
 
 @uncompiled
+@takes(Options)
 def jacobian(
     sequence: Sequence,
     T1: Numeric,
     T2: Numeric,
-    B1: Numeric = 1.0,
-    M0: Numeric = 1.0,
     *,
-    B0: Numeric = 0.0,
-    inv_efficiency: Numeric = 1.0,
     diff: str | tuple[str, ...] | list[str],
     parameters: Mapping[str, Numeric] | None = None,
-    slice_prof: Numeric = 1.0,
-    nstates: int | None = None,
-    dtype: Precision = np.float64,
-    check_nstates: bool = False,
-    device: str | None = None,
-    mask: npt.ArrayLike | None = None,
+    **given: Unpack[Options],
 ) -> tuple[Tensor, Tensor]:
-    """Signal and tissue derivatives as tensors: `epgnumba.jacobian`, differentiable.
+    """Signal and tissue derivatives as tensors: `epgnumba.jacobian`, differentiable; what is numeric may be a tensor.
 
-    See `simulate` for `parameters`; the others are those of `epgnumba.jacobian`.
+    Parameters
+    ----------
+    sequence : Sequence
+        What is played.
+    parameters : mapping of str to array_like or Tensor, optional
+        As for `simulate`.
+    **given
+        Other maps, and options.
 
     Examples
     --------
@@ -173,9 +175,6 @@ def jacobian(
     """
     if diff is None:
         raise TypeError("diff=None is not allowed: it must be a name or a tuple of names")
-    tissue = {
-        "T1": T1, "T2": T2, "B1": B1, "M0": M0, "B0": B0, "inv_efficiency": inv_efficiency, "slice_prof": slice_prof
-    }  # fmt: skip
-    options = {"nstates": nstates, "dtype": dtype, "check_nstates": check_nstates, "device": device, "mask": mask}
-    pair: tuple[Tensor, Tensor] = _on_sequence(sequence, tissue, parameters, diff, options)
+    played = _changed(sequence, parameters)
+    pair: tuple[Tensor, Tensor] = _on_sequence(played, parameters or {}, {"T1": T1, "T2": T2, **given}, diff)
     return pair

@@ -27,8 +27,8 @@ import torch
 from ..calls import uncompiled
 from ..derivatives import pull_back, push_forward, push_pull
 from ..problem import Problem
-from ..sequence.sequence import NAMES
 from ..tissue import Tissue
+from ..tissue_parameters import NAMES
 from ..verbs import signals
 from .tracing import record, recorder
 

@@ -4,6 +4,7 @@ A train of 96 echoes, a fingerprint of 880 pulses, and a few steady states.
 """
 
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def gradient(variables):
 
 def tissues():
     T2s, B1 = np.linspace(40, 160, 64), np.linspace(0.8, 1.2, 5)[:, None]
-    call = CRLBObjective(FSE(FLIP, ESP), T1, T2s, B1, unknowns=("M0", "T2"), weights=[0, 1])
+    call = CRLBObjective(FSE(FLIP, ESP), T1, T2s, B1=B1, unknowns=("M0", "T2"), weights=[0, 1])
     x = call.x0
     return lambda: call(x)
 
@@ -105,6 +106,9 @@ OURS = {
     ),
     "CRLB and gradient, torch": torch_bound,
     "one voxel, fse_sim": lambda: lambda: fse_sim(FLIP, ESP, T1, T2),
+    "one voxel, fse_sim, other flips at every call": lambda: (lambda flips: lambda: fse_sim(next(flips), ESP, T1, T2))(
+        cycle([FLIP - degrees for degrees in range(40)])
+    ),
     "one voxel, signal and dT2, train reused": lambda: (lambda train: lambda: jacobian(train, T1, T2, diff="T2"))(
         FSE(FLIP, ESP)
     ),

@@ -18,7 +18,7 @@ from epgnumba import sequence as seq
 from epgnumba.derivatives import push_forward
 from epgnumba.problem import read_problem
 from epgnumba.program.program import Program
-from epgnumba.sequence.sequence import NAMES
+from epgnumba.tissue_parameters import NAMES
 
 ONE = {"T1": 200.0, "T2": 40.0, "B1": 0.93, "inv_efficiency": 0.8, "M0": 1.3}
 # Voxels side by side; and more than a vector has lanes, so that the last of them share theirs with none.

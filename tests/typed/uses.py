@@ -27,6 +27,11 @@ def one_call_forms() -> npt.NDArray[np.complexfloating]:
     assert isinstance(epgnumba.fse_sim(angles, ESP=5, T1=1000, T2=100), torch.Tensor)
     epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, difff="T2")  # bad
     epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, diff=2)  # bad
+    epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, B1=[0.9, 1.0], M0=2, nstates=8, dtype="float32", mask=[True, False])
+    epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, B_1=0.9)  # bad
+    epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, B1=None)  # bad
+    epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, nstates="all")  # bad
+    epgnumba.bssfp_sim(flips, TE=2, TR=5, T1=1000, T2=100, nstates=8)  # bad
     epgnumba.fse_sim(flips, ESP=5, T1=1000)  # bad
     epgnumba.mrf_sim(flips, TR=12, T1=1000, T2=100, nreps="twice")  # bad
     epgnumba.mrf_sim(flips, TR=12, T1=None, T2=100)  # bad
@@ -48,6 +53,9 @@ def on_tensors() -> torch.Tensor:
     epg.simulate(train, T1=torch.tensor(1000.0), T2=100, parameters={"flip": angles}).abs()
     _, slopes = epg.jacobian(train, T1=1000, T2=100, diff=["T1", "T2"], dtype=torch.float64)
     epg.fse_sim(angles, ESP=5, T1=1000, T2=100, difff="T2")  # bad
+    epg.fse_sim(angles, ESP=5, T1=1000, T2=100, B1=torch.tensor(0.9), device="cpu")
+    epg.jacobian(train, T1=1000, T2=100, diff="B1", B1=torch.tensor(0.9), M0=2.0)[1].abs()
+    epg.jacobian(train, T1=1000, T2=100, diff="B1", B_1=0.9)  # bad
     epg.mpnrage_sim(angles, flip=5, TR=500, T1=1000)  # bad
     epg.simulate(train, T1=1000, T2=100, params={"flip": angles})  # bad
     epg.crlb(slopes, singular="rise")  # bad
@@ -62,6 +70,14 @@ def verbs() -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     print(bars["ESP"].round(3), epgnumba.find_nstates(train, T1=1000, T2=50, tolerance=1e-2).nstates, abs(signal))
     print(epgnumba.crlb(epgnumba.jacobian(train, T1=1000, T2=100, diff=("T1", "T2"))[1], noise=0.01).round(3))
     epgnumba.simulate(train, T1=1000, T2=100, B3=1)  # bad
+    epgnumba.simulate(train, 1000, 100, B0=[0, 10], M0=2, inv_efficiency=0.9, check_nstates=True, nstates=5)
+    epgnumba.simulate(train, 1000, 100, 0.9)  # bad
+    epgnumba.simulate(train, 1000, 100, M0=None)  # bad
+    epgnumba.simulate(train, 1000, 100, diff="T2")  # bad
+    epgnumba.vjp(train, 1000, 100, signal_bar=[1, 1, 1], B1=0.9, nstates=5, dtype=np.float32)["B1"].round(3)
+    epgnumba.vjp(train, 1000, 100, signal_bar=[1, 1, 1], check_nstates=True)  # bad
+    epgnumba.find_nstates(train, 1000, 50, B1=0.9, diff="T2", mask=None)
+    epgnumba.find_nstates(train, 1000, 50, nstates=3)  # bad
     epgnumba.simulate(flips, T1=1000, T2=100)  # bad
     epgnumba.jacobian(train, T1=1000, T2=100)  # bad
     epgnumba.vjp(train, T1=1000, T2=100, wanted=3)  # bad
@@ -99,6 +115,9 @@ def designs() -> float:
     found = optimize(objective, [limits.bounds(objective, flip=(20, 150))], progress=False, method="SLSQP")
     found.save("design.json")
     epgnumba.CRLBObjective(train, 1000, 80, unknown="T2")  # bad
+    epgnumba.CRLBObjective(train, 1000, 80, B1=[[0.9], [1.1]], B0=5, slice_prof=[0.5, 1.0])
+    epgnumba.CRLBObjective(train, 1000, 80, B_1=0.9)  # bad
+    epgnumba.CRLBObjective(train, 1000, 80, mask=[True])  # bad
     epgnumba.CRLBObjective(train, 1000, 80, criterion="B")  # bad
     epgnumba.CRLBObjective(train, 1000, 80, variables=3)  # bad
     print(objective.values(objective.x0).shpae)  # bad

@@ -1,0 +1,94 @@
+"""Tissue parameters, a row each: all that checks, broadcasts, differentiates and describes them is made of these rows.
+
+Rows stand in the order of the kernels' table (`kernels.columns`). What has a default need not be given.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from .checks import FLIP_SCALE, FRACTION, RELAXATION, Array, checked
+
+HZ = float(2 * np.pi / 1000)  # in radians per ms
+
+
+class Rate(NamedTuple):
+    """What the kernels take, as a function of a map's values, and its first and second derivative."""
+
+    value: Callable[[Any], Any]
+    slope: Callable[[Any], Any]
+    curvature: Callable[[Any], Any]
+
+
+def proportional(factor: float) -> Rate:
+    """A multiple of the map."""
+    return Rate(lambda x: factor * x, lambda x: factor, lambda x: 0.0)
+
+
+RECIPROCAL = Rate(lambda x: 1 / x, lambda x: -1 / x**2, lambda x: 2 / x**3)
+
+
+@dataclass(frozen=True)
+class TissueParameter:
+    """A tissue parameter.
+
+    Attributes
+    ----------
+    name, unit : str
+    text : str
+        What it is.
+    limits : dict
+        As `check_range` takes them: minimum, maximum, whether inf is allowed, unit in words.
+    default : float or None
+        What it is where it is not given; None if it must be.
+    rate : Rate
+        From its values to the kernels' table (1/ms, rad/ms, or as it is).
+    """
+
+    name: str
+    unit: str
+    text: str
+    limits: dict[str, Any]
+    default: float | None
+    rate: Rate
+
+    def read(self, value: Any) -> Array:
+        """A map of it, checked."""
+        return checked(self.name, value, **self.limits)
+
+
+TISSUE = {
+    row.name: row
+    for row in (
+        TissueParameter("T1", "ms", "longitudinal relaxation time", {**RELAXATION, "infinite": True}, None, RECIPROCAL),
+        TissueParameter("T2", "ms", "transverse relaxation time", RELAXATION, None, RECIPROCAL),
+        TissueParameter(
+            "B1", "", "transmit field, as a fraction of the nominal flip angle", FLIP_SCALE, 1.0, proportional(1.0)
+        ),
+        TissueParameter(
+            "B0", "Hz", "off-resonance: transverse magnetisation turns by exp(+2 pi i B0 t)",
+            {"minimum": -1e6, "maximum": 1e6, "unit": "Hz"}, 0.0, proportional(HZ),
+        ),
+        TissueParameter(
+            "inv_efficiency", "", "efficiency of inversions, which scales that of the sequence: 1 full, 0 saturating",
+            FRACTION, 1.0, proportional(1.0),
+        ),
+        TissueParameter(
+            "M0", "", "equilibrium magnetisation", {"minimum": -1e15, "maximum": 1e15}, 1.0, proportional(1.0)
+        ),
+    )
+}  # fmt: skip
+NAMES = tuple(TISSUE)
+DEFAULTS = {name: row.default for name, row in TISSUE.items() if row.default is not None}
+
+
+class Maps(TypedDict, total=False):
+    """What has a default, for type checkers."""
+
+    B1: npt.ArrayLike
+    B0: npt.ArrayLike
+    inv_efficiency: npt.ArrayLike
+    M0: npt.ArrayLike
