@@ -16,12 +16,14 @@ import numpy.typing as npt
 from . import engine
 from .checks import Array, shown
 from .kernels.columns import M0 as M0_CODE
+from .kernels.columns import OPTIONAL
 from .problem import ComplexArray, Problem
 from .program.expressions import flatten, unflatten
 from .program.program import Program
 from .tissue import Tissue, stretched_axes
 from .tissue_parameters import NAMES
 
+OPTIONAL_NAMES = {NAMES[code] for code in OPTIONAL}
 STEP = 1e-30  # of a complex step: its square vanishes beside one, so that the derivative is exact
 
 
@@ -77,15 +79,17 @@ class Sweep:
         names = (*problem.sequence.parameters, *NAMES, "slice_prof")
         if wanted is not None and not isinstance(wanted, (tuple, list)):
             raise TypeError(f"wanted={shown(wanted)} is not allowed: it must be a tuple of names out of {names}")
-        self.problem, self.asked = problem, names if wanted is None else wanted
+        terms = problem.terms(moved)
+        present = [name for name in names if name not in OPTIONAL_NAMES or NAMES.index(name) in terms]
+        self.problem, self.asked = problem, tuple(present) if wanted is None else wanted
         for name in self.asked:
             if name not in names:
                 raise ValueError(f"wanted: {name!r} is unknown; allowed are {names}")
         names_of = problem.job().program.expressions
         self.turning = not names_of.phase_names.isdisjoint(self.asked)
-        self.timing = not (names_of.time_names | {"T1", "T2", "B0"}).isdisjoint(self.asked)
+        self.timing = not (names_of.time_names | {"T1", "T2", "B0"} | OPTIONAL_NAMES).isdisjoint(self.asked)
         turned = self.turning or not names_of.phase_names.isdisjoint(moved)
-        self.job = problem.job(turned, "B0" in self.asked or "B0" in moved)
+        self.job = problem.job(turned, {*self.asked, *moved})
 
     def read_bars(
         self, signal_bar: npt.ArrayLike | None, jacobian_bar: npt.ArrayLike | None, dtype: npt.DTypeLike

@@ -1,5 +1,6 @@
 """What a call states, checked: sequence, tissue, derivatives, precision."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from . import checks, engine
 from .checks import FLIP_SCALE, Array, checked, flag, shown
-from .kernels.columns import OMEGA
+from .kernels.columns import OMEGA, OPTIONAL
 from .labels import PARAMETER, READOUT, Labels, read_labels
 from .program.expressions import Entries
 from .program.program import Program, compile_program
@@ -108,26 +109,37 @@ class Problem:
     check_nstates: bool = False
     device: int | None = None
     labels: Labels | None = None
-    _jobs: dict[tuple[bool, bool], engine.AnyJob] = field(default_factory=dict, init=False)  # `replace` starts anew
+    _jobs: dict[tuple[bool, bool, tuple[int, ...]], engine.AnyJob] = field(default_factory=dict, init=False)  # `replace` starts anew
 
     @property
     def complex_dtype(self) -> type[np.complexfloating]:
         return np.complex128 if self.dtype == np.float64 else np.complex64
 
-    def job(self, free_phases: bool = False, precesses: bool = False) -> engine.AnyJob:
-        """The problem bound to its program; made once, since a gradient asks again for what a signal asked for."""
-        precesses = precesses or OMEGA in self.codes or self.tissue.precesses
-        key = free_phases, precesses
+    def job(self, free_phases: bool = False, needed: Collection[str] = ()) -> engine.AnyJob:
+        """The problem bound to its program; made once, since a gradient asks again for what a signal asked for.
+
+        `needed`: tissue parameters that matter even if they are nowhere what they are by default.
+        """
+        precesses = OMEGA in self.codes or "B0" in needed or self.tissue.precesses
+        key = free_phases, precesses, self.terms(needed)
         if key not in self._jobs:
             program, entries = self.compile(self.sequence, *key)
             if precesses:
-                self._check_turns(entries[2])
+                self._check_turns(entries[2][: len(program.signal.score.durations)])
             self._jobs[key] = self._make_job(program, entries)
         return self._jobs[key]
+
+    def terms(self, needed: Collection[str] = ()) -> tuple[int, ...]:
+        """Rates that matter, of those that are not always there."""
+        has = self.tissue.has
+        return tuple([code for code in OPTIONAL if code in self.codes or NAMES[code] in needed or has(NAMES[code])])
 
     def _make_job(self, program: Program, entries: Entries) -> engine.AnyJob:
         """On the device where the maps lie; on the one that was asked for; or on the CPU."""
         profile = self.profile.astype(self.dtype, copy=False)
+        if program.terms and (self.device is not None or not isinstance(self.tissue, Tissue)):
+            names = " and ".join(NAMES[code] for code in program.terms)
+            raise ValueError(f"{names} cannot be played on a CUDA device; leave device out, and maps in host memory")
         if not isinstance(self.tissue, Tissue):
             from .gpu import DeviceJob
 
@@ -171,9 +183,9 @@ class Problem:
             raise TypeError("maps lie on a CUDA device; arrays in host memory are needed here")
         return self.tissue
 
-    def cpu_job(self, free_phases: bool = False, precesses: bool = False) -> engine.Job:
+    def cpu_job(self, free_phases: bool = False) -> engine.Job:
         """`job`, for what only the CPU can do."""
-        job = self.job(free_phases, precesses)
+        job = self.job(free_phases)
         assert isinstance(job, engine.Job), "no device was asked for"
         return job
 
@@ -181,18 +193,22 @@ class Problem:
         """A result in host memory."""
         return array if isinstance(self.tissue, Tissue) else self.tissue.home.to_host(array)
 
-    def compile(self, sequence: Sequence, free_phases: bool, precesses: bool) -> tuple[Program, Entries]:
+    def compile(
+        self, sequence: Sequence, free_phases: bool, precesses: bool, terms: tuple[int, ...]
+    ) -> tuple[Program, Entries]:
         """The program of this or a like sequence, for this tissue."""
-        return compile_program(sequence, self.nstates, free_phases, precesses, self._tissues(sequence))
+        tissues = self._tissues(sequence, bool(terms))
+        return compile_program(sequence, self.nstates, free_phases, precesses, tissues, terms)
 
-    def _tissues(self, sequence: Sequence) -> Tissues:
-        """What the way to a steady state depends on; devices play no means."""
+    def _tissues(self, sequence: Sequence, by_order: bool) -> Tissues:
+        """What the way to a steady state depends on; devices play no means, nor can what depends on orders be one."""
         if not sequence.steady:
             return ANY
         on_cpu = self.device is None and isinstance(self.tissue, Tissue)
         few = on_cpu and self.tissue.size <= engine.FEW_VOXELS
         rounding = float(np.finfo(self.dtype).eps)
-        return Tissues(self.tissue.longest_t1, self.tissue.longest_t2, rounding, on_cpu, few)
+        averages = on_cpu and not by_order
+        return Tissues(self.tissue.longest_t1, self.tissue.longest_t2, rounding, averages, few)
 
     def shape_signal(self, signal: npt.NDArray[Any]) -> Any:
         """The signal (voxel, output) as it is returned: in the shape of the maps, and named as they are."""

@@ -163,6 +163,12 @@ class Tissue:
         """Whether there is off-resonance."""
         return self.numbers.get("B0", 0) != 0 if self.numbers else bool(self.maps["B0"].any())
 
+    def has(self, name: str) -> bool:
+        """Whether a parameter is anywhere what it is not by default."""
+        if self.numbers:
+            return self.numbers.get(name, DEFAULTS[name]) != DEFAULTS[name]
+        return bool((self.maps[name] != DEFAULTS[name]).any())
+
     @property
     def size(self) -> int:
         """Number of voxels, of those inside the mask if there is one."""

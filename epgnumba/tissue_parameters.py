@@ -79,6 +79,18 @@ TISSUE = {
         TissueParameter(
             "M0", "", "equilibrium magnetisation", {"minimum": -1e15, "maximum": 1e15}, 1.0, proportional(1.0)
         ),
+        TissueParameter(
+            "D", "um^2/ms", "isotropic diffusion coefficient; it takes a gradient area (`Sequence.on_scanner`)",
+            {"minimum": 0.0, "maximum": 1e3, "unit": "um^2/ms"}, 0.0, proportional(1.0),
+        ),
+        TissueParameter(
+            "velocity", "um/ms", "velocity along the gradient (1 um/ms is 1 mm/s); it takes a gradient area",
+            {"minimum": -1e4, "maximum": 1e4, "unit": "um/ms"}, 0.0, proportional(1.0),
+        ),
+        TissueParameter(
+            "T2prime", "ms", "T2': inverse width of a Lorentzian spread of off-resonance, 1/T2* = 1/T2 + 1/T2'",
+            {**RELAXATION, "infinite": True}, np.inf, RECIPROCAL,
+        ),
     )
 }  # fmt: skip
 NAMES = tuple(TISSUE)
@@ -92,3 +104,6 @@ class Maps(TypedDict, total=False):
     B0: npt.ArrayLike
     inv_efficiency: npt.ArrayLike
     M0: npt.ArrayLike
+    D: npt.ArrayLike
+    velocity: npt.ArrayLike
+    T2prime: npt.ArrayLike

@@ -376,7 +376,9 @@ class CRLBObjective:
             return self._job
         # The sequence has limits of its own, and durations say how often it is repeated.
         changed = replace(self._problem, sequence=self.sequence(x))
-        program, entries = changed.compile(changed.sequence, self._turning, self._job.program.precesses)
+        program, entries = changed.compile(
+            changed.sequence, self._turning, self._job.program.precesses, self._job.program.terms
+        )
         if program is not self._job.program:
             self._job = changed.cpu_job(self._turning)
         self._job.set_values(entries)

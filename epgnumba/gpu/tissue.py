@@ -67,6 +67,11 @@ class DeviceTissue:
         self.longest_t1, self.longest_t2 = ranges["T1"][1], ranges["T2"][1]
         self.largest_b0 = max(map(abs, ranges["B0"]))
         self.precesses = self.largest_b0 > 0
+        self._elsewhere = {name for name, ends in ranges.items() if ends != (DEFAULTS.get(name), DEFAULTS.get(name))}
+
+    def has(self, name: str) -> bool:
+        """Whether a parameter is anywhere what it is not by default."""
+        return name in self._elsewhere
 
     def _dense(self, name: str, value: Any, shape: tuple[int, ...]) -> Any:
         try:
