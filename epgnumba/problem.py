@@ -109,7 +109,9 @@ class Problem:
     check_nstates: bool = False
     device: int | None = None
     labels: Labels | None = None
-    _jobs: dict[tuple[bool, bool, tuple[int, ...]], engine.AnyJob] = field(default_factory=dict, init=False)  # `replace` starts anew
+    _jobs: dict[tuple[bool, bool, tuple[int, ...]], engine.AnyJob] = field(
+        default_factory=dict, init=False
+    )  # `replace` starts anew
 
     @property
     def complex_dtype(self) -> type[np.complexfloating]:

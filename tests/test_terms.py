@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-import epgnumba
-from epgnumba import FSE, EventSequence, jacobian, simulate, vjp
-from epgnumba.sequence import Pulse, Readout, Shift, Spoil, Wait
+from epgnumba import jacobian, simulate, vjp
+from epgnumba.sequence import BSSFP, DESS, FSE, MRF, SPGR, EventSequence, Pulse, Readout, Shift, Spoil, Wait
 
 GAMMA = 2.6752218708e-4  # radians per um and mT ms/m
 AREA = 150.0
@@ -40,9 +39,7 @@ def plain(events, T1, T2, D=0.0, velocity=0.0, B0=0.0, area=AREA):
             for k in orders:
                 p, m, l = f.get(k, 0), np.conj(f.get(-k, 0)), z.get(k, 0)
                 plus[k] = np.cos(a / 2) ** 2 * p + phase**2 * np.sin(a / 2) ** 2 * m - 1j * phase * np.sin(a) * l
-                along[k] = (
-                    -0.5j * np.conj(phase) * np.sin(a) * p + 0.5j * phase * np.sin(a) * m + np.cos(a) * l
-                )
+                along[k] = -0.5j * np.conj(phase) * np.sin(a) * p + 0.5j * phase * np.sin(a) * m + np.cos(a) * l
             f, z = plus, along
         elif isinstance(event, Wait):
             pass_time(event.duration, 0)
@@ -96,3 +93,217 @@ def test_signals_of_a_plain_epg(terms, real, seed):
     assert_allclose(simulate(as_sequence(events), **many, **terms), expected, rtol=0, atol=1e-13)
     single = simulate(as_sequence(events), **many, **terms, dtype="float32")
     assert_allclose(single, expected, rtol=0, atol=3e-6)
+
+
+def slope(function, x, h):
+    """Central differences of fourth order."""
+    return (8 * (function(x + h) - function(x - h)) - (function(x + 2 * h) - function(x - 2 * h))) / (12 * h)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_derivatives_by_tissue(seed):
+    events = random_events(np.random.default_rng(seed))
+    at = {"T1": 700.0, "T2": 60.0, "D": 0.9, "velocity": -2.0, "B0": 4.0}
+    for many in (False, True):
+        given = {**at, "T1": np.full(3, 700.0)} if many else at
+        _, slopes = jacobian(as_sequence(events), **given, diff=tuple(at))
+        for name, found in zip(at, slopes[-1] if many else slopes, strict=True):
+            expected = slope(lambda x, name=name: plain(events, **{**at, name: x}), at[name], at[name] * 1e-3)
+            assert_allclose(found, expected, rtol=0, atol=1e-9 * abs(expected).max())
+    # at none of it, too: a small amount is what one looks for
+    _, slopes = jacobian(as_sequence(events), 700.0, 60.0, diff=("D", "velocity"))
+    for name, found in zip(("D", "velocity"), slopes, strict=True):
+        expected = slope(lambda x, name=name: plain(events, 700.0, 60.0, **{name: x}), 0.0, 1e-3)
+        assert_allclose(found, expected, rtol=0, atol=1e-9 * abs(expected).max())
+
+
+def crushed(p):
+    """A train whose parameters are in durations of gradients, and in waits before and behind them."""
+    yield [Pulse(p.flip[0]), Wait(p.early), Shift(1, p.ramp), Pulse(p.flip[1], p.phase)]
+    yield [Readout(), Shift(-1, 2 * p.ramp), Wait(p.late), Shift(2), Pulse(p.flip[2], 40.0), Wait(p.early)]
+    yield [Shift(1, p.ramp), Wait(p.late), Readout(30.0), Pulse(70.0, 15.0), Shift(-2, p.ramp), Readout()]
+
+
+def concrete(flip, phase, early, late, ramp):
+    class Values:
+        pass
+
+    p = Values()
+    p.flip, p.phase, p.early, p.late, p.ramp = flip, phase, early, late, ramp
+    return [event for group in crushed(p) for event in group]
+
+
+PARAMETERS = {"flip": [80.0, 120.0, 60.0], "phase": 25.0, "early": 4.0, "late": 9.0, "ramp": 3.0}
+TISSUE = {"T1": 500.0, "T2": 50.0, "B1": 0.9, "B0": 6.0, "D": 1.3, "velocity": 2.5}
+
+
+def by_everything(function):
+    """Derivatives of a scalar of parameters and tissue by all of them, by differences."""
+    result = {}
+    for name, value in {**PARAMETERS, **TISSUE}.items():
+        value = np.asarray(value, float)
+        each = []
+        for k in np.ndindex(value.shape):
+
+            def moved(x, name=name, value=value, k=k):
+                new = value.copy()
+                new[k] = x
+                return function(**{**PARAMETERS, **TISSUE, name: new if new.ndim else float(new)})
+
+            each.append(slope(moved, value[k], max(abs(value[k]), 1) * 1e-3))
+        result[name] = np.reshape(each, value.shape)
+    return result
+
+
+def test_derivatives_by_everything():
+    sequence = EventSequence(crushed, **PARAMETERS).on_scanner(gradient_area=AREA)
+    weights = np.array([1.0 - 0.3j, 0.4 + 2j, -0.7 + 0.1j])
+
+    def scalar(flip, phase, early, late, ramp, B1, **tissue):
+        events = concrete([B1 * f for f in flip], phase, early, late, ramp)
+        events = [Pulse(B1 * 70.0, 15.0) if isinstance(e, Pulse) and e.flip == 70.0 else e for e in events]
+        return (weights.conj() * plain(events, **tissue)).real.sum()
+
+    found = vjp(sequence, **TISSUE, signal_bar=weights)
+    for name, expected in by_everything(scalar).items():
+        assert_allclose(found[name], expected, rtol=1e-8, atol=1e-10, err_msg=name)
+
+
+@pytest.mark.parametrize("maps", [TISSUE, {**TISSUE, "T2": np.linspace(40, 60, 18)}], ids=["one", "many"])
+def test_reverse_sweep_through_derivatives(maps):
+    """A scalar of signal and Jacobian, by differences of the same (whose values the tests before check)."""
+    sequence = EventSequence(crushed, **PARAMETERS).on_scanner(gradient_area=AREA)
+    rng, diff = np.random.default_rng(3), ("D", "T2", "velocity", "B1", "B0")
+    shape = np.shape(maps["T2"])
+    bars = [rng.normal(size=(*shape, *k, 3)) + 1j * rng.normal(size=(*shape, *k, 3)) for k in ((), (len(diff),))]
+    bars[1] *= np.array([5.0, 80.0, 20.0, 1.0, 50.0])[:, None]
+
+    def scalar(**given):
+        parameters = {name: given.pop(name) for name in PARAMETERS}
+        signal, slopes = jacobian(sequence.replace(**parameters), **given, diff=diff)
+        return sum((bar.conj() * value).real.sum() for bar, value in zip(bars, (signal, slopes), strict=True))
+
+    found = vjp(sequence, **maps, signal_bar=bars[0], jacobian_bar=bars[1], diff=diff)
+    for name, value in {**PARAMETERS, **maps}.items():
+        value = np.asarray(value, float)
+        for k in list(np.ndindex(value.shape))[::7]:
+
+            def moved(x, name=name, value=value, k=k):
+                new = value.copy()
+                new[k] = x
+                return scalar(**{**PARAMETERS, **maps, name: new})
+
+            expected = slope(moved, value[k], max(abs(value[k]), 1) * 1e-3)
+            assert_allclose(
+                found[name][k], expected, rtol=1e-7, atol=1e-8 * np.sqrt(len(bars[0].ravel())), err_msg=name
+            )
+
+
+def test_closed_forms_of_diffusion():
+    """A spin echo and a stimulated echo decay by exp(-b D) (Stejskal and Tanner, J Chem Phys 42 (1965) 288)."""
+    q, D, ramp, mixing, T1, T2 = GAMMA * AREA, 1.1, 4.0, 30.0, 900.0, 70.0
+    echo = [Pulse(90, 90), Shift(1, ramp), Wait(12.0), Pulse(180), Shift(1, ramp), Wait(12.0), Readout()]
+    ratio = simulate(as_sequence(echo), T1, T2, D=D) / simulate(as_sequence(echo), T1, T2)
+    assert_allclose(ratio, np.exp(-(q**2) * (ramp + 12.0 - ramp / 3) * D), rtol=1e-13)
+    stimulated = [Pulse(90, 90), Shift(1, ramp), Wait(2.0), Pulse(90), Shift(4, 1.0), Wait(mixing)]
+    stimulated += [Pulse(90), Wait(2.0), Shift(1, ramp), Readout()]
+    ratio = simulate(as_sequence(stimulated), T1, T2, D=D) / simulate(as_sequence(stimulated), T1, T2)
+    assert_allclose(ratio, np.exp(-(q**2) * (ramp + 2 + 1 + mixing + 2 - ramp / 3) * D), rtol=1e-12)
+
+
+def test_closed_form_of_flow():
+    """Spins that move between two gradients of a spin echo have its phase: q v times the time between them."""
+    q, velocity, ramp = GAMMA * AREA, 2.0, 4.0
+    echo = [Pulse(90, 90), Shift(1, ramp), Wait(12.0), Pulse(180), Shift(1, ramp), Wait(12.0), Readout()]
+    ratio = simulate(as_sequence(echo), 900.0, 70.0, velocity=velocity) / simulate(as_sequence(echo), 900.0, 70.0)
+    assert_allclose(ratio, np.exp(1j * q * velocity * (ramp + 12.0)), rtol=1e-13)
+
+
+FAMILIES = {
+    "FSE": FSE([150.0, 120.0, 100.0], ESP=8.0),
+    "SPGR": SPGR(20.0, TR=12.0, TE=4.0),
+    "DESS": DESS(30.0, TR=14.0, TE=4.0),
+    "MRF": MRF([10.0, 40.0, 60.0, 20.0], TR=12.0),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_sequences_of_the_house(name):
+    """Families take the same terms; a steady state that is repeated to as well."""
+    sequence = FAMILIES[name].on_scanner(gradient_area=AREA)
+    none, some = simulate(sequence, 300.0, 40.0), simulate(sequence, 300.0, 40.0, D=1.5)
+    assert_allclose(simulate(sequence, 300.0, 40.0, D=1e-9), none, rtol=0, atol=1e-7)
+    _, by_d = jacobian(sequence, 300.0, 40.0, D=1.5, diff="D")
+    expected = slope(lambda x: simulate(sequence, 300.0, 40.0, D=x), 1.5, 1e-3)
+    assert_allclose(by_d, expected, rtol=0, atol=1e-9)
+    if name != "SPGR":  # which an ideal spoiler leaves no order
+        assert abs(some - none).max() > 1e-4
+
+
+# How long each readout has been out of phase.
+OUT_OF_PHASE = {
+    "FSE": [0.0, 0.0, 0.0], "SPGR": [4.0], "DESS": [4.0, 4.0], "MRF": [0.0] * 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_t2_prime_of_families(name):
+    sequence, times = FAMILIES[name], np.array(OUT_OF_PHASE[name])
+    plain_signal, signal = simulate(sequence, 300.0, 40.0), simulate(sequence, 300.0, 40.0, T2prime=25.0)
+    assert_allclose(signal, plain_signal * np.exp(-times / 25.0), rtol=0, atol=2e-8)
+    _, slopes = jacobian(sequence, 300.0, 40.0, T2prime=np.full(20, 25.0), diff="T2prime")
+    assert_allclose(slopes, [signal * times / 25.0**2] * 20, rtol=0, atol=1e-12)
+
+
+def test_t2_prime_is_a_mean_over_frequencies():
+    """Readouts around a spin echo, against a Lorentzian mean of off-resonance; derivatives by times have their sign."""
+
+    def build(p):
+        return [
+            Pulse(90, 90),
+            Wait(p.first),
+            Shift(1),
+            Pulse(150),
+            Shift(1),
+            Wait(p.second),
+            Readout(),
+            Wait(6.0),
+            Readout(),
+        ]
+
+    sequence = EventSequence(build, first=10.0, second=6.0)
+    angles = (np.arange(200_000) + 0.5) / 200_000 * np.pi - np.pi / 2
+    spread = simulate(sequence, 800.0, 60.0, B0=1000 / (2 * np.pi * 40.0) * np.tan(angles[abs(np.tan(angles)) < 3e3]))
+    signal = simulate(sequence, 800.0, 60.0, T2prime=40.0)
+    assert_allclose(signal, spread.mean(axis=0), rtol=0, atol=1e-3 * abs(signal).max())
+    factor = signal / simulate(sequence, 800.0, 60.0)
+    assert_allclose(factor, np.exp(-np.array([4.0, 2.0]) / 40.0), rtol=1e-13)
+    for n, bars in enumerate(np.eye(2)):
+        found = vjp(sequence, 800.0, 60.0, T2prime=40.0, signal_bar=bars)
+        for name, value in (("first", 10.0), ("second", 6.0), ("T2prime", 40.0)):
+
+            def moved(x, name=name, n=n):
+                parameters = {name: x} if name != "T2prime" else {}
+                return simulate(sequence.replace(**parameters), 800.0, 60.0, T2prime=x if not parameters else 40.0)[
+                    n
+                ].real
+
+            assert_allclose(found[name], slope(moved, value, 1e-2), rtol=1e-8, atol=1e-12, err_msg=name)
+
+
+def test_what_is_refused():
+    train = FSE([180.0], ESP=10.0)
+    with pytest.raises(ValueError, match="on_scanner"):
+        simulate(train, 1000.0, 100.0, D=1.0)
+    for area in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="gradient_area"):
+            train.on_scanner(gradient_area=area)
+    for name, value in (("D", -1.0), ("velocity", np.inf), ("T2prime", 0.0)):
+        with pytest.raises(ValueError, match=name):
+            simulate(train.on_scanner(gradient_area=20.0), 1000.0, 100.0, **{name: value})
+    with pytest.raises(ValueError, match=r"T2prime.*out of phase"):
+        simulate(BSSFP(40.0, TE=4.0, TR=8.0), 1000.0, 100.0, T2prime=30.0)
+    with pytest.raises(ValueError, match=r"T2prime.*out of phase"):
+        simulate(MRF([10.0, 40.0, 60.0], TR=[12.0, 14.0, 13.0]), 1000.0, 100.0, T2prime=30.0)
+    with pytest.raises(ValueError, match="CUDA"):
+        simulate(train.on_scanner(gradient_area=20.0), 1000.0, 100.0, D=1.0, device="cuda")

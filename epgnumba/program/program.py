@@ -13,9 +13,9 @@ from ..sequence.events import Linear, linear
 from ..sequence.sequence import Sequence
 from . import plan, steady
 from .expressions import Entries, Expressions, LinearMap, flatten, make_room, unit_phase
+from .out_of_phase import mark_out_of_phase
 from .plan import Frame, IntTable, Layout, find_frame, lay_out
 from .reach import Reach, find_reach
-from .out_of_phase import mark_out_of_phase
 from .score import Read, Score, write_score
 from .steady import ANY, Ensemble, Tissues, Way
 

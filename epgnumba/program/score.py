@@ -157,9 +157,7 @@ def write_score(events: list[Event], with_moments: bool = False) -> Score:
                 raise ValueError("a readout with nothing to read: no pulse comes between it and the start or a spoiler")
             shift = interval.shift
             component = F_MINUS if shift > 0 else F_PLUS
-            beats[-1].reads.append(
-                Read(component, abs(shift), index(), linear(event.phase), n_out, moment_indices())
-            )
+            beats[-1].reads.append(Read(component, abs(shift), index(), linear(event.phase), n_out, moment_indices()))
             n_out += 1
         else:
             raise TypeError(f"{event!r} is not an event")

@@ -45,7 +45,11 @@ def fence(owner, names, starts, further=0):
         pointer = memory.pointer
         behind = [other.pointer.start for other in memories.values() if other.pointer.numbers is pointer.numbers]
         end = min((start for start in (*behind, *starts) if start > pointer.start), default=None)
-        setattr(owner, name, type(memory)(jit.Pointer(pointer.numbers[pointer.start : end and end + further], 0), memory.width))
+        setattr(
+            owner,
+            name,
+            type(memory)(jit.Pointer(pointer.numbers[pointer.start : end and end + further], 0), memory.width),
+        )
 
 
 ROOM = "rates", "seeds", "decay", "trig", "amplitudes", "amplitude_bars", "space", "adjoint"

@@ -17,7 +17,7 @@ from numba.core import config
 from numba.cuda.extending import register_jitable
 
 from ...notice import compiling
-from .. import physics
+from .. import elementary, physics
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 if SIMULATED:
@@ -70,39 +70,6 @@ def unrolled(function, count):
     return helper(scope["each"])
 
 
-def typed(function, real):
-    """`function` in the precision `real`: a double among its constants would make all that follows double."""
-
-    class Typing(ast.NodeTransformer):
-        def visit_BinOp(self, node):
-            self.generic_visit(node)
-            if all(
-                isinstance(side, ast.Call) and ast.unparse(side.func) == "_real" for side in (node.left, node.right)
-            ):
-                value = eval(compile(ast.Expression(ast.fix_missing_locations(node)), "", "eval"), {"_real": float})
-                return constant(value)
-            return node
-
-        def visit_Attribute(self, node):
-            return ast.Name("_floor", ast.Load()) if ast.unparse(node) == "np.floor" else node
-
-        def visit_Constant(self, node):
-            return node if isinstance(node.value, str) else constant(node.value)
-
-    def constant(value):
-        return ast.Call(ast.Name("_real", ast.Load()), [ast.Constant(value)], [])
-
-    tree = ast.fix_missing_locations(Typing().visit(ast.parse(textwrap.dedent(inspect.getsource(function)))))
-    scope = {**function.__globals__, "_real": real, "_floor": floor[real]}
-    exec(compile(tree, inspect.getsourcefile(function), "exec"), scope)
-    return helper(scope[function.__name__])
-
-
-sin_cos_turns = {real: typed(physics.sin_cos_turns, real) for real in (np.float32, np.float64)}
-coefficients, pulse, pulse_adjoint, generator, turn = (
-    helper(getattr(physics, name)) for name in ("coefficients", "pulse", "pulse_adjoint", "generator", "turn")
-)
-
 if SIMULATED:
 
     def select(condition, a, b):
@@ -144,3 +111,34 @@ else:
     def from_below(value):
         """What the lane before has for `value`."""
         return cuda.shfl_up_sync(0xFFFFFFFF, value, 1)
+
+
+def typed(function, real):
+    """`function` in the precision `real`: a double among its constants would make all that follows double."""
+
+    class Typing(ast.NodeTransformer):
+        def visit_BinOp(self, node):
+            self.generic_visit(node)
+            if all(
+                isinstance(side, ast.Call) and ast.unparse(side.func) == "_real" for side in (node.left, node.right)
+            ):
+                value = eval(compile(ast.Expression(ast.fix_missing_locations(node)), "", "eval"), {"_real": float})
+                return constant(value)
+            return node
+
+        def visit_Constant(self, node):
+            return node if isinstance(node.value, str) else constant(node.value)
+
+    def constant(value):
+        return ast.Call(ast.Name("_real", ast.Load()), [ast.Constant(value)], [])
+
+    tree = ast.fix_missing_locations(Typing().visit(ast.parse(textwrap.dedent(inspect.getsource(function)))))
+    scope = {**function.__globals__, "_real": real, "floor": floor[real], "where": select}
+    exec(compile(tree, inspect.getsourcefile(function), "exec"), scope)
+    return helper(scope[function.__name__])
+
+
+sin_cos_turns = {real: typed(elementary.sin_cos_turns, real) for real in (np.float32, np.float64)}
+coefficients, pulse, pulse_adjoint, generator, turn = (
+    helper(getattr(physics, name)) for name in ("coefficients", "pulse", "pulse_adjoint", "generator", "turn")
+)
