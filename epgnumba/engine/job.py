@@ -137,7 +137,7 @@ class Job:
         flips, phases, durations, receivers, advance = entries
         program = self.program
         limits = rounding_limits(program, durations.real, self.tangents, self.dtype)
-        pieces = [durations, self._profile, limits, np.array([program.dephasing])]
+        pieces = [durations, self._profile, limits, np.array(program.scanner)]
         for part in program.parts:
             pieces.append(part.signs * flips[: len(part.signs)] / 90)
             if part.reach.planes == 2:

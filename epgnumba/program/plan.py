@@ -160,13 +160,17 @@ def lay_out(
     lanes: int,
     tape_limit: int = TAPE_LIMIT,
     starts_full: bool = False,
+    components: int = 3,
 ) -> Layout:
-    """Tables for `lanes` lanes side by side; `starts_full`: there may be transverse states before the first pulse."""
+    """Tables for `lanes` lanes side by side; `starts_full`: there may be transverse states before the first pulse.
+
+    `components`: of a block, 4 with a bound pool.
+    """
     steps, blocks = _fill_steps(score, reach, frame, lanes, starts_full)
     n_steps = len(steps)
-    per_block = [3 * reach.planes * block.size() for block in blocks]
+    per_block = [components * reach.planes * block.size() for block in blocks]
     zeros = max(VECTOR * int(steps[:, col.VECTORS].max()), VECTOR)
-    pair = 4 * zeros  # the zeros that pulses read where nothing arrives, and room for what adjoints write there
+    pair = 6 * zeros  # the zeros that pulses read where nothing arrives, and room for what adjoints write there
     largest = max(per_block)
     pair_arena = pair + 2 * largest
     cuts = _segments(per_block[1:], tape_limit)
@@ -214,7 +218,7 @@ def _fill_reads(
             wrong_plane = read.component == Z_ZERO and reach.planes == 1 and reach.plane[n] == 0
             if off or not 0 <= row < reach.counts[n] or wrong_plane:
                 continue
-            component = {Z_ZERO: 2, F_MINUS: 1}.get(read.component, 0)
+            component = 3 if read.bound else {Z_ZERO: 2, F_MINUS: 1}.get(read.component, 0)
             out_of_phase = len(score.durations) + len(score.moments) + read.out_of_phase
             rows.append(
                 [component, row * lanes, read.duration, read.out, *score.moment_places(read.moments), out_of_phase]
