@@ -21,6 +21,7 @@ from epgnumba.gpu import job, tables
 from epgnumba.kernels.cuda import runtime
 from epgnumba.kernels.cuda.jit import SIMULATED
 from epgnumba.problem import read_problem
+from epgnumba.truncation import ALL
 
 pytestmark = pytest.mark.skipif(not SIMULATED, reason="a device is used instead of the simulator (pytest -m gpu)")
 RESONANT = {**MAPS, "B0": 0.0}
@@ -305,7 +306,9 @@ def test_random_sequences(kind, thread_a_voxel):
         case.tissue["T1"] = 1.5 * case.tissue["T2"]  # few repetitions
         maps = {name: np.array([value, 1.1 * value]) for name, value in case.tissue.items() if name != "inv_efficiency"}
         units = [case.scale(name) for name in case.diff]
-        assert_close(case.using(tolerance=1e-3).sequence(), 1e-12, maps=maps, diff=case.diff, units=units)
+        # With a limit on orders, however high, both repeat what a gradient dephases, and leave the same of the start.
+        kind = {"maps": maps, "diff": case.diff, "units": units, "nstates": ALL}
+        assert_close(case.using(tolerance=1e-3).sequence(), 1e-12, **kind)
 
     check()
 
