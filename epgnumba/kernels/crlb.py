@@ -101,7 +101,9 @@ def seed_bound(jacobian, jacobian_bar, j, weights, variance, fisher, inverse):
 
 
 @entry("bounds and their gradients")
-def crlb_batch(call, room, weights, variance, values, unit, sums, lane, tissue_bar, first, last, timing, turning, repeats):
+def crlb_batch(
+    call, room, weights, variance, values, unit, sums, lane, tissue_bar, first, last, timing, turning, repeats
+):
     """Bounds of voxels `first` to `last` (whole groups) and the derivatives of their sum.
 
     `weights` (voxel, unknown) includes those of the tissues; `unit` is (signal, jacobian, signal_bar, jacobian_bar,

@@ -290,7 +290,11 @@ def _unread(player, bars, n, r, timing):
         return [memory[player.amplitude_place(i, plane, out)] for plane in planes]
 
     def add(i, plane, value):
-        at = step[col.DST_PAIR] + step[col.DST_SIZE] * (player.shape.components * plane + component) + read[col.READ_OFFSET]
+        at = (
+            step[col.DST_PAIR]
+            + step[col.DST_SIZE] * (player.shape.components * plane + component)
+            + read[col.READ_OFFSET]
+        )
         place = at + player.pair_arena * i
         player.adjoint[place] = player.adjoint[place] + value
 
@@ -354,7 +358,7 @@ def _unrecover(player, bars, n):
     step = player.step(n)
     places = player.block(step[col.DST_PAIR], step[col.DST_SIZE])[-1]
     leaving = [[[player.adjoint[place + player.pair_arena * i] for place in places]] for i in range(player.n_sets)]
-    met = player.interval(n).unpulse(leaving)
+    met = player.interval(n, decays=False).unpulse(leaving)
     gather_gains(player, bars, [plane[W:] for (plane,) in met], step[col.DURATION])
 
 
