@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..engine.layout import layout_of
 from ..kernels import columns as cpu
 from ..kernels.cuda import columns as col
 from ..program.program import Part, Program
@@ -94,7 +95,7 @@ def _segments(stored: list[int], unit: int) -> list[tuple[int, int, int]]:
 
 def lower(part: Part, division: Division, unit: int) -> PartTables:
     """Tables of a part, from those that the CPU plays in one lane; `unit`: bytes on the tape per row."""
-    layout = part.layout(1)
+    layout = layout_of(part, 1)
     steps = layout.steps
     table = np.zeros((len(steps), col.N_STEP), np.int32)
     for target, source in (
@@ -118,7 +119,7 @@ def lower(part: Part, division: Division, unit: int) -> PartTables:
     stored = np.minimum(-(-steps[:, cpu.ROWS] // chunk) * chunk, division.rows)
     table[1:, col.TAPE] = np.cumsum(stored)[:-1]
     reads = layout.reads[:, [cpu.READ_COMPONENT, cpu.READ_OFFSET, cpu.READ_DURATION, cpu.READ_OUT]]
-    n_out = len(layout.factor_step)
+    n_out = len(part.factor_step)
     return PartTables(
         table.ravel(), np.ascontiguousarray(reads, np.int32), _segments(stored.tolist(), unit), len(reads) == n_out
     )

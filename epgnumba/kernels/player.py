@@ -43,13 +43,13 @@ class Player:
         self.pools = room.at(sizes[col.POOLS_AT])
         self.amplitudes, self.amplitude_bars = room.at(sizes[col.AMPLITUDES_AT]), room.at(sizes[col.AMPLITUDES_BAR_AT])
         self.equilibrium = room.wide(shape.lanes).at(sizes[col.SCRATCH_AT]).spread(col.EQUILIBRIUM)
-        self.geometry = values.at(sizes[col.GEOMETRY_AT])
+        self.scanner = values.at(sizes[col.SCANNER_AT])
         self._look(shape.lanes)
 
     def _look(self, width, first=0):
         """Take vectors of `width` from lane `first` on."""
-        self.durations, self.flips, self.turns, self.geometry = (
-            values.wide(width) for values in (self.durations, self.flips, self.turns, self.geometry)
+        self.durations, self.flips, self.turns, self.scanner = (
+            values.wide(width) for values in (self.durations, self.flips, self.turns, self.scanner)
         )
         self._first = first
         self.space, self.adjoint, self.amplitudes, self.amplitude_bars = (
@@ -113,7 +113,7 @@ class Player:
 
     def scale(self, power):
         """A power of the dephasing of an order."""
-        dephasing = self.geometry.spread(0)
+        dephasing = self.scanner.spread(0)
         return [1.0, dephasing, dephasing * dephasing][power]
 
     def moments(self, places, exponents):
@@ -154,7 +154,7 @@ class Player:
 
     def saturation_rates(self, n):
         """What the saturation by pulse `n` depends on, by code; its angle over the root of its duration by TIME."""
-        angle = self.nominal(n) * self.geometry.spread(1)
+        angle = self.nominal(n) * self.scanner.spread(1)
         return {SATURATION: self.rate(SATURATION), B1: self.rate(B1), TIME: angle}
 
     def pool_numbers(self, n):

@@ -11,10 +11,10 @@ from .columns import B1, FRACTION, INVERSION, N_EXCHANGE, OMEGA, SATURATION, TIM
 from .elementary import magnitude, sign
 from .exponents import OUT_OF_PHASE, RELAXATION, before_pulses, before_readouts
 from .lanes import choose, loop, repeat, total, when
-from .physics import turn
-from .pools import RATES, pull_back, saturation
 from .longitudinal import gather_gains, pass_time, unpass_time
+from .physics import turn
 from .player import ABSENT, MOMENTS, READ_MOMENTS, Player, clear, read_sets, write_sets
+from .pools import RATES, pull_back, saturation
 
 
 class Bars:
@@ -62,7 +62,7 @@ class Bars:
         self.add(self.durations, place, total(by_moment))
 
     def by_exchange(self, duration, i, values, first=0):
-        """Derivatives by numbers of exchange over a duration, from the `first` on; or by their slopes along a tangent."""
+        """Derivatives by numbers of exchange over a duration, from the `first` on; or by their slopes, along `i`."""
         player = self._player
         place = N_EXCHANGE * (player.of_kind(*RATES).index(i) + 1 if i else 0) + first
         for number, value in enumerate(values):
@@ -90,7 +90,7 @@ class Bars:
             self.by_rate(rate, by_rate[rate])
         for i, own in by_seed.items():
             self.by_seed(i, own)
-        self.by_flip(n, by_rate[TIME] * player.geometry.spread(1))
+        self.by_flip(n, by_rate[TIME] * player.scanner.spread(1))
 
     def by_decay(self, duration, value, i=0):
         """A derivative by the logarithm of e1."""
@@ -284,7 +284,7 @@ def _unread(player, bars, n, r, timing):
     """Adjoint of `forward._read`."""
     step, read = player.step(n), player.reads.at(r * col.N_READ)
     component, duration, out = read[col.READ_COMPONENT], read[col.READ_DURATION], read[col.READ_OUT]
-    time, last = player.durations.spread(duration), player.shape.planes - 1
+    last = player.shape.planes - 1
 
     def given(memory, i, planes=player.planes):
         return [memory[player.amplitude_place(i, plane, out)] for plane in planes]

@@ -42,9 +42,7 @@ class Sequence(ABC):
         """Effective duration of pulses, ms, if it was stated (`on_scanner`)."""
         return self._rf_duration
 
-    def on_scanner(
-        self: Played, *, gradient_area: float | None = None, rf_duration: float | None = None
-    ) -> Played:
+    def on_scanner(self: Played, *, gradient_area: float | None = None, rf_duration: float | None = None) -> Played:
         """The same sequence, with what diffusion, flow and a bound pool take of the scanner.
 
         Parameters
