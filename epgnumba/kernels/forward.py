@@ -112,7 +112,7 @@ def _recover(player, n, target):
     step, space, nothing = player.step(n), player.space, player.space.count(0)
     places = player.block(target, step[col.DST_SIZE])[-1]
     gained = [[[nothing, nothing, *own]] for own in gains(player, step[col.DURATION])]
-    for i, (plane,) in enumerate(player.interval(n).pulse(gained)):
+    for i, (plane,) in enumerate(player.interval(n, decays=False).pulse(gained)):
         for place, value in zip(places, plane, strict=True):
             space[place + player.arena * i] = space[place + player.arena * i] + value
 

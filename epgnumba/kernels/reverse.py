@@ -354,7 +354,7 @@ def _unrecover(player, bars, n):
     step = player.step(n)
     places = player.block(step[col.DST_PAIR], step[col.DST_SIZE])[-1]
     leaving = [[[player.adjoint[place + player.pair_arena * i] for place in places]] for i in range(player.n_sets)]
-    met = player.interval(n).unpulse(leaving)
+    met = player.interval(n, decays=False).unpulse(leaving)
     gather_gains(player, bars, [plane[W:] for (plane,) in met], step[col.DURATION])
 
 
