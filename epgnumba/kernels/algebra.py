@@ -152,9 +152,7 @@ class Interval:
                 for plane, change in zip(after[i], generated(after[0]), strict=True)
             ]
         for i, slope in pools.saturation_slopes.items() if pools else ():
-            after[i] = [
-                [*plane[:C], plane[C] + slope * x[C]] for plane, x in zip(after[i], after[0], strict=True)
-            ]
+            after[i] = [[*plane[:C], plane[C] + slope * x[C]] for plane, x in zip(after[i], after[0], strict=True)]
         return after
 
     def unpulse(self, bars):
@@ -217,7 +215,9 @@ class Interval:
         angles = {c: self.numbers.rotation(x) for c, x in angles.items()}
 
         def apply(planes, way):
-            planes = [[x * decays[LIKE[c]] if LIKE[c] in decays else x for c, x in enumerate(plane)] for plane in planes]
+            planes = [
+                [x * decays[LIKE[c]] if LIKE[c] in decays else x for c, x in enumerate(plane)] for plane in planes
+            ]
             for c in range(self.shape.components) if angles else ():
                 cosine, sine = angles[LIKE[c]]
                 planes[0][c], planes[1][c] = turn(planes[0][c], planes[1][c], cosine, sine if way > 0 else -sine)

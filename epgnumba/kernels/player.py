@@ -125,15 +125,16 @@ class Player:
         }  # fmt: skip
 
     def interval(self, n, decays=True):
-        """The interval before pulse `n`, and the pulse; without `decays` the pulse as it acts on what is there by then."""
+        """The interval before pulse `n`, and the pulse; or, for what comes behind all decay, the pulse alone."""
         step, angle = self.step(n), None
         duration = step[col.DURATION]
-        e1 = 1.0 if self.shape.bound or not decays else self.decayed(duration, 0)
         if self.shape.planes == 2:
             phase = self.turns.spread(2 * n), self.turns.spread(2 * n + 1)
             angle = turn(self.decayed(duration, 2), self.decayed(duration, 3), *phase)
+        longitudinal = decays and not self.shape.bound  # with a bound pool `exchange` does it
         numbers = Numbers(
-            trig=self.cos_sin(n), decay=(e1, self.decayed(duration, 1)), angle=angle,
+            trig=self.cos_sin(n), angle=angle,
+            decay=(self.decayed(duration, 0) if longitudinal else 1.0, self.decayed(duration, 1) if decays else 1.0),
             nominal=self.nominal(n), seeds={i: self.seed(i) for i in range(1, self.n_sets)},
             rates={rate: self.rate(rate) for rate in self.shape.terms},
             moments=self.moments([step[place] for place in MOMENTS], before_pulses(self.shape)),

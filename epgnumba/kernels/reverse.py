@@ -290,7 +290,11 @@ def _unread(player, bars, n, r, timing):
         return [memory[player.amplitude_place(i, plane, out)] for plane in planes]
 
     def add(i, plane, value):
-        at = step[col.DST_PAIR] + step[col.DST_SIZE] * (player.shape.components * plane + component) + read[col.READ_OFFSET]
+        at = (
+            step[col.DST_PAIR]
+            + step[col.DST_SIZE] * (player.shape.components * plane + component)
+            + read[col.READ_OFFSET]
+        )
         place = at + player.pair_arena * i
         player.adjoint[place] = player.adjoint[place] + value
 
