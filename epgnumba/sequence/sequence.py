@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy.typing as npt
 
-from ..checks import Array, scalar, shown
+from ..checks import GRADIENT_AREA, RF_DURATION, Array, scalar, shown
 from .events import Event, Linear, Value
 from .linear import vector_of
 
@@ -42,9 +42,7 @@ class Sequence(ABC):
         """Effective duration of pulses, ms, if it was stated (`on_scanner`)."""
         return self._rf_duration
 
-    def on_scanner(
-        self: Played, *, gradient_area: float | None = None, rf_duration: float | None = None
-    ) -> Played:
+    def on_scanner(self: Played, *, gradient_area: float | None = None, rf_duration: float | None = None) -> Played:
         """The same sequence, with what diffusion, flow and a bound pool take of the scanner.
 
         Parameters
@@ -63,7 +61,7 @@ class Sequence(ABC):
         Raises
         ------
         TypeError, ValueError
-            If one is no positive number.
+            If one is no number, or out of range.
 
         Examples
         --------
@@ -73,9 +71,9 @@ class Sequence(ABC):
         """
         made = copy.copy(self)
         if gradient_area is not None:
-            made._gradient_area = scalar("gradient_area", gradient_area, positive=True)
+            made._gradient_area = scalar("gradient_area", gradient_area, **GRADIENT_AREA)
         if rf_duration is not None:
-            made._rf_duration = scalar("rf_duration", rf_duration, positive=True)
+            made._rf_duration = scalar("rf_duration", rf_duration, **RF_DURATION)
         return made
 
     @property
