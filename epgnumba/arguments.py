@@ -5,11 +5,12 @@ import inspect
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypedDict, TypeVar
 
 import numpy.typing as npt
 
 from .problem import Precision, read_problem
+from .sequence import Sequence
 from .tissue_parameters import DEFAULTS, NAMES, TISSUE, Maps
 
 P = ParamSpec("P")
@@ -37,6 +38,21 @@ class Options(Truncating, total=False):
     check_nstates: bool
 
 
+class Scanner(TypedDict, total=False):
+    """What a one-call form says of the scanner; a sequence has it by `Sequence.on_scanner`."""
+
+    gradient_area: float | None
+    rf_duration: float | None
+
+
+class PlayingForm(Playing, Scanner, total=False):
+    """Maps and options of a one-call form, of which nothing leaves orders out."""
+
+
+class Form(Options, Scanner, total=False):
+    """Maps and all options of a one-call form."""
+
+
 OPTIONS = {
     "diff": """str or tuple of str
         Tissue parameters to differentiate with respect to: any of {allowed}.""",
@@ -56,6 +72,10 @@ OPTIONS = {
     "mask": """array_like of bool, optional
         Where to simulate; broadcasts with the maps. Voxels outside cost nothing, may hold anything, NaN too, and are
         zero in all results.""",
+    "gradient_area": """float, optional
+        Area of a gradient that dephases by one order, mT ms/m; D and velocity take it (`Sequence.on_scanner`).""",
+    "rf_duration": """float, optional
+        Effective duration of RF pulses, ms; a bound pool takes it (`Sequence.on_scanner`).""",
 }
 
 
@@ -71,7 +91,7 @@ def _entry(name: str, allowed: str) -> str:
 
 def spelled_out(function: Callable[..., Any], kinds: type, without: tuple[str, ...] = ()) -> inspect.Signature:
     """The signature of a function, each argument of its ``**given`` in it by name, with its default."""
-    common = inspect.signature(read_problem).parameters
+    common = {**inspect.signature(read_problem).parameters, **inspect.signature(Sequence.on_scanner).parameters}
     *own, _ = inspect.signature(function).parameters.values()
     names = [name for name in {**DEFAULTS, **kinds.__annotations__} if name not in without]
     defaults = {name: DEFAULTS[name] if name in DEFAULTS else common[name].default for name in names}

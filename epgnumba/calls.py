@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .arguments import document, refuse_unknown, spelled_out
+from .arguments import Scanner, document, refuse_unknown, spelled_out
 from .checks import MOST_PULSES, read_names, real_array, shown
 from .labels import concatenated, read_labels
 from .problem import ComplexArray, Diff, read_problem
@@ -95,7 +95,7 @@ class Call:
     parameters : dict
         Its numeric arguments, which may be tensors.
     given : dict
-        Maps, which may be tensors, and options of `simulate`.
+        Maps, which may be tensors, options of `simulate`, and what the sequence takes of the scanner.
     diff : str or tuple of str, optional
         Derivatives wanted.
     shape : dict
@@ -111,15 +111,24 @@ class Call:
     shape: dict[str, Any] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        scanner = Scanner.__annotations__
+        self._scanner = {name: self.given[name] for name in scanner if name in self.given}
+        self.given = {name: value for name, value in self.given.items() if name not in scanner}
+        for name, value in self._scanner.items():
+            if has_tensor((value,)):
+                raise TypeError(f"{name} is a tensor; a number is needed, by which nothing is differentiated")
+
     def sequence(self, parameters: Mapping[str, Any]) -> Sequence:
         """The sequence, with these values for its parameters; one of the last ones again if it is the same."""
-        key = self.family, _fingerprint(parameters), _fingerprint(self.shape)
-        if None in key:
-            return self.family(**parameters, **self.shape)
-        found = _sequences.get(key)
+        key = self.family, *map(_fingerprint, (parameters, self.shape, self._scanner))
+        found = None if None in key else _sequences.get(key)
         if found is None:
             found = self.family(**parameters, **self.shape)
-            make_room(_sequences)[key] = found
+            if self._scanner:
+                found = found.on_scanner(**self._scanner)
+            if None not in key:
+                make_room(_sequences)[key] = found
         return found
 
     def run(self) -> Any:
@@ -129,14 +138,17 @@ class Call:
 
     @contextmanager
     def renamed(self) -> Iterator[None]:
-        """Errors in the caller's names."""
+        """Errors in the caller's names: what a sequence is told of the scanner is an argument here."""
         try:
             yield
         except (TypeError, ValueError) as error:
-            if not self.names:
+            told = re.sub(r"sequence\.on_scanner\((\w+)=\.\.\.\)", r"\1", str(error))
+            if self.names:
+                pattern = r"\b(" + "|".join(self.names) + r")\b"
+                told = re.sub(pattern, lambda found: self.names[found[0]], told)
+            if told == str(error):
                 raise
-            pattern = r"\b(" + "|".join(self.names) + r")\b"
-            raise type(error)(re.sub(pattern, lambda found: self.names[found[0]], str(error))) from error
+            raise type(error)(told) from error
 
 
 def may_be_tensors(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +169,7 @@ def one_call(
     kinds : type
         Maps and options that it takes (see `arguments`), as ``**given``.
     without : tuple of str
-        Tissue parameters that mean nothing to its sequence.
+        Those that mean nothing to its sequence.
     names : mapping of str to str
         What it calls tissue parameters that have another name elsewhere.
     """

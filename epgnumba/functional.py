@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from .arguments import Options, Playing
+from .arguments import Form, PlayingForm
 from .calls import Call, Numeric, acquisitions, one_call, total_field
 from .checks import RELAXATION, count, flag
 from .problem import Diff
@@ -19,10 +19,11 @@ from .sequence import BSSFP, FSE, MP2RAGE, MPRAGE, MRF, SPGR, MPnRAGE
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+DEPHASED = "D", "velocity", "gradient_area"  # nothing to sequences in which no gradient dephases what is read
 UNREAD_T2 = RELAXATION["minimum"]  # of sequences whose shots are spoiled at once, so that no T2 is asked for
 
 
-@one_call(Options, without=("inv_efficiency",))
+@one_call(Form, without=("inv_efficiency", "T2prime"))
 def fse_sim(
     flip: Numeric,
     ESP: Numeric,
@@ -33,7 +34,7 @@ def fse_sim(
     exc_flip: Numeric = 90.0,
     exc_phase: Numeric = 90.0,
     diff: Diff = None,
-    **given: Unpack[Options],
+    **given: Unpack[Form],
 ) -> Call:
     """Fast spin echo by extended phase graphs (`epgnumba.sequence.FSE`). Readouts are echoes.
 
@@ -70,7 +71,7 @@ def fse_sim(
     return Call(FSE, parameters, {"T1": T1, "T2": T2, **given}, diff)
 
 
-@one_call(Options)
+@one_call(Form)
 def mrf_sim(
     flip: Numeric,
     TR: Numeric,
@@ -86,7 +87,7 @@ def mrf_sim(
     T2prep: Numeric | None = None,
     balanced: bool = False,
     steady: bool = False,
-    **given: Unpack[Options],
+    **given: Unpack[Form],
 ) -> Call:
     """Fingerprinting: an inversion, then a train of pulses, each followed by a readout (`epgnumba.sequence.MRF`).
 
@@ -128,7 +129,7 @@ def mrf_sim(
     )
 
 
-@one_call(Playing, without=("inv_efficiency",))
+@one_call(PlayingForm, without=("inv_efficiency", *DEPHASED))
 def bssfp_sim(
     flip: Numeric,
     TE: Numeric,
@@ -140,7 +141,7 @@ def bssfp_sim(
     *,
     chemshift: Numeric | None = None,
     transient: bool = False,
-    **given: Unpack[Playing],
+    **given: Unpack[PlayingForm],
 ) -> list[Call]:
     """Balanced SSFP in its steady state, exact off resonance too (`epgnumba.sequence.BSSFP`).
 
@@ -172,7 +173,7 @@ def bssfp_sim(
     return [Call(BSSFP, train, tissue, diff, {"steady": not transient}, names) for train in trains]
 
 
-@one_call(Options, without=("inv_efficiency",), names={"T2": "T2star"})
+@one_call(Form, without=("inv_efficiency", "T2prime"), names={"T2": "T2star"})
 def spgr_sim(
     flip: Numeric,
     TE: Numeric,
@@ -184,7 +185,7 @@ def spgr_sim(
     chemshift: Numeric | None = None,
     spoiling: Literal["ideal", "rf"] = "ideal",
     increment: Numeric | None = None,
-    **given: Unpack[Options],
+    **given: Unpack[Form],
 ) -> list[Call]:
     """Spoiled gradient echo in its steady state (`epgnumba.sequence.SPGR`).
 
@@ -218,7 +219,7 @@ def spgr_sim(
     ]
 
 
-@one_call(Playing, without=("T2", "B0"))
+@one_call(PlayingForm, without=("T2", "B0", "T2prime", *DEPHASED))
 def mprage_sim(
     TI: Numeric,
     flip: Numeric,
@@ -228,7 +229,7 @@ def mprage_sim(
     diff: Diff = None,
     *,
     TR: Numeric = np.inf,
-    **given: Unpack[Playing],
+    **given: Unpack[PlayingForm],
 ) -> Call:
     """MPRAGE, read once, at the shot that samples the centre of k-space (`epgnumba.sequence.MPRAGE`).
 
@@ -257,7 +258,7 @@ def mprage_sim(
     return Call(MPRAGE, parameters, {"T1": T1, "T2": UNREAD_T2, **given}, diff, {"nshots": nshots})
 
 
-@one_call(Playing, without=("T2", "B0"))
+@one_call(PlayingForm, without=("T2", "B0", "T2prime", *DEPHASED))
 def mp2rage_sim(
     TI: Numeric,
     flip: Numeric,
@@ -266,7 +267,7 @@ def mp2rage_sim(
     nshots: int | npt.ArrayLike,
     T1: Numeric,
     diff: Diff = None,
-    **given: Unpack[Playing],
+    **given: Unpack[PlayingForm],
 ) -> Call:
     """MP2RAGE: both blocks, each read at the centre of k-space (`epgnumba.sequence.MP2RAGE`).
 
@@ -292,7 +293,7 @@ def mp2rage_sim(
     return Call(MP2RAGE, parameters, {"T1": T1, "T2": UNREAD_T2, **given}, diff, {"nshots": nshots})
 
 
-@one_call(Playing, without=("T2", "B0"))
+@one_call(PlayingForm, without=("T2", "B0", "T2prime", *DEPHASED))
 def mpnrage_sim(
     nshots: int,
     flip: Numeric,
@@ -302,7 +303,7 @@ def mpnrage_sim(
     *,
     TI: Numeric = 0.0,
     delay: Numeric = np.inf,
-    **given: Unpack[Playing],
+    **given: Unpack[PlayingForm],
 ) -> Call:
     """MPnRAGE: an inversion, then spoiled shots, every one of which is read (`epgnumba.sequence.MPnRAGE`).
 

@@ -40,6 +40,37 @@ def fingerprint_case():
     return objective, cost
 
 
+def diffusion_case():
+    rng, maps = np.random.default_rng(3), {"D": [0.8, 1.5], "velocity": 2.0}
+    train = epgnumba.FSE(rng.uniform(40, 160, 12), 6.0)
+    objective = epgnumba.CRLBObjective(
+        train.on_scanner(gradient_area=600.0), 1000.0, 80.0, **maps, unknowns=("M0", "T2", "D"), weights=[0, 1, 1e3],
+        variables=("flip", "ESP"),
+    )  # fmt: skip
+
+    def cost(x):
+        _, slope = bridge.fse_sim(x[:12], x[12], 1000.0, 80.0, **maps, gradient_area=600.0, diff=("M0", "T2", "D"))
+        return bridge.crlb(slope, weights=[0, 1, 1e3]).sum()
+
+    return objective, cost
+
+
+def pool_case():
+    rng = np.random.default_rng(4)
+    maps, unknowns = {"bound_fraction": 0.12, "exchange": 25.0}, ("T1", "bound_fraction")
+    train = epgnumba.sequence.MRF(rng.uniform(10, 70, 10), rng.uniform(9, 13, 10), TI=15.0)
+    objective = epgnumba.CRLBObjective(
+        train.on_scanner(rf_duration=1.0), 900.0, 70.0, **maps, unknowns=unknowns, weights=[1e-6, 1.0],
+        variables=("flip", "TR"),
+    )  # fmt: skip
+
+    def cost(x):
+        _, slope = bridge.mrf_sim(x[:10], x[10:], 900.0, 70.0, TI=15.0, **maps, rf_duration=1.0, diff=unknowns)
+        return bridge.crlb(slope, weights=[1e-6, 1.0]).sum()
+
+    return objective, cost
+
+
 def with_columns(objective, cost):
     """The objective, its cost, a point, and the objective's exact Hessian there, column by column."""
     columns = [objective.hessp(objective.x0, unit) for unit in np.eye(objective.x0.size)]

@@ -94,8 +94,11 @@ def test_long_T2_warns_once():
 OTHER = {
     "flip": [121.0, 90.0, 60.0], "ESP": 8.1, "T1": 950.0, "T2": 71.0, "phases": 10.0, "TR": 300.0, "exc_flip": 80.0,
     "exc_phase": 85.0, "diff": "T1", "slice_prof": 0.9, "B1": 0.95, "M0": 1.1, "nstates": 2, "dtype": np.float32,
-    "B0": 30.0,
+    "B0": 30.0, "D": 2.0, "velocity": 3.0, "bound_fraction": 0.2, "exchange": 40.0, "T1_bound": 500.0,
+    "lineshape": 20.0, "gradient_area": 200.0, "rf_duration": 2.0,
 }  # fmt: skip
+# Without these what else a term takes is not read.
+TERMS = {"D": 1.0, "gradient_area": 150.0, "bound_fraction": 0.1, "exchange": 20.0, "rf_duration": 1.0}
 
 
 @pytest.mark.parametrize("name", OTHER)
@@ -103,12 +106,45 @@ def test_every_argument_is_read(name):
     import inspect
 
     assert set(inspect.signature(fse_sim).parameters) == {*OTHER, "check_nstates", "device", "mask"}
-    base = {**GOOD, "diff": "T2", "TR": 500.0}
+    base = {**GOOD, **TERMS, "diff": "T2", "TR": 500.0}
     signal, slope = fse_sim(**base)
     changed, changed_slope = fse_sim(**{**base, name: OTHER[name]})
     assert abs(changed_slope - slope).max() > 0
     if name not in ("diff",):
         assert abs(changed - signal).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"D": 1.0}, ValueError, "D and velocity .* use gradient_area, the area"),
+        ({"velocity": 1.0}, ValueError, "D and velocity .* use gradient_area, the area"),
+        ({"diff": "D"}, ValueError, "D and velocity .* use gradient_area, the area"),
+        ({"bound_fraction": 0.1}, ValueError, "bound pool .* use rf_duration, in ms"),
+        ({"diff": "lineshape"}, ValueError, "bound pool .* use rf_duration, in ms"),
+        ({"D": -1.0, "gradient_area": 30.0}, ValueError, "D=-1 is not allowed"),
+        ({"gradient_area": 0.0}, ValueError, "gradient_area=0 .*positive.*mT ms/m"),
+        ({"gradient_area": 1e300}, ValueError, r"gradient_area=1e\+300 .*at most"),
+        ({"gradient_area": [30.0]}, ValueError, "gradient_area=.*single number"),
+        ({"gradient_area": "large"}, TypeError, "gradient_area='large' is text"),
+        ({"rf_duration": -1.0}, ValueError, "rf_duration=-1 .*positive.*ms"),
+        ({"rf_duration": np.nan}, ValueError, "rf_duration=nan"),
+    ],
+)
+def test_what_terms_take(changes, error, message):
+    with pytest.raises(error, match=message):
+        fse_sim(**{**GOOD, **changes})
+
+
+def test_forms_state_the_scanner_as_sequences_do():
+    given = {"D": [0.5, 2.0], "velocity": 3.0, "bound_fraction": 0.1, "exchange": 20.0}
+    train = FSE(GOOD["flip"], GOOD["ESP"])
+    for area, duration in ((150.0, 1.0), (200.0, 1.0), (150.0, 2.0)):  # the same call in all else
+        expected = simulate(
+            train.on_scanner(gradient_area=area, rf_duration=duration), GOOD["T1"], GOOD["T2"], **given
+        )
+        found = fse_sim(**GOOD, **given, gradient_area=area, rf_duration=duration)
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("call", [simulate, vjp, lambda *x, **y: jacobian(*x, **y, diff="T2")])

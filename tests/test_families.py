@@ -303,8 +303,12 @@ OTHER = {
     "inv_efficiency": 0.8, "M0": 1.3, "TI": 85.0, "nstates": 1, "nreps": 2, "phases": [0.0, 40.0, 10.0],
     "inversion": 0.5, "T2prep": 30.0, "balanced": True, "steady": True, "B0": 20.0, "slice_prof": [0.5, 1.0],
     "phase_inc": 90.0, "chemshift": 12.0, "transient": True, "spoiling": "rf", "increment": 50.0, "TRspgr": 6.0,
-    "nshots": (2, 5), "TRmp2rage": 350.0, "delay": 40.0, "dtype": np.float32,
+    "nshots": (2, 5), "TRmp2rage": 350.0, "delay": 40.0, "dtype": np.float32, "D": 2.0, "velocity": 3.0,
+    "T2prime": 40.0, "bound_fraction": 0.2, "exchange": 40.0, "T1_bound": 500.0, "lineshape": 20.0,
+    "gradient_area": 200.0, "rf_duration": 2.0,
 }  # fmt: skip
+# Without these what else a term takes is not read.
+TERMS = {"D": 1.0, "gradient_area": 150.0, "bound_fraction": 0.1, "exchange": 20.0, "rf_duration": 1.0}
 
 
 @pytest.mark.parametrize("name", [name for name in ONE_CALL if name != "fse_sim"])
@@ -312,12 +316,13 @@ def test_every_argument_is_read(name):
     form = getattr(epgnumba, name)
     names = list(inspect.signature(form).parameters)
     base = {**ONE_CALL[name], "T1": 800.0, **{key: 60.0 for key in ("T2", "T2star") if key in names}, "diff": "T1"}
+    base |= {key: value for key, value in TERMS.items() if key in names}
     if name == "spgr_sim":
         base["spoiling"] = "rf"
     if name == "mprage_sim":
         base["TR"] = 400.0
     if name == "mrf_sim":
-        base |= {"TI": 5.0, "phases": [0.0, 10.0, 70.0]}
+        base |= {"TI": 5.0, "TE": 1.0, "phases": [0.0, 10.0, 70.0]}
     signal, slope = form(**base)
     for key in names:
         if key == "check_nstates":
@@ -328,6 +333,10 @@ def test_every_argument_is_read(name):
             continue
         if key == "mask":
             assert not form(**base, mask=False)[0].any()
+            continue
+        if key == "T2prime" and name == "bssfp_sim":
+            with pytest.raises(ValueError, match="T2prime is not allowed with this sequence"):
+                form(**base, T2prime=40.0)
             continue
         value = {"TI": [65.0, 165.0], "spoiling": "ideal", "nshots": 3}.get(key) if (
             (key, name) in {("TI", "mp2rage_sim"), ("spoiling", "spgr_sim"), ("nshots", "mpnrage_sim")}

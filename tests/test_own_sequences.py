@@ -330,7 +330,7 @@ def test_equilibrium_stays_where_nothing_changes_it(shape):
 def test_what_is_not_finite_leaves_no_trace():
     """A rate that no caller may give overflows in a thread's room: the next call must not find it there."""
     problem = read_problem(epgnumba.FSE([120.0] * 5, 5), 1000.0, 80.0, B0=3.0, diff=("T2", "B0"))
-    program, entries = problem.compile(problem.sequence, True, True)
+    program, entries = problem.compile(problem.sequence, True, True, ())
 
     def gradient(rate):
         table = problem.tissue.table()

@@ -77,7 +77,7 @@ SMALL = "import epgnumba; print(epgnumba.fse_sim([100.0], 5, 900, 70)[0])"
 def test_cache_is_kept_and_found(tmp_path):
     first = run(SMALL, EPGNUMBA_CACHE_DIR=str(tmp_path))
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
-    assert sorted(path.name.split(".")[0] for path in files) == ["batch", "rows"]  # an entry, and its loops
+    assert sorted(path.name.split(".")[0] for path in files) == ["batch", "forward"]  # an entry, and its loops
     (folder,) = {path.parent for path in files}
     (line,) = first.stderr.splitlines()  # the wait is told, and where it will be saved
     assert "compiling for signals and tissue derivatives" in line

@@ -32,7 +32,11 @@ CALLS = {
 
 
 def test_rows_are_those_of_the_kernels():
-    rows = {"T1": "R1", "T2": "R2", "B1": "B1", "B0": "OMEGA", "inv_efficiency": "INVERSION", "M0": "M0"}
+    rows = {
+        "T1": "R1", "T2": "R2", "B1": "B1", "B0": "OMEGA", "inv_efficiency": "INVERSION", "M0": "M0", "D": "DIFFUSION",
+        "velocity": "VELOCITY", "T2prime": "R2_PRIME", "bound_fraction": "FRACTION", "exchange": "EXCHANGE",
+        "T1_bound": "R1_BOUND", "lineshape": "SATURATION",
+    }  # fmt: skip
     assert [getattr(columns, rows[name]) for name in NAMES] == list(range(columns.N_TISSUE))
 
 
@@ -45,8 +49,15 @@ def test_derivatives_of_rates(name):
 
 
 def test_rates_are_in_the_kernels_units():
-    given = {"T1": 500.0, "T2": 40.0, "B1": 0.9, "B0": 250.0, "inv_efficiency": 0.8, "M0": 3.0}
-    expected = {"T1": 0.002, "T2": 0.025, "B1": 0.9, "B0": np.pi / 2, "inv_efficiency": 0.8, "M0": 3.0}  # per ms
+    given = {
+        "T1": 500.0, "T2": 40.0, "B1": 0.9, "B0": 250.0, "inv_efficiency": 0.8, "M0": 3.0, "D": 1.5, "velocity": -2.0,
+        "T2prime": 25.0, "bound_fraction": 0.1, "exchange": 30.0, "T1_bound": 800.0, "lineshape": 14.0,
+    }  # fmt: skip
+    expected = {
+        "T1": 0.002, "T2": 0.025, "B1": 0.9, "B0": np.pi / 2, "inv_efficiency": 0.8, "M0": 3.0, "D": 1.5,
+        "velocity": -2.0, "T2prime": 0.04, "bound_fraction": 0.1, "exchange": 0.03, "T1_bound": 0.00125,
+        "lineshape": np.pi * 0.014,
+    }  # per ms; the lineshape times pi, ms  # fmt: skip
     assert {name: row.rate.value(given[name]) for name, row in TISSUE.items()} == pytest.approx(expected, rel=1e-15)
 
 
@@ -105,6 +116,10 @@ def test_what_is_no_argument_here_is_refused():
         ("find_nstates", {"nstates": 2}),
         ("CRLBObjective", {"mask": [True]}),
         ("fse_sim", {"inv_efficiency": 0.9}),
+        ("fse_sim", {"T2prime": 30.0}),
+        ("bssfp_sim", {"D": 1.0}),
+        ("mprage_sim", {"gradient_area": 30.0}),
+        ("simulate", {"gradient_area": 30.0}),
         ("bssfp_sim", {"nstates": 2}),
         ("spgr_sim", {"T2": 9.0}),
         ("mprage_sim", {"B0": 9.0}),
@@ -132,20 +147,20 @@ MORE = """
 import numpy as np
 import epgnumba.tissue_parameters as table
 limits = {"minimum": 0.0, "maximum": 100.0}
-row = table.TissueParameter("D", "um^2/ms", "diffusion coefficient", limits, 0.0, table.proportional(2.0))
-table.TISSUE["D"] = row
-table.NAMES, table.DEFAULTS["D"] = tuple(table.TISSUE), row.default
+row = table.TissueParameter("chi", "ppm", "susceptibility", limits, 0.0, table.proportional(2.0))
+table.TISSUE["chi"] = row
+table.NAMES, table.DEFAULTS["chi"] = tuple(table.TISSUE), row.default
 import epgnumba
 from epgnumba.problem import read_problem
 train = epgnumba.FSE([120.0] * 3, 5.0)
 plain = epgnumba.simulate(train, 900.0, 70.0)
-assert (epgnumba.simulate(train, 900.0, 70.0, D=np.ones((2, 1))) == plain).all()
-assert epgnumba.simulate(train, 900.0, [70.0, 80.0], D=np.ones((2, 1))).shape == (2, 2, 3)
-masked = epgnumba.fse_sim([120.0] * 3, 5.0, 900.0, 70.0, D=[1.0, np.nan], mask=[True, False])
+assert (epgnumba.simulate(train, 900.0, 70.0, chi=np.ones((2, 1))) == plain).all()
+assert epgnumba.simulate(train, 900.0, [70.0, 80.0], chi=np.ones((2, 1))).shape == (2, 2, 3)
+masked = epgnumba.fse_sim([120.0] * 3, 5.0, 900.0, 70.0, chi=[1.0, np.nan], mask=[True, False])
 assert (masked == [plain, 0 * plain]).all()
-tissue = read_problem(train, 900.0, 70.0, D=3.0).tissue
-assert tissue.table()[-1, 0] == 6.0 and tissue.slope("D") == 2.0 and "D : array_like" in epgnumba.simulate.__doc__
-for bad in (dict(D=-1.0), dict(D=[1.0, 101.0]), dict(d=1.0)):
+tissue = read_problem(train, 900.0, 70.0, chi=3.0).tissue
+assert tissue.table()[-1, 0] == 6.0 and tissue.slope("chi") == 2.0 and "chi : array_like" in epgnumba.simulate.__doc__
+for bad in (dict(chi=-1.0), dict(chi=[1.0, 101.0]), dict(Chi=1.0)):
     try:
         epgnumba.simulate(train, 900.0, 70.0, **bad)
     except (TypeError, ValueError) as error:
@@ -158,7 +173,7 @@ def test_a_row_more_is_all_it_takes():
     done = subprocess.run([sys.executable, "-c", MORE], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "D=-1 is not allowed: it must be finite, at least 0, at most 100",
-        "D[1]=101 is not allowed: it must be finite, at least 0, at most 100",
-        "d is no tissue parameter; did you mean D?",
+        "chi=-1 is not allowed: it must be finite, at least 0, at most 100",
+        "chi[1]=101 is not allowed: it must be finite, at least 0, at most 100",
+        "Chi is no tissue parameter; did you mean chi?",
     ]

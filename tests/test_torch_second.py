@@ -7,7 +7,7 @@ pytest.importorskip("torch")
 
 import torch
 from conftest import ALL
-from costs import close, fingerprint_case, fse_case, with_columns
+from costs import close, diffusion_case, fingerprint_case, fse_case, pool_case, with_columns
 from families import FAMILIES
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 
@@ -78,9 +78,29 @@ def central(function, step):
     return {name: (8 * near[name] - far[name]) / (12 * step) for name in near}
 
 
-@pytest.fixture(params=FAMILIES, scope="module")
+FLOWING = {"D": np.array([0.8, 1.6]), "velocity": np.array(-2.0)}
+POOL = {
+    "bound_fraction": np.array([0.1, 0.2]), "exchange": np.array(25.0), "T1_bound": np.array([300.0, 400.0]),
+    "lineshape": np.array(12.0),
+}  # fmt: skip
+# Sequences with maps that not every tissue has, and what is differentiated.
+TERMS = {
+    "diffusion and flow": (
+        FAMILIES["own"].on_scanner(gradient_area=150.0), {**MAPS, **FLOWING}, ("T2", "D", "velocity", "B0")
+    ),
+    "T2'": (FAMILIES["SPGR"], {**MAPS, "T2prime": np.array([25.0, 40.0])}, ("T2", "T2prime", "M0")),
+    "bound pool": (
+        FAMILIES["MRF"].on_scanner(rf_duration=0.9), {**MAPS, **POOL}, ("T1", "B1", "bound_fraction", "exchange")
+    ),
+    "bound pool, steady": (
+        FAMILIES["MRF, steady"].on_scanner(rf_duration=0.9), {**MAPS, **POOL}, ("lineshape", "T1_bound", "M0")
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(params=[*FAMILIES, *TERMS], scope="module")
 def moved(request):
-    return Moved(FAMILIES[request.param])
+    return Moved(*TERMS[request.param]) if request.param in TERMS else Moved(FAMILIES[request.param])
 
 
 def test_second_derivatives_by_differences_of_exact_first_ones(moved):
@@ -188,7 +208,7 @@ def test_pull_backs_refuse_unknown_names():
 # Through torch
 
 
-@pytest.fixture(params=[fse_case, fingerprint_case], scope="module")
+@pytest.fixture(params=[fse_case, fingerprint_case, diffusion_case, pool_case], scope="module")
 def case(request):
     return with_columns(*request.param())
 

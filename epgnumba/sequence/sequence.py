@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy.typing as npt
 
-from ..checks import Array, scalar, shown
+from ..checks import GRADIENT_AREA, RF_DURATION, Array, scalar, shown
 from .events import Event, Linear, Value
 from .linear import vector_of
 
@@ -61,7 +61,7 @@ class Sequence(ABC):
         Raises
         ------
         TypeError, ValueError
-            If one is no positive number.
+            If one is no number, or out of range.
 
         Examples
         --------
@@ -71,9 +71,9 @@ class Sequence(ABC):
         """
         made = copy.copy(self)
         if gradient_area is not None:
-            made._gradient_area = scalar("gradient_area", gradient_area, positive=True)
+            made._gradient_area = scalar("gradient_area", gradient_area, **GRADIENT_AREA)
         if rf_duration is not None:
-            made._rf_duration = scalar("rf_duration", rf_duration, positive=True)
+            made._rf_duration = scalar("rf_duration", rf_duration, **RF_DURATION)
         return made
 
     @property

@@ -128,7 +128,7 @@ def odd_ones():
 def not_finite():
     """A rate that no caller may give: nothing of what it leaves in a thread's room is there for the next call."""
     problem = read_problem(seq.FSE(np.full(4, 120.0), 7.0, phases=20.0), **ONE, diff=REAL)
-    program, entries = problem.compile(problem.sequence, True, False)
+    program, entries = problem.compile(problem.sequence, True, False, ())
 
     def play(rate):
         table = problem.tissue.table()
