@@ -16,14 +16,12 @@ import numpy.typing as npt
 from . import engine
 from .checks import Array, shown
 from .kernels.columns import M0 as M0_CODE
-from .kernels.columns import OPTIONAL
-from .problem import ComplexArray, Problem
+from .problem import OPTIONAL_NAMES, ComplexArray, Problem
 from .program.expressions import flatten, unflatten
 from .program.program import Program
 from .tissue import Tissue, stretched_axes
 from .tissue_parameters import NAMES
 
-OPTIONAL_NAMES = {NAMES[code] for code in OPTIONAL}
 STEP = 1e-30  # of a complex step: its square vanishes beside one, so that the derivative is exact
 
 
