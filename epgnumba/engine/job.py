@@ -200,10 +200,10 @@ class Job:
         )  # fmt: skip
         return amplitudes
 
-    def signals(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
+    def signals(self, out: npt.NDArray[Any] | None = None) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Signal (voxel, output), in `out` if it is given, and Jacobian (voxel, derivative, output)."""
         dtype = COMPLEX[self.dtype.char]
-        signal = memory.results.array((self.n_voxels, self.program.n_out), dtype)
+        signal = memory.results.array((self.n_voxels, self.program.n_out), dtype) if out is None else out
         jacobian = memory.results.array((self.n_voxels, len(self.codes), self.program.n_out), dtype)
         run = batch().signal_batch
         spread(
