@@ -78,7 +78,11 @@ class Interval:
         return after
 
     def rewind(self, bars, k):
-        """Adjoints of what arrives, from those of what leaves (of which the states' are changed in place).
+        """Adjoints of what arrives, from those of what leaves (of which the states' are changed in place)."""
+        return self.rewind_interval(self.rewind_pulse(bars), k)
+
+    def rewind_pulse(self, bars):
+        """Adjoints before the pulse, and before the decay that is folded into it.
 
         A tangent of B1 gains g G x of the states x after the pulse, G being the generator; so the states' adjoint gains
         g G^T t of that tangent's adjoint t.
@@ -88,7 +92,10 @@ class Interval:
                 [a - g * tw, b + g * tw, c + g * HALF * (tp - tm)]
                 for (a, b, c), (tp, tm, tw) in zip(bars[0], bars[i], strict=True)
             ]
-        pulled = [[pulse_adjoint(*components, *self.five) for components in planes] for planes in bars]
+        return [[pulse_adjoint(*components, *self.five) for components in planes] for planes in bars]
+
+    def rewind_interval(self, pulled, k):
+        """Adjoints of what arrives, from those before the pulse."""
         if self.numbers.angle:
             c, s = self.numbers.angle
             pulled = [turned(planes, c, -s) for planes in pulled]
@@ -96,6 +103,14 @@ class Interval:
             pulled[0] = self._seeded(pulled[i], pulled[0], i, k, -1)
         multiply = self._factors(k)
         return [multiply(planes, -1) for planes in pulled]
+
+    def undo_pulse(self, sets):
+        """Sets before the pulse, from those after it, where no decay is folded into it: it turns back."""
+        sets, (a, b, c, d, e) = list(sets), self.five
+        for i, g in self.flip.items():
+            gained = generated(sets[0])
+            sets[i] = [[t - g * x for t, x in zip(*pair, strict=True)] for pair in zip(sets[i], gained, strict=True)]
+        return [[[*pulse(*components, a, -b, c, -d, e)] for components in planes] for planes in sets]
 
     def _slopes(self, rate, k):
         """Derivatives by a rate of the exponents of P, M and W, and whether they are imaginary; None where zero."""
