@@ -9,6 +9,7 @@ import numpy.typing as npt
 from ..engine.plan import state_sets, tangent_kinds
 from ..kernels import columns as cpu
 from ..kernels.cuda.columns import Shape
+from ..kernels.exponents import by_order
 from ..program.program import Program
 from . import tables
 from .home import Scratch
@@ -72,11 +73,12 @@ class Structure:
         self.n_sets = len(self.kinds) + 1
         self.planes = program.signal.reach.planes
         itemsize = np.dtype(real).itemsize
+        shape = Shape(real, self.planes, self.kinds, program.terms, program.precesses, 0, 0)
+        if by_order(shape):
+            registers = registers * 2 // 3  # what decays and turns each order takes the rest
         self.division: Division = divide(highest_row(program), self.planes, self.n_sets, itemsize, registers)
         unit = 3 * self.planes * self.n_sets * itemsize
-        self.shape = Shape(
-            real, self.planes, self.kinds, program.terms, program.precesses, self.division.rows, self.division.lanes
-        )
+        self.shape = shape._replace(rows=self.division.rows, lanes=self.division.lanes)
         self.parts: list[PartTables] = [lower(part, self.shape, unit) for part in program.parts]
         self.state_rows = 3 * self.planes * self.n_sets * self.division.rows
         rows = max(rows for part in self.parts for *_, rows in part.segments)

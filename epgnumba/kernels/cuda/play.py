@@ -13,7 +13,7 @@ from ..columns import B1, INVERSION, M0, N_RATES, OMEGA, R1, R2, READ_COMPONENT,
 from ..exponents import OUT_OF_PHASE, T, before_pulses, before_readouts, by_order
 from ..readouts import Readout
 from . import columns as col
-from .jit import block_threads, cuda, helper, launched, turn
+from .jit import block_threads, cuda, helper, launched, turn, unrolled
 from .rows import arrive, clear, get_row, neighbours, restore, save
 from .source import Source
 from .tangents import HALF_PI, make_loads, make_turns
@@ -103,13 +103,18 @@ def make_play(shape, taped, codes, sets):
                     t[i, plane, 1] = x[i, plane, 1, j]
 
     @helper
-    def pulse_rows(x, t, carry, above, rows, order, stride, shared, moving):
-        """All rows of a pulse, some at a time as long as there are any."""
-        for k in range(n_rows // chunk):
-            if rows > k * chunk:
-                for q in range(chunk):
-                    fetch(x, t, carry, above, k * chunk + q, moving)
-                    pulse_row(x, t, k * chunk + q, order, stride, shared)
+    def one_row(q, first, x, t, carry, above, order, stride, shared, moving):
+        fetch(x, t, carry, above, first + q, moving)
+        pulse_row(x, t, first + q, order, stride, shared)
+
+    some_rows = unrolled(one_row, chunk)
+
+    @helper
+    def rows_if_any(k, rows, x, t, carry, above, order, stride, shared, moving):
+        if rows > k * chunk:
+            some_rows(k * chunk, x, t, carry, above, order, stride, shared, moving)
+
+    pulse_rows = unrolled(rows_if_any, n_rows // chunk)
 
     @helper
     def invert(x, seeds, efficiency, flip, e1, time, scale):
@@ -279,9 +284,9 @@ def make_play(shape, taped, codes, sets):
                             carry[i, plane], above[i, plane] = neighbours(
                                 x, i, plane, fold, sign, zero, lane, last_lane
                             )
-                    pulse_rows(x, t, carry, above, rows, order, stride, shared, True)
+                    pulse_rows(rows, x, t, carry, above, order, stride, shared, True)
                 else:
-                    pulse_rows(x, t, carry, above, rows, order, stride, shared, False)
+                    pulse_rows(rows, x, t, carry, above, order, stride, shared, False)
                 if steps[step + col.RECOVERY] and lane == 0:
                     recover(x, seeds, c, s, e1, moments[T], nominal, scale)
             if keep:
