@@ -155,8 +155,6 @@ def check_range(
     if not array.size:
         return array
     low, high = -LARGEST if minimum is None else minimum, LARGEST if maximum is None else maximum
-    if array.ndim == 1 and low < 0 < high and array.dot(array) <= min(low * low, high * high):
-        return array  # no entry is beyond what their squares come to: one pass, which NaN fails, too
     smallest, largest = np.minimum.reduce(array, axis=None), np.maximum.reduce(array, axis=None)
     if smallest >= low and largest <= high and (smallest > 0 or not positive):
         return array  # NaN fails the comparisons

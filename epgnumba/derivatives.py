@@ -183,7 +183,7 @@ def _step(problem: Problem, program: Program, tangents: Mapping[str, Array], ste
     job = engine.Job(program, entries, table, profile, problem.codes)
     _, phases, _, receivers, _ = entries
     # To first order, which is all that a step asks for: a factor turns with its phases.
-    turn = 1j * np.deg2rad((phases[program.signal.layout(1).factor_step] - receivers).imag)
+    turn = 1j * np.deg2rad((phases[program.signal.factor_step] - receivers).imag)
     factors = job.call.factors
     re, im = factors.real - turn * factors.imag, factors.imag + turn * factors.real
     frame = np.array([[re, -im], [im, re]])[:, : program.signal.reach.planes]

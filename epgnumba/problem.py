@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from . import checks, engine
 from .checks import FLIP_SCALE, Array, checked, flag, shown
-from .kernels.columns import OMEGA, OPTIONAL
+from .kernels.columns import BOUND, DIFFUSION, FRACTION, OMEGA, OPTIONAL, R2_PRIME, VELOCITY
 from .labels import PARAMETER, READOUT, Labels, read_labels
 from .program.expressions import Entries
 from .program.program import Program, compile_program
@@ -134,11 +134,19 @@ class Problem:
     def terms(self, needed: Collection[str] = ()) -> tuple[int, ...]:
         """Rates that matter, of those that are not always there."""
         has = self.tissue.has
-        return tuple([code for code in OPTIONAL if code in self.codes or NAMES[code] in needed or has(NAMES[code])])
+        found = [code for code in OPTIONAL if code in self.codes or NAMES[code] in needed]
+        found += [code for code in (DIFFUSION, VELOCITY, R2_PRIME, FRACTION) if has(NAMES[code])]
+        if not set(BOUND).isdisjoint(found):  # a pool is there as a whole, or not at all
+            found += BOUND
+        return tuple(sorted(set(found)))
 
     def _make_job(self, program: Program, entries: Entries) -> engine.AnyJob:
         """On the device where the maps lie; on the one that was asked for; or on the CPU."""
         profile = self.profile.astype(self.dtype, copy=False)
+        if FRACTION in program.terms and (self.device is not None or not isinstance(self.tissue, Tissue)):
+            raise ValueError(
+                f"{NAMES[FRACTION]} cannot be played on a CUDA device; leave device out, and maps in host memory"
+            )
         if not isinstance(self.tissue, Tissue):
             from .gpu import DeviceJob
 

@@ -91,6 +91,22 @@ TISSUE = {
             "T2prime", "ms", "T2': inverse width of a Lorentzian spread of off-resonance, 1/T2* = 1/T2 + 1/T2'",
             {**RELAXATION, "infinite": True}, np.inf, RECIPROCAL,
         ),
+        TissueParameter(
+            "bound_fraction", "", "protons in a bound pool, of all; it takes an RF duration (`Sequence.on_scanner`)",
+            {"minimum": 0.0, "maximum": 0.99}, 0.0, proportional(1.0),
+        ),
+        TissueParameter(
+            "exchange", "1/s", "exchange with the bound pool: `bound_fraction` of it from free to bound, the rest back",
+            {"minimum": 0.0, "maximum": 1e6, "unit": "1/s"}, 0.0, proportional(1e-3),
+        ),
+        TissueParameter(
+            "T1_bound", "ms", "longitudinal relaxation time of the bound pool", {**RELAXATION, "infinite": True},
+            1000.0, RECIPROCAL,
+        ),
+        TissueParameter(
+            "lineshape", "us", "the bound pool's lineshape at the frequency of the pulses, which saturate it",
+            {"minimum": 0.0, "maximum": 1e3, "unit": "us"}, 14.0, proportional(float(np.pi) * 1e-3),
+        ),
     )
 }  # fmt: skip
 NAMES = tuple(TISSUE)
@@ -107,3 +123,7 @@ class Maps(TypedDict, total=False):
     D: npt.ArrayLike
     velocity: npt.ArrayLike
     T2prime: npt.ArrayLike
+    bound_fraction: npt.ArrayLike
+    exchange: npt.ArrayLike
+    T1_bound: npt.ArrayLike
+    lineshape: npt.ArrayLike

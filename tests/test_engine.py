@@ -49,7 +49,7 @@ def test_a_voxel_does_not_see_its_neighbours(phases):
         alone = jacobian(train, T1[n], T2[n], B1=B1[n], diff=("T1", "T2", "B1"))
         np.testing.assert_array_equal(alone[0], signal[n])
         np.testing.assert_array_equal(alone[1], derivatives[n])
-    np.testing.assert_array_equal(jacobian(train, T1[5:19], T2[5:19], B1[5:19], diff="T2")[0], signal[5:19])
+    np.testing.assert_array_equal(jacobian(train, T1[5:19], T2[5:19], B1=B1[5:19], diff="T2")[0], signal[5:19])
 
 
 def test_calls_from_several_threads():

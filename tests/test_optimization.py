@@ -110,7 +110,7 @@ def test_a_range_of_B1_in_the_design():
     objective, within = tamir()
     B1 = np.linspace(0.85, 1.15, 7)
     choice = {"unknowns": ("M0", "T2"), "weights": [0, 1], "over": "worst"}
-    ranged = CRLBObjective(objective.start, 1000, 100, B1, **choice)
+    ranged = CRLBObjective(objective.start, 1000, 100, B1=B1, **choice)
     one, robust = (optimize(each, within, starts=12, progress=False) for each in (objective, ranged))
     worst = [max(plain_bound(found.x, each) for each in B1) for found in (one, robust)]
     assert ranged.worst(robust.x) == pytest.approx(worst[1], rel=1e-6)

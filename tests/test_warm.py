@@ -131,7 +131,7 @@ def test_parts_of_warm_up_are_checked():
 def test_progress_of_warm_up(capsys):
     epgnumba.warm_up(("design", "signal"))
     out, err = capsys.readouterr()
-    assert "4/4" in err
+    assert "8/8" in err
     assert "signals" in err
     epgnumba.warm_up("signal", progress=False)
     assert (out, *capsys.readouterr()) == ("", "", "")
@@ -156,4 +156,4 @@ def test_nothing_is_left_to_compile():
     pytest.importorskip("torch")
     done = python("import sys; sys.path += ['tests', 'tests/bench']; import everything; everything.play()", "ignore")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "9 kernels, then 9"
+    assert done.stdout.splitlines()[-1] == "18 kernels, then 18"

@@ -17,6 +17,7 @@ from ..program.expressions import Entries, make_room, unit_phase
 from ..program.program import Part, Program
 from ..program.rounding import rounding_limits
 from . import memory
+from .layout import tables_of
 from .plan import Plan, tangent_kinds
 from .sums import Gathered, GradientSums
 from .threads import is_small, spread
@@ -97,7 +98,7 @@ class Job:
         self.n_voxels = table.shape[1]
         self.lanes = 1 if self.n_voxels <= FEW_VOXELS else LANES
         self.tangents = tangent_kinds(codes)
-        self._profile = profile
+        self._profile, self._repeats = profile, 1 if program.end else None  # see `kernels.batch.play_block`
         missing = -self.n_voxels % self.lanes
         self._table = np.pad(table, ((0, 0), (0, missing)), "edge") if missing else table  # to whole blocks of lanes
         self._sums: GradientSums | None = None
@@ -116,7 +117,7 @@ class Job:
         """Give the program other numbers."""
         self._prepared: tuple[Any, tuple[Any, ...]] | None = None
         values, factors = self._bound(entries)
-        tables, sizes = self.program.tables(self.lanes).flat, self.plan.addressed(self.dtype)
+        tables, sizes = tables_of(self.program, self.lanes).flat, self.plan.addressed(self.dtype)
         self.call = batch().Call(tables, sizes, values, self._table, factors, self.n_voxels)
 
     def own_values(self) -> None:
@@ -137,7 +138,7 @@ class Job:
         flips, phases, durations, receivers, advance = entries
         program = self.program
         limits = rounding_limits(program, durations.real, self.tangents, self.dtype)
-        pieces = [durations, self._profile, limits, np.array([program.dephasing])]
+        pieces = [durations, self._profile, limits, np.array(program.scanner)]
         for part in program.parts:
             pieces.append(part.signs * flips[: len(part.signs)] / 90)
             if part.reach.planes == 2:
@@ -194,7 +195,7 @@ class Job:
         amplitudes = np.zeros(shape, self.dtype)
         run = batch().amplitude_batch
         spread(
-            lambda first, last: run(self.call, self.room(), amplitudes, first, last),
+            lambda first, last: run(self.call, self.room(), amplitudes, first, last, self._repeats),
             self.n_voxels, self.lanes, self.plan.cost,
         )  # fmt: skip
         return amplitudes
@@ -206,7 +207,7 @@ class Job:
         jacobian = memory.results.array((self.n_voxels, len(self.codes), self.program.n_out), dtype)
         run = batch().signal_batch
         spread(
-            lambda first, last: run(self.call, self.room(), signal, jacobian, first, last),
+            lambda first, last: run(self.call, self.room(), signal, jacobian, first, last, self._repeats),
             self.n_voxels, self.lanes, self.plan.cost,
         )  # fmt: skip
         return signal, jacobian
@@ -221,7 +222,7 @@ class Job:
 
         def work(first: int, last: int) -> None:
             bars = sums.rows, self.lane(), sums.tissue_rows
-            run(self.call, self.room(), signal_bar, jacobian_bar, *bars, first, last, timing, turning)
+            run(self.call, self.room(), signal_bar, jacobian_bar, *bars, first, last, timing, turning, self._repeats)
 
         spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.plan.cost)
         return sums
@@ -234,7 +235,7 @@ class Job:
 
         def work(first: int, last: int) -> None:
             bars = sums.rows, self.lane(), sums.tissue_rows
-            run(self.call, self.room(), given, *bars, first, last, timing, turning)
+            run(self.call, self.room(), given, *bars, first, last, timing, turning, self._repeats)
 
         spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.plan.cost)
         return sums
@@ -252,12 +253,17 @@ class Job:
             return self.call, self.room(), weights, variance, sums.values, self.unit(), *bars
 
         if self.n_voxels > step and not is_small(self.n_voxels, 4 * self.plan.cost):
-            spread(lambda *span: run(*arguments(), *span, timing, turning), self.n_voxels, step, 4 * self.plan.cost)
+            spread(
+                lambda *span: run(*arguments(), *span, timing, turning, self._repeats),
+                self.n_voxels,
+                step,
+                4 * self.plan.cost,
+            )
         else:  # the same arguments again, as long as this thread calls and only flips have changed
             key = threading.get_ident(), id(weights), variance
             if self._prepared is None or self._prepared[0] != key:
                 self._prepared = key, arguments()
-            run(*self._prepared[1], 0, self.n_voxels, timing, turning)
+            run(*self._prepared[1], 0, self.n_voxels, timing, turning, self._repeats)
         return sums.values, sums
 
     def _cleared_sums(self) -> GradientSums:

@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels import columns as col
-from ..kernels.columns import N_ROUNDING, ONE, SCRATCH, VECTOR
+from ..kernels.columns import N_EXCHANGE, N_ROUNDING, ONE, SCRATCH, VECTOR
 from ..kernels.shape import LOOPS, Shape
 from ..program.program import Program
+from .layout import tables_of
 from .memory import aligned
 
 
@@ -60,15 +61,15 @@ class Plan:
         tangents = tangent_kinds(codes)
         parts = len(program.parts)
         # state updates per voxel, all sets and slice positions
-        updates = program.ensemble.cost if program.ensemble else program.tables(lanes).updates
+        updates = program.ensemble.cost if program.ensemble else tables_of(program, lanes).updates
         self.cost = updates * (1 + len(tangents)) * n_positions
         self._sets, self._codes, self._lanes = len(tangents) + 1, len(codes), lanes
         self._n_out, self.n_positions = program.n_out, n_positions
-        sizes = program.tables(lanes).sizes.copy()
+        sizes = tables_of(program, lanes).sizes.copy()
         sizes[:, col.TANGENTS], sizes[:, col.N_CODES] = len(tangents), len(codes)
         sizes[:, col.N_POSITIONS] = self.n_positions
         self.n_durations = program.expressions.lengths[2]  # with moments
-        self._terms = program.terms
+        self._terms, self._kinds = program.terms, tangents
         sizes[:, col.INVERTS] = any(program.expressions.inverts)
         tail: list[int] = []
         orders, order_of = (ensemble.orders, ensemble.order_of) if (ensemble := program.ensemble) else ([], [])
@@ -83,13 +84,12 @@ class Plan:
         sizes[:, col.N_ORDERS] = len(orders)
         sizes[:, col.PROFILE_AT] = self.n_durations
         sizes[:, col.ROUNDING_AT] = self.n_durations + self.n_positions
-        sizes[:, col.GEOMETRY_AT] = self.n_durations + self.n_positions + N_ROUNDING
+        sizes[:, col.SCANNER_AT] = self.n_durations + self.n_positions + N_ROUNDING
         self.flips_at = self._place_values(program, sizes)
         self._room_size = self._place_room(program, sizes)
         self.width = self._place_sums(program, sizes)
         self._scratch = int(sizes[0, col.SCRATCH_AT])
         self._planes = [int(planes) for planes in sizes[:, col.PLANES]]
-        self._kinds = tangents
         self._addressed: dict[tuple[str, str], npt.NDArray[np.int64]] = {}
         self.sizes = np.concatenate([sizes.ravel(), np.array(tail, np.int64)])
 
@@ -114,9 +114,15 @@ class Plan:
         """Addresses are those of a process."""
         return {**self.__dict__, "_addressed": {}}
 
+    def _exchange_numbers(self) -> int:
+        """Numbers of exchange of a bound pool over a duration, with what they change by along tangents."""
+        if col.FRACTION not in self._terms:
+            return 0
+        return int(N_EXCHANGE) * (1 + len({col.R1, *col.BOUND} & set(self._kinds) - {col.SATURATION}))
+
     def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> list[int]:
-        """Durations, slice profile, what rounding is told by, dephasing of an order, then flips and turns of each part, last an ensemble's."""
-        filled, flips_at = self.n_durations + self.n_positions + N_ROUNDING + 1, []
+        """Durations, slice profile, rounding, scanner, then flips and turns of each part, an ensemble's."""
+        filled, flips_at = self.n_durations + self.n_positions + N_ROUNDING + 2, []
         for row, part in zip(sizes, program.parts, strict=True):
             row[col.FLIPS_AT] = filled
             flips_at.append(filled)
@@ -133,12 +139,16 @@ class Plan:
         lanes = self._lanes
         decays = _lines(int(sizes[0, col.N_DURATIONS]), lanes)
         sizes[:, col.DECAY_LINES] = decays
+        pools = self._exchange_numbers() * decays
         sizes[:, col.SEED_BARS_AT] = col.N_RATES * lanes
         sizes[:, col.START_BARS_AT] = (col.N_RATES + sets - 1) * lanes
+        sizes[:, col.POOL_BARS_AT] = (col.N_RATES + sets - 1) * lanes + 4 * sets * VECTOR
+        self._lane_size = int(sizes[0, col.POOL_BARS_AT]) + pools * lanes
         shared = {
             col.RATES_AT: _vectors(col.N_RATES * lanes),
             col.SEEDS_AT: _vectors((sets - 1) * lanes),
             col.DECAY_AT: _vectors(col.N_DECAY * decays * lanes),
+            col.POOLS_AT: _vectors(pools * lanes),
             col.SCRATCH_AT: SCRATCH,
             col.BOUNDARY_AT: max(2 * edge * (edge + 2), 1) * sets + edge * (edge + 1),
         }
@@ -186,8 +196,7 @@ class Plan:
 
     def lane(self, kind: npt.DTypeLike) -> npt.NDArray[np.inexact]:
         """Room of one thread for derivatives that belong to a lane (see `kernels.reverse.Bars`)."""
-        rates_and_seeds = (col.N_RATES + self._sets - 1) * self._lanes
-        return cast("Array", aligned(rates_and_seeds + 3 * self._sets * VECTOR, kind))
+        return cast("Array", aligned(self._lane_size, kind))
 
     def unit(self) -> tuple[npt.NDArray[Any], ...]:
         """Room of one thread for a unit of voxels: results, derivatives with respect to them, Fisher matrices."""

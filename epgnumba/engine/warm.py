@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, Literal, TypeAlias
 
@@ -19,26 +20,28 @@ def _calls() -> dict[str, dict[str, Callable[[], Any]]]:
     from ..sequence import FSE
     from ..verbs import simulate, vjp
 
-    train, tissue = FSE([60.0], 5.0), (1000.0, 100.0)
-    plain, other = (CRLBObjective(train, *tissue, data=data) for data in ("complex", "magnitude"))
-
-    def pulled(dtype: str) -> Any:
-        return vjp(train, *tissue, signal_bar=[1.0], dtype=dtype)
-
-    return {
-        "signal": {"signals": lambda: simulate(train, *tissue)},
-        "gradient": {"gradients": lambda: pulled("float64")},
-        "single": {
-            "signals in single precision": lambda: simulate(train, *tissue, dtype="float32"),
-            "gradients in single precision": lambda: pulled("float32"),
-        },
-        "design": {
-            "bounds": lambda: plain(plain.x0),
-            "criteria": lambda: other.values(other.x0),
-            "gradients of criteria": lambda: other(other.x0),
-        },
-        "second": {"second derivatives": lambda: plain.hessp(plain.x0, plain.x0)},
+    tissue = (1000.0, 100.0)
+    calls: dict[str, dict[str, Callable[[], Any]]] = {
+        part: {} for part in ("signal", "gradient", "single", "design", "second")
     }
+    for words, train in (("", FSE([60.0], 5.0)), (" of steady states", FSE([60.0], 5.0, TR=1000.0))):
+        plain, other = (CRLBObjective(train, *tissue, data=data) for data in ("complex", "magnitude"))
+
+        def pulled(dtype: str, train: Any = train) -> Any:
+            return vjp(train, *tissue, signal_bar=[1.0], dtype=dtype)
+
+        def played(dtype: str, train: Any = train) -> Any:
+            return simulate(train, *tissue, dtype=dtype)
+
+        calls["signal"][f"signals{words}"] = partial(played, "float64")
+        calls["gradient"][f"gradients{words}"] = partial(pulled, "float64")
+        calls["single"][f"signals{words} in single precision"] = partial(played, "float32")
+        calls["single"][f"gradients{words} in single precision"] = partial(pulled, "float32")
+        calls["design"][f"bounds{words}"] = partial(plain, plain.x0)
+        calls["design"][f"criteria{words}"] = partial(other.values, other.x0)
+        calls["design"][f"gradients of criteria{words}"] = partial(other, other.x0)
+        calls["second"][f"second derivatives{words}"] = partial(plain.hessp, plain.x0, plain.x0)
+    return calls
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..engine.layout import layout_of
 from ..kernels import columns as cpu
 from ..kernels.cuda import columns as col
 from ..program.program import Part, Program
@@ -94,7 +95,7 @@ def _segments(stored: list[int], unit: int) -> list[tuple[int, int, int]]:
 
 def lower(part: Part, shape: col.Shape, unit: int) -> PartTables:
     """Tables of a part, from those that the CPU plays in one lane; `unit`: bytes on the tape per row."""
-    layout = part.layout(1)
+    layout = layout_of(part, 1)
     steps = layout.steps
     table = np.zeros((len(steps), col.step_width(shape)), np.int32)
     for target, source in (
@@ -122,7 +123,7 @@ def lower(part: Part, shape: col.Shape, unit: int) -> PartTables:
     stored = np.minimum(-(-steps[:, cpu.ROWS] // chunk) * chunk, shape.rows)
     table[1:, col.TAPE] = np.cumsum(stored)[:-1]
     reads = np.ascontiguousarray(layout.reads, np.int32)
-    return PartTables(table.ravel(), reads, _segments(stored.tolist(), unit), len(reads) == len(layout.factor_step))
+    return PartTables(table.ravel(), reads, _segments(stored.tolist(), unit), len(reads) == len(part.factor_step))
 
 
 def sum_cuts(program: Program, n_profile: int) -> npt.NDArray[np.int64]:

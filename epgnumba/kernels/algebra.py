@@ -1,10 +1,11 @@
 """What happens to the states of a row: the interval before a pulse and the pulse, for value, tangents and adjoints.
 
-A row is an order k; a set holds, for each plane, the components (P, M, W) of that row (see `physics`), each a number or
-a vector of them. Set 0 holds the states, the others the tangents that go along with them. Over an interval P and M
-decay by e2 = exp(-R2 t), W by e1 = exp(-R1 t), and P turns by an angle, M the other way; all that is folded into five
-coefficients and the turn. What depends on the order multiplies the row before (`exponents`). A tangent gains what its
-rate's change makes of the states: its *seed*, the derivative of the rate, times the derivative of the exponent.
+A row is an order k; a set holds, for each plane, the components (P, M, W) of that row (see `physics`; C besides where
+there is a bound pool, see `pools`), each a number or a vector of them. Set 0 holds the states, the others the tangents
+that go along with them. Over an interval P and M decay by e2 = exp(-R2 t), W by e1 = exp(-R1 t), and P turns by an
+angle, M the other way; all that is folded into five coefficients and the turn. What depends on the order multiplies the
+row before (`exponents`). A tangent gains what its rate's change makes of the states: its *seed*, the derivative of the
+rate, times the derivative of the exponent.
 
 These functions take whatever has + - *: a CPU gives them vectors, a CUDA device numbers.
 """
@@ -17,8 +18,8 @@ from .physics import coefficients, generator, pulse, pulse_adjoint, turn
 
 HALF_PI = 1.5707963267948966
 HALF = 0.5
-COMPONENTS = 3
-P, M, W = range(COMPONENTS)
+P, M, W, C = range(4)
+LIKE = P, M, W, W  # the component whose exponents each has
 
 
 class Numbers(NamedTuple):
@@ -40,6 +41,8 @@ class Numbers(NamedTuple):
         Time of the interval (ms) and moments of dephasing, see `exponents`; by moment and power of the scale.
     exp, rotation : callable
         exp(x) of x <= 0; cosine and sine of an angle.
+    pools : Pools or None
+        Of a problem with a bound pool.
     """
 
     trig: tuple
@@ -51,6 +54,28 @@ class Numbers(NamedTuple):
     moments: dict
     exp: Any
     rotation: Any
+    pools: Any = None
+
+
+class Pools(NamedTuple):
+    """What a bound pool adds.
+
+    Attributes
+    ----------
+    exchange : tuple
+        From W and C before an interval to W, then C, after it, row by row.
+    exchange_slopes : dict
+        For tangents on which that depends, how it changes.
+    saturation : number
+        What a pulse leaves of C.
+    saturation_slopes : dict
+        For tangents on which that depends, how its logarithm changes.
+    """
+
+    exchange: tuple
+    exchange_slopes: dict
+    saturation: Any
+    saturation_slopes: dict
 
 
 class Interval:
@@ -62,55 +87,102 @@ class Interval:
         self.flip = {i: numbers.nominal * numbers.seeds[i] for i, kind in enumerate(shape.kinds, 1) if kind == B1}
 
     def play(self, sets, k):
-        """Sets after the pulse, from those that arrive; `k`: their order."""
-        after, multiply = [], self._factors(k)
-        arriving = [multiply(planes, 1) for planes in sets]
-        for i, planes in enumerate(arriving):
-            met = self._seeded(arriving[0], planes, i, k) if i else planes
-            if self.numbers.angle:
-                met = turned(met, *self.numbers.angle)
-            after.append([pulse(*components, *self.five) for components in met])
-        for i, g in self.flip.items():
-            after[i] = [
-                [t + g * x for t, x in zip(*pair, strict=True)]
-                for pair in zip(after[i], generated(after[0]), strict=True)
-            ]
-        return after
+        """Sets after the pulse, from those before the interval; `k`: their order."""
+        return self.pulse(self.pass_time(sets, k))
 
     def rewind(self, bars, k):
-        """Adjoints of what arrives, from those of what leaves (of which the states' are changed in place)."""
-        return self.rewind_interval(self.rewind_pulse(bars), k)
+        """Adjoints of what was before the interval, from those of what leaves the pulse."""
+        return self.unpass_time(self.unpulse(bars), k)
 
-    def rewind_pulse(self, bars):
-        """Adjoints before the pulse, and before the decay that is folded into it.
+    def pass_time(self, sets, k):
+        """Sets that meet the pulse."""
+        multiply, pools = self._factors(k), self.numbers.pools
+        arriving = [multiply(planes, 1) for planes in sets]
+        met = []
+        for i, planes in enumerate(arriving):
+            planes = self._seeded(arriving[0], planes, i, k) if i else planes
+            if pools:
+                planes = [mixed(plane, plane, pools.exchange) for plane in planes]
+                if i in pools.exchange_slopes:
+                    planes = [
+                        mixed(plane, x, pools.exchange_slopes[i], added=True)
+                        for plane, x in zip(planes, arriving[0], strict=True)
+                    ]
+            met.append(turned(planes, *self.numbers.angle) if self.numbers.angle else planes)
+        return met
+
+    def unpass_time(self, bars, k):
+        """Adjoint of `pass_time`."""
+        multiply, pools = self._factors(k), self.numbers.pools
+        if self.numbers.angle:
+            c, s = self.numbers.angle
+            bars = [turned(planes, c, -s) for planes in bars]
+        if pools:
+            pulled = [[mixed(plane, plane, transposed(pools.exchange)) for plane in planes] for planes in bars]
+            for i, slopes in pools.exchange_slopes.items():
+                pulled[0] = [
+                    mixed(plane, bar, transposed(slopes), added=True)
+                    for plane, bar in zip(pulled[0], bars[i], strict=True)
+                ]
+            bars = pulled
+        for i in range(1, len(bars)):
+            bars[0] = self._seeded(bars[i], bars[0], i, k, -1)
+        return [multiply(planes, -1) for planes in bars]
+
+    def exchange_pairings(self, sets, met, k, tangents):
+        """Derivatives by the numbers of exchange, then by their slopes along some tangents.
+
+        `sets` are those before the interval, `met` the adjoints of what meets the pulse.
+        """
+        multiply = self._factors(k)
+        sets = [multiply(planes, 1) for planes in sets]
+
+        def pairs(x, bar):
+            return [added(b[i] * a[j] for a, b in zip(x, bar, strict=True)) for i in (W, C) for j in (W, C)]
+
+        own = [added(each) for each in zip(*(pairs(x, bar) for x, bar in zip(sets, met, strict=True)), strict=True)]
+        return own + [value for i in tangents for value in pairs(sets[0], met[i])]
+
+    def pulse(self, sets):
+        """Sets that leave the pulse, from those that meet it."""
+        pools = self.numbers.pools
+        after = [[self._rotated(plane, pulse) for plane in planes] for planes in sets]
+        for i, g in self.flip.items():
+            after[i] = [
+                [*(t + g * x for t, x in zip(plane, change, strict=False)), *plane[C:]]
+                for plane, change in zip(after[i], generated(after[0]), strict=True)
+            ]
+        for i, slope in pools.saturation_slopes.items() if pools else ():
+            after[i] = [[*plane[:C], plane[C] + slope * x[C]] for plane, x in zip(after[i], after[0], strict=True)]
+        return after
+
+    def unpulse(self, bars):
+        """Adjoint of `pulse`.
 
         A tangent of B1 gains g G x of the states x after the pulse, G being the generator; so the states' adjoint gains
         g G^T t of that tangent's adjoint t.
         """
+        own, pools = bars[0], self.numbers.pools
         for i, g in self.flip.items():
-            bars[0] = [
-                [a - g * tw, b + g * tw, c + g * HALF * (tp - tm)]
-                for (a, b, c), (tp, tm, tw) in zip(bars[0], bars[i], strict=True)
+            own = [
+                [a - g * tw, b + g * tw, c + g * HALF * (tp - tm), *bound]
+                for (a, b, c, *bound), (tp, tm, tw, *_) in zip(own, bars[i], strict=True)
             ]
-        return [[pulse_adjoint(*components, *self.five) for components in planes] for planes in bars]
-
-    def rewind_interval(self, pulled, k):
-        """Adjoints of what arrives, from those before the pulse."""
-        if self.numbers.angle:
-            c, s = self.numbers.angle
-            pulled = [turned(planes, c, -s) for planes in pulled]
-        for i in range(1, len(pulled)):
-            pulled[0] = self._seeded(pulled[i], pulled[0], i, k, -1)
-        multiply = self._factors(k)
-        return [multiply(planes, -1) for planes in pulled]
+        for i, slope in pools.saturation_slopes.items() if pools else ():
+            own = [[*plane[:C], plane[C] + slope * t[C]] for plane, t in zip(own, bars[i], strict=True)]
+        return [[self._rotated(plane, pulse_adjoint) for plane in planes] for planes in (own, *bars[1:])]
 
     def undo_pulse(self, sets):
-        """Sets before the pulse, from those after it, where no decay is folded into it: it turns back."""
+        """Sets that met the pulse, from those that leave it; no decay is folded into it, and there is no bound pool."""
         sets, (a, b, c, d, e) = list(sets), self.five
         for i, g in self.flip.items():
             gained = generated(sets[0])
             sets[i] = [[t - g * x for t, x in zip(*pair, strict=True)] for pair in zip(sets[i], gained, strict=True)]
-        return [[[*pulse(*components, a, -b, c, -d, e)] for components in planes] for planes in sets]
+        return [[[*pulse(*plane, a, -b, c, -d, e)] for plane in planes] for planes in sets]
+
+    def _rotated(self, plane, rotate):
+        p, m, w, *bound = plane
+        return [*rotate(p, m, w, *self.five), *(self.numbers.pools.saturation * x for x in bound)]
 
     def _slopes(self, rate, k):
         """Derivatives by a rate of the exponents of P, M and W, and whether they are imaginary; None where zero."""
@@ -122,9 +194,10 @@ class Interval:
         return slopes, any(e.imaginary for e, _ in parts)
 
     def _seeded(self, states, tangent, i, k, way=1):
-        """What arrives of tangent `i`: its own, and what its rate's change makes of the states; or the adjoint of that."""
+        """What arrives of tangent `i`: its own, and what its rate's change makes of the states; or its adjoint."""
         slopes, imaginary = self._slopes(self.shape.kinds[i - 1], k)
         gains = [None if slope is None else self.numbers.seeds[i] * slope for slope in slopes]
+        gains = [gains[LIKE[c]] for c in range(self.shape.components)]
         if not imaginary:
             return [
                 [t if g is None else t + g * x for t, x, g in zip(*planes, gains, strict=True)]
@@ -151,8 +224,11 @@ class Interval:
         angles = {c: self.numbers.rotation(x) for c, x in angles.items()}
 
         def apply(planes, way):
-            planes = [[x * decays[c] if c in decays else x for c, x in enumerate(plane)] for plane in planes]
-            for c, (cosine, sine) in angles.items():
+            planes = [
+                [x * decays[LIKE[c]] if LIKE[c] in decays else x for c, x in enumerate(plane)] for plane in planes
+            ]
+            for c in range(self.shape.components) if angles else ():
+                cosine, sine = angles[LIKE[c]]
                 planes[0][c], planes[1][c] = turn(planes[0][c], planes[1][c], cosine, sine if way > 0 else -sine)
             return planes
 
@@ -168,15 +244,27 @@ def weighted(weight, x):
 
 def turned(planes, c, s):
     """Both planes, turned: P turns one way, M the other."""
-    (p, m, w), (pi, mi, wi) = planes
+    (p, m, *rest), (pi, mi, *resti) = planes
     p, pi = turn(p, pi, c, s)
     m, mi = turn(m, mi, c, -s)
-    return [[p, m, w], [pi, mi, wi]]
+    return [[p, m, *rest], [pi, mi, *resti]]
+
+
+def mixed(plane, x, matrix, added=False):
+    """A plane with W and C as a matrix makes them of those of x; `added` to its own."""
+    ww, wc, cw, cc = matrix
+    w, c = ww * x[W] + wc * x[C], cw * x[W] + cc * x[C]
+    return [plane[P], plane[M], plane[W] + w, plane[C] + c] if added else [plane[P], plane[M], w, c]
+
+
+def transposed(matrix):
+    ww, wc, cw, cc = matrix
+    return ww, cw, wc, cc
 
 
 def generated(planes):
-    """What the generator of rotations makes of a set: its derivative by the flip angle."""
-    return [generator(*components, HALF) for components in planes]
+    """What the generator of rotations makes of a set: the derivative of its P, M and W by the flip angle."""
+    return [generator(*plane[:C], HALF) for plane in planes]
 
 
 def added(numbers):
@@ -186,14 +274,16 @@ def added(numbers):
 
 
 def paired(planes, others):
-    """The inner product of two sets."""
-    return added(x * y for one, other in zip(planes, others, strict=True) for x, y in zip(one, other, strict=True))
+    """The inner product of two sets, as far as both have components."""
+    return added(x * y for one, other in zip(planes, others, strict=True) for x, y in zip(one, other, strict=False))
 
 
 def exponent_pairing(exponent, states, bars, k):
     """Derivative by an exponent's rate times moment: states, weighted, with adjoints of what they become."""
     pairs = []
-    for c, weight in enumerate(exponent.weights(k)):
+    weights = exponent.weights(k)
+    for c in range(len(states[0])):
+        weight = weights[LIKE[c]]
         if weight is None:
             continue
         if exponent.imaginary:

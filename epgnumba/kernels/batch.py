@@ -47,17 +47,19 @@ def clean_up(player):
 
 
 @kernel
-def play_block(signal, end, given, position, voxel, fresh, keep):
-    """Load one block and play it: its amplitudes, and with `keep` all that `pull_block` needs."""
-    repeats = signal.sizes[col.BOUNDARY] > 0
+def play_block(signal, end, given, position, voxel, fresh, keep, repeats):
+    """Load one block and play it: its amplitudes, and with `keep` all that `pull_block` needs.
+
+    `repeats` is None where the program starts from equilibrium: Numba then leaves out what finds steady states.
+    """
     flips = fresh or not same_flips(signal, given, voxel, position)
     load(signal, given, voxel, position, 1 if flips else 0)
-    if repeats and flips:
-        load(end, given, voxel, position, 2)
-    if signal.sizes[col.MEMBERS] > 0:
-        play_ensemble(signal, end, given)
-        return
-    if repeats:
+    if repeats is not None:
+        if flips:
+            load(end, given, voxel, position, 2)
+        if signal.sizes[col.MEMBERS] > 0:
+            play_ensemble(signal, end, given)
+            return
         play_to_start(signal, end, given)
     else:
         set_start(signal, signal.boundary, 0)
@@ -135,27 +137,27 @@ def load_bars(player, given, voxel, target, count, signal_bar, jacobian_bar, tis
 
 
 @kernel
-def pull_block(signal, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning):
+def pull_block(signal, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning, repeats):
     """Derivatives of one block, after `play_block` with `keep` and those with respect to its amplitudes."""
-    if signal.sizes[col.MEMBERS] > 0:
+    if repeats is not None and signal.sizes[col.MEMBERS] > 0:
         pull_ensemble(signal, end, given, bars, end_bars, timing, turning)
     else:
         rewind(signal, given, bars, signal.sizes[col.BOUNDARY_AT], timing, turning)
-        if signal.sizes[col.BOUNDARY]:
+        if repeats is not None:
             rewind_to_start(signal, end, given, bars, end_bars, timing, turning)
     unload(signal, given, bars, tissue_bar, voxel, position)
     clean_up(signal)
 
 
 @entry("signals and tissue derivatives")
-def signal_batch(call, room, signal, jacobian, first, last):
+def signal_batch(call, room, signal, jacobian, first, last, repeats):
     """Signal and Jacobian of voxels `first` to `last` (whole units)."""
     given = select_call(call, room)
     own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     lanes = own.sizes[col.LANES]
     for position in range(own.sizes[col.N_POSITIONS]):
         for voxel in range(first, last, lanes):
-            play_block(own, end, given, position, voxel, voxel == first, False)
+            play_block(own, end, given, position, voxel, voxel == first, False, repeats)
             count = min(lanes, call.n_voxels - voxel)
             write_block(own, given, position, voxel, voxel, count, signal, jacobian)
             if position == own.sizes[col.N_POSITIONS] - 1:
@@ -164,7 +166,7 @@ def signal_batch(call, room, signal, jacobian, first, last):
 
 
 @entry("bounds and design criteria")
-def amplitude_batch(call, room, amplitudes, first, last):
+def amplitude_batch(call, room, amplitudes, first, last, repeats):
     """Bare amplitudes (voxel, set, plane, output), averaged over the slice: before M0 and the outputs' factors."""
     given = select_call(call, room)
     own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
@@ -172,7 +174,7 @@ def amplitude_batch(call, room, amplitudes, first, last):
     weight = 1 / own.sizes[col.N_POSITIONS]
     for position in range(own.sizes[col.N_POSITIONS]):
         for voxel in range(first, last, lanes):
-            play_block(own, end, given, position, voxel, voxel == first, False)
+            play_block(own, end, given, position, voxel, voxel == first, False, repeats)
             count = min(lanes, call.n_voxels - voxel)
             for j in range(count):
                 for i in range(amplitudes.shape[1] * planes):
@@ -185,7 +187,7 @@ def amplitude_batch(call, room, amplitudes, first, last):
 
 
 @entry("gradients")
-def gradient_batch(call, room, signal_bar, jacobian_bar, sums, lane, tissue_bar, first, last, timing, turning):
+def gradient_batch(call, room, signal_bar, jacobian_bar, sums, lane, tissue_bar, first, last, timing, turning, repeats):
     """Derivatives, given those with respect to the results, of voxels `first` to `last` (whole groups).
 
     Sums over voxels go to row g of each part's table in `sums`, g the group; `lane` is a thread's room for derivatives
@@ -198,9 +200,9 @@ def gradient_batch(call, room, signal_bar, jacobian_bar, sums, lane, tissue_bar,
         bars, end_bars = group_bars(call, own, sums, lane, voxel)
         count = min(lanes, call.n_voxels - voxel)
         for position in range(own.sizes[col.N_POSITIONS]):
-            play_block(own, end, given, position, voxel, True, True)
+            play_block(own, end, given, position, voxel, True, True, repeats)
             load_bars(own, given, voxel, voxel, count, signal_bar, jacobian_bar, tissue_bar, bars)
-            pull_block(own, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning)
+            pull_block(own, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning, repeats)
 
 
 @kernel
@@ -217,7 +219,7 @@ def load_amplitude_bars(player, voxel, count, bar):
 
 
 @entry("gradients of design criteria")
-def pull_batch(call, room, bar, sums, lane, tissue_bar, first, last, timing, turning):
+def pull_batch(call, room, bar, sums, lane, tissue_bar, first, last, timing, turning, repeats):
     """`gradient_batch`, given the derivatives with respect to bare amplitudes (see `amplitude_batch`).
 
     All in planar reals, so that complex arithmetic with an imaginary step gives second derivatives.
@@ -229,6 +231,6 @@ def pull_batch(call, room, bar, sums, lane, tissue_bar, first, last, timing, tur
         bars, end_bars = group_bars(call, own, sums, lane, voxel)
         count = min(lanes, call.n_voxels - voxel)
         for position in range(own.sizes[col.N_POSITIONS]):
-            play_block(own, end, given, position, voxel, True, True)
+            play_block(own, end, given, position, voxel, True, True, repeats)
             load_amplitude_bars(own, voxel, count, bar)
-            pull_block(own, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning)
+            pull_block(own, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning, repeats)

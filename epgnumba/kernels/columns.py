@@ -47,7 +47,7 @@ GROUP = 8  # units of voxels whose gradients are summed before they are written
 N_STEP = 35
 
 (
-    READ_COMPONENT,  # 0: P, 1: M (conjugated), 2: Z_0
+    READ_COMPONENT,  # 0: P, 1: M (conjugated), 2: Z_0, 3: the bound pool's
     READ_OFFSET,  # where the order that is read lies, from row 0 of the block
     READ_DURATION,  # index of the time since the pulse
     READ_OUT,  # which output it is
@@ -110,7 +110,7 @@ N_SEGMENT = 3
     TRIG_LINES,  # lines for the cosines of all pulses
     INVERTS,  # 1: there are inversions
     STRIDE,  # orders from a row to the next
-    GEOMETRY_AT,  # in the array of values: dephasing of one order, radians per um
+    SCANNER_AT,  # in the array of values, see `Program.scanner`
     LOAD,  # addresses of the loops, in the order of `shape.LOOPS`
     PLAY,
     WRITE,
@@ -125,23 +125,31 @@ N_SEGMENT = 3
     TURNED_AT,  # in the room of a thread: phase steps of the member at hand,
     MEAN_AT,  # mean amplitudes, or derivatives with respect to them,
     STARTS_AT,  # mean starts, and derivatives with respect to them
-) = range(64)
-N_SIZE = 64
+    POOLS_AT,  # in the room of a thread: exchange over every duration
+    POOL_BARS_AT,  # in the derivatives that belong to a lane
+) = range(66)
+N_SIZE = 66
 
 SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what the end of a repetition does
 # Rows of the tissue table, of a block's rates, and codes of the derivatives. OMEGA is off-resonance in radians per ms.
-R1, R2, B1, OMEGA, INVERSION, M0, DIFFUSION, VELOCITY, R2_PRIME = range(9)
-N_RATES = N_TISSUE = 9
+(
+    R1, R2, B1, OMEGA, INVERSION, M0, DIFFUSION, VELOCITY, R2_PRIME, FRACTION, EXCHANGE, R1_BOUND, SATURATION
+) = range(13)  # fmt: skip
+N_RATES = N_TISSUE = 13
 ALWAYS = R1, R2, B1, OMEGA, INVERSION  # rates of every problem
-OPTIONAL = DIFFUSION, VELOCITY, R2_PRIME  # of problems whose shape has them
+BOUND = FRACTION, EXCHANGE, R1_BOUND, SATURATION  # of those with a bound pool, all of them
+OPTIONAL = DIFFUSION, VELOCITY, R2_PRIME, *BOUND  # of problems whose shape has them
+TIME = -1  # among rates that numbers depend on: an interval's time, or a pulse's angle
 HZ = 0.006283185307179586  # radians per ms
+PI = 3.141592653589793
 FAINTEST = 1e-150  # square of a derivative that a bound is made of: the bound's own square must not overflow
-# Where the Z_0 lies that recovery aims at, 1 or (for the homogeneous part of a map) 0, and a 1 in the precision at hand:
-# behind two vectors of whatever is needed. Length of it all, in lines of VECTOR.
+# Behind two vectors of whatever is needed: the Z_0 that recovery aims at, 1 or (for the homogeneous part of a map) 0;
+# a 1 in the precision at hand. Length of it all, in lines of VECTOR.
 EQUILIBRIUM, ONE = 2 * VECTOR, 2 * VECTOR + 1
 SCRATCH = 3
 # What tells rounding (see `program.rounding`): how long after a pulse the first readout comes (ms); how large a
 # derivative by off-resonance that is nothing may look beside M0, and beside the signal.
 EARLIEST, OF_STATES, OF_SIGNAL = range(3)
 N_ROUNDING = 3
+N_EXCHANGE = 6  # numbers of exchange with a bound pool per duration and lane, see `pools`
 N_DECAY = 4  # numbers per duration and lane: e1, e2, cosine and sine of what precession adds

@@ -101,7 +101,9 @@ def seed_bound(jacobian, jacobian_bar, j, weights, variance, fisher, inverse):
 
 
 @entry("bounds and their gradients")
-def crlb_batch(call, room, weights, variance, values, unit, sums, lane, tissue_bar, first, last, timing, turning):
+def crlb_batch(
+    call, room, weights, variance, values, unit, sums, lane, tissue_bar, first, last, timing, turning, repeats
+):
     """Bounds of voxels `first` to `last` (whole groups) and the derivatives of their sum.
 
     `weights` (voxel, unknown) includes those of the tissues; `unit` is (signal, jacobian, signal_bar, jacobian_bar,
@@ -115,13 +117,13 @@ def crlb_batch(call, room, weights, variance, values, unit, sums, lane, tissue_b
         bars, end_bars = group_bars(call, own, sums, lane, voxel)
         count = min(lanes, call.n_voxels - voxel)
         for position in range(positions):
-            play_block(own, end, given, position, voxel, positions > 1 or voxel == first, True)
+            play_block(own, end, given, position, voxel, positions > 1 or voxel == first, True, repeats)
             write_block(own, given, position, voxel, 0, count, signal, jacobian)
         hide_rounding(own, given, voxel, 0, count, signal, jacobian)
         for j in range(count):
             values[voxel + j] = seed_bound(jacobian, jacobian_bar, j, weights[voxel + j], variance, fisher, inverse)
         for position in range(positions):
             if positions > 1:
-                play_block(own, end, given, position, voxel, True, True)
+                play_block(own, end, given, position, voxel, True, True, repeats)
             load_bars(own, given, voxel, 0, count, signal_bar, jacobian_bar, tissue_bar, bars)
-            pull_block(own, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning)
+            pull_block(own, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning, repeats)

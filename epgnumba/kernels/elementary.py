@@ -1,6 +1,10 @@
 """Sine, cosine and exponential function as straight-line arithmetic, which goes over vectors; analytic where needed."""
 
-from .lanes import floor, nearest, scaled, stepped, where
+from math import factorial
+
+from .lanes import floor, is_complex, joined, nearest, root, scaled, stepped, where
+from .pools import Dual
+from .pools import hyperbolic as chained
 
 HALF_PI = 1.5707963267948966
 LOWEST = -707.0  # what decays further is zero for all that follows
@@ -82,3 +86,36 @@ def exp(x, lowest):
     y = where(x.real < lowest, lowest, x.real)
     k = where(y == y, nearest(y * LOG2_E), 0.0)  # what is no number stays so
     return stepped(scaled(exp_reduced(y, k), k), x)
+
+
+def _series(count, terms):
+    """Taylor coefficients of cosh(s), sinh(s)/s, ... in u = s^2: each twice the derivative of the one before."""
+    rows = [[1 / factorial(2 * n) for n in range(terms + count)]]
+    while len(rows) < count:
+        rows.append([2 * (n + 1) * c for n, c in enumerate(rows[-1][1:])])
+    return [row[:terms] for row in rows]
+
+
+SERIES = _series(5, 11)  # for u below 1
+
+
+def hyperbolic(x, u):
+    """The functions of `pools.hyperbolic`, of vectors, where x + sqrt(u) <= 0."""
+    if is_complex(x):  # to first order in the step
+        parts = chained(Dual(x.real, x.imag), Dual(u.real, u.imag), hyperbolic)
+        return [joined(part.value, part.slope) for part in parts]
+    small = u < 1.0
+    far = where(small, 0 * u + 1, u)
+    s, scale = root(far), exp(x, LOWEST)
+    up, down = exp(x + s, LOWEST), exp(x - s, LOWEST)
+    beyond = [0.5 * (up + down), 0.5 * (up - down) / s]
+    while len(beyond) < len(SERIES):  # recurrence of the spherical Bessel functions
+        j = len(beyond) - 1
+        beyond.append((beyond[-2] - (2 * j - 1) * beyond[-1]) / far)
+    near = []
+    for row in SERIES:
+        value = 0 * u + row[-1]
+        for coefficient in row[-2::-1]:
+            value = coefficient + u * value
+        near.append(scale * value)
+    return [where(small, a, b) for a, b in zip(near, beyond, strict=True)]

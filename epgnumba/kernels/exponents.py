@@ -55,8 +55,9 @@ FOLDED = R1, R2, OMEGA  # the same for all orders, and part of a pulse's coeffic
 
 
 def of_shape(shape):
-    """The exponents that a shape has."""
-    return [e for e in EXPONENTS if e.rate in (R1, R2, *shape.terms) or (e.rate == OMEGA and shape.planes == 2)]
+    """The exponents that a shape has. With a bound pool Z does not decay by itself (`pools`)."""
+    rates = {R2, *shape.terms, *(() if shape.bound else (R1,)), *((OMEGA,) if shape.planes == 2 else ())}
+    return [e for e in EXPONENTS if e.rate in rates]
 
 
 def before_pulses(shape):

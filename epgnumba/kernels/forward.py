@@ -1,9 +1,10 @@
 """Play a part of a program forward over one block of lanes: amplitudes and, in the same sweep, their tangents."""
 
 from . import columns as col
-from .algebra import COMPONENTS, HALF, M, P, W
-from .columns import B1, INVERSION, R1, VECTOR
+from .algebra import HALF, M, P, W
+from .columns import FRACTION, INVERSION, VECTOR
 from .lanes import choose, loop, repeat, when
+from .longitudinal import gains, pass_time
 from .player import Player, clear, read_sets, write_sets
 
 
@@ -35,21 +36,41 @@ def play(shape, tables, sizes, values, room, start, keep, only):
 def _start(player, offset, start):
     """Nothing but Z_0 and, where it repeats, F_0 (rows of `start`, one number per set and lane) in the first block."""
     sizes, space, step, last = player.sizes, player.space, player.steps, player.shape.planes - 1
-    size, given = step[col.SRC_SIZE], player.room.at(start).wide(player.shape.lanes)
+    size, given, count = step[col.SRC_SIZE], player.room.at(start).wide(player.shape.lanes), player.shape.components
     for i in range(player.n_sets):
         base = player.arena * i + offset
-        clear(space, base - step[col.SRC_LOW], COMPONENTS * player.shape.planes * size)
-        space[base + size * (COMPONENTS * last + W)] = -2 * given[i * VECTOR]  # W = -2i Z: in quadrature
+        clear(space, base - step[col.SRC_LOW], size * (count * player.shape.planes))
+        space[base + size * (count * last + W)] = -2 * given[i * VECTOR]  # W = -2i Z: in quadrature
+        if player.shape.bound:
+            _start_bound(player, given, i, base + size * (count * last + W), size)
         if player.shape.planes == 2:
 
             def add_transverse(base=base, i=i):
                 re, im = (given[(player.n_sets * row + i) * VECTOR] for row in (1, 2))
                 space[base] = re
                 space[base + size] = re
-                space[base + size * COMPONENTS] = im
-                space[base + size * (COMPONENTS + 1)] = -im
+                space[base + size * count] = im
+                space[base + size * (count + 1)] = -im
 
-            when(sizes[col.BOUNDARY] > 1, add_transverse)
+            when(sizes[col.BOUNDARY] > 2, add_transverse)
+
+
+def _start_bound(player, given, i, place, size):
+    """Z_0 of the bound pool, the last of the start's numbers; from equilibrium each pool has its fraction."""
+    space, boundary = player.space, player.sizes[col.BOUNDARY]
+
+    def own():
+        space[place + size] = -2 * given[((boundary - 1) * player.n_sets + i) * VECTOR]
+
+    def share():
+        fraction = player.rate(FRACTION)
+        if i == 0:
+            space[place], space[place + size] = -2 * (1 - fraction), -2 * fraction
+        elif i in player.of_kind(FRACTION):
+            space[place], space[place + size] = 2 * player.seed(i), -2 * player.seed(i)
+
+    when(boundary > 0, own)
+    when(boundary < 1, share)
 
 
 def _copy_block(player, n, source, target):
@@ -61,7 +82,7 @@ def _copy_block(player, n, source, target):
         def copy(k, base=base):
             space[base + target + k] = space[base + source + k]
 
-        repeat(step[col.SRC_SIZE] * (COMPONENTS * player.shape.planes), copy, step=VECTOR)
+        repeat(step[col.SRC_SIZE] * (player.shape.components * player.shape.planes), copy, step=VECTOR)
 
 
 def _play_pulse(player, n, record):
@@ -87,50 +108,37 @@ def _play_pulse(player, n, record):
 
 def _recover(player, n, target):
     """Add to row 0 what Z_0 gains before the pulse (in quadrature), through the pulse."""
-    step, space, last = player.step(n), player.space, player.shape.planes - 1
-    (c, s), e = player.cos_sin(n), player.decayed(step[col.DURATION], 0)
-    time, scale = player.durations.spread(step[col.DURATION]), -2 * player.equilibrium
-    places = player.block(target, step[col.DST_SIZE])[last]
-
-    def add(i, odd, w):
-        p, m, z = (place + player.arena * i for place in places)
-        space[p] = space[p] + odd
-        space[m] = space[m] - odd
-        space[z] = space[z] + w
-
-    gain = scale * (1 - e)
-    add(0, HALF * (s * gain), c * gain)
-    for i in player.of_kind(R1):
-        own = scale * time * e * player.seed(i)
-        add(i, HALF * (s * own), c * own)
-    for i in player.of_kind(B1):
-        flipped = gain * player.nominal(n) * player.seed(i)
-        add(i, HALF * (c * flipped), -(s * flipped))
+    step, space, nothing = player.step(n), player.space, player.space.count(0)
+    places = player.block(target, step[col.DST_SIZE])[-1]
+    gained = [[[nothing, nothing, *own]] for own in gains(player, step[col.DURATION])]
+    for i, (plane,) in enumerate(player.interval(n, decays=False).pulse(gained)):
+        for place, value in zip(places, plane, strict=True):
+            space[place + player.arena * i] = space[place + player.arena * i] + value
 
 
 def _seed_inversion(player, n, source, target):
     """What a change of efficiency does to Z_0 in inversion `n`."""
-    step, w = player.step(n), COMPONENTS * (player.shape.planes - 1) + W
-    e = player.decayed(step[col.DURATION], 0)
-    before = player.space[source + step[col.SRC_SIZE] * w]
-    arriving = e * before - 2 * player.equilibrium * (1 - e)
+    step = player.step(n)
+    place = player.block(target, step[col.DST_SIZE])[-1][W]
+    before = player.longitudinal(player.space, player.arena, source, step[col.SRC_SIZE])
+    arriving = pass_time(player, before, step[col.DURATION])[0][0]
     for i in player.of_kind(INVERSION):
-        place = target + step[col.DST_SIZE] * w + player.arena * i
-        player.space[place] = player.space[place] - player.flips.spread(n) * player.seed(i) * arriving
+        at = place + player.arena * i
+        player.space[at] = player.space[at] - player.flips.spread(n) * player.seed(i) * arriving
 
 
 def _read(player, n, r, target):
     """Amplitudes of a readout that follows pulse `n`."""
     read, amplitudes = player.reads.at(r * col.N_READ), player.amplitudes
     component, duration, out = read[col.READ_COMPONENT], read[col.READ_DURATION], read[col.READ_OUT]
-    step, time = player.step(n), player.durations.spread(duration)
+    step, shape = player.step(n), player.shape
 
     def put(i, values):
         for plane, value in zip(player.planes, values, strict=True):
             amplitudes[player.amplitude_place(i, plane, out)] = value
 
     def look(i, plane):
-        at = target + step[col.DST_SIZE] * (COMPONENTS * plane + component) + read[col.READ_OFFSET]
+        at = target + step[col.DST_SIZE] * (shape.components * plane + component) + read[col.READ_OFFSET]
         return player.space[at + player.arena * i]
 
     def transverse():
@@ -144,16 +152,16 @@ def _read(player, n, r, target):
             put(i, values)
 
     def longitudinal():
-        e, last = player.decayed(duration, 0), player.shape.planes - 1
-        nothing = [0 * e] * last
-        states = e * look(0, last)  # W, which is -2 Z_0
-        put(0, [*nothing, player.equilibrium * (1 - e) - HALF * states])
-        for i in range(1, player.n_sets):
-            tangent = -HALF * e * look(i, last)
-            if i in player.of_kind(R1):
-                g = time * player.seed(i)
-                tangent = tangent + g * (HALF * states + player.equilibrium * e)
-            put(i, [*nothing, tangent])
+        # READ_OFFSET is that of row 0
+        before = player.longitudinal(player.space, player.arena, target, step[col.DST_SIZE])
+        after, nothing = pass_time(player, before, duration), [player.space.count(0)] * (shape.planes - 1)
+        for which in range(shape.components - W):
+
+            def read_pool(which=which):
+                for i, values in enumerate(after):
+                    put(i, [*nothing, -HALF * values[which]])
+
+            when((component >= W + which) & (component < W + which + 1), read_pool)
 
     when(component < W, transverse)
     when(component > M, longitudinal)
@@ -173,7 +181,7 @@ def _finish_block(player, n, target):
                 whole[place] = -whole[place]
 
         when(step[col.SWAP] > 0, lambda: repeat(step[col.VECTORS] * VECTOR, negate, step=VECTOR))
-    for c, count in ((P, col.FILL_P), (M, col.FILL_M), (W, col.FILL_W)):
+    for c, count in enumerate((col.FILL_P, col.FILL_M, *[col.FILL_W] * (player.shape.components - W))):
 
         def above(k, c=c):
             for i in sets:

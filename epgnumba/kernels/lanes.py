@@ -16,6 +16,7 @@ else:  # pragma: no cover - compiled only
 loop, repeat, when = _lanes.loop, _lanes.repeat, _lanes.when
 choose, either = _lanes.choose, _lanes.either
 where, floor, nearest = _lanes.where, _lanes.floor, _lanes.nearest
-double, scaled, stepped = _lanes.double, _lanes.scaled, _lanes.stepped
+double, scaled, stepped, root = _lanes.double, _lanes.scaled, _lanes.stepped, _lanes.root
+is_complex, joined = _lanes.is_complex, _lanes.joined
 total, join, rounded, scatter = _lanes.total, _lanes.join, _lanes.rounded, _lanes.scatter
 addresses, call_loop = _lanes.addresses, _lanes.call_loop

@@ -151,6 +151,10 @@ class _Lanes:
         im = self.builder.fadd(self._times(a.re, b.im), self._times(a.im, b.re), flags=self.flags)
         return _Lanes(self.builder, re, im)
 
+    def __truediv__(self, other):
+        a, b = self._alike(other)
+        return _Lanes(self.builder, self.builder.fdiv(a.re, b.re))
+
     __radd__, __rmul__ = __add__, __mul__
 
     def _compared(self, other, relation):
@@ -387,6 +391,20 @@ def scaled(x, k):
 def stepped(value, x):
     """A derivative's value, times what a complex step of `x` adds to it: value (1 + i Im x)."""
     return value if x.im is None else _Lanes(value.builder, value.re, value._times(value.re, x.im))
+
+
+def root(x):
+    """Square root of real numbers."""
+    return _called(x, "llvm.sqrt")
+
+
+def is_complex(x):
+    return x.im is not None
+
+
+def joined(re, im):
+    """Complex numbers of two parts."""
+    return _Lanes(re.builder, re.re, im.re)
 
 
 def total(vector):

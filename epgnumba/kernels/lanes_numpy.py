@@ -124,6 +124,20 @@ def stepped(value, x):
     return value * (1 + 1j * x.imag) if np.iscomplexobj(x) else value
 
 
+def root(x):
+    """Square root of real numbers."""
+    return np.sqrt(x)
+
+
+def is_complex(x):
+    return np.iscomplexobj(x)
+
+
+def joined(re, im):
+    """Complex numbers of two parts."""
+    return re + 1j * im
+
+
 def total(vector):
     """The sum over lanes, as a vector of one lane."""
     lanes = list(vector)

@@ -1,12 +1,31 @@
 """From the tissue of a block of lanes to what is played with, and the derivatives back."""
 
 from . import columns as col
-from .columns import ALWAYS, B1, HZ, INVERSION, OMEGA, R1, R2, R2_PRIME, VECTOR
-from .elementary import LOWEST, exp, rotation, sin_cos
+from .columns import (
+    ALWAYS,
+    B1,
+    EXCHANGE,
+    HZ,
+    INVERSION,
+    OMEGA,
+    PI,
+    R1,
+    R1_BOUND,
+    R2,
+    R2_PRIME,
+    SATURATION,
+    TIME,
+    VECTOR,
+)  # fmt: skip
+from .elementary import LOWEST, exp, hyperbolic, rotation, sin_cos
 from .lanes import double, repeat, total, when
 from .player import Player
+from .pools import RATES, exchange, pull_back, value_and_slopes
+from .reverse import Bars
 
-TIMES = R1, R2, R2_PRIME  # rates that maps give as times
+TIMES = R1, R2, R2_PRIME, R1_BOUND  # rates that maps give as times
+# Others, per unit of the map: Hz; 1/s; us of a lineshape.
+SCALES = {OMEGA: HZ, EXCHANGE: 1e-3, SATURATION: PI * 1e-3}
 
 
 def load(shape, tables, sizes, values, tissue, room, voxel, n_voxels, position, flips):
@@ -34,7 +53,7 @@ def _load_rates(player, tissue, voxel, n_voxels, position):
         player.rates[rate * lanes] = rates[rate]
     slopes = {rate: -rates[rate] * rates[rate] for rate in TIMES if rate in rates} | {B1: scale}  # dR1/dT1 = -R1^2
     for i, kind in enumerate(player.shape.kinds):
-        constant = player.rates.count(0) + (HZ if kind == OMEGA else 1.0)
+        constant = player.rates.count(0) + SCALES.get(kind, 1.0)
         player.seeds[i * lanes] = slopes.get(kind, constant)
 
 
@@ -51,8 +70,7 @@ def _by_lines(player, count, memory, place, make):
 
 def _load_decay(player):
     """Decay factors and precession over every duration."""
-    lanes, count = player.shape.lanes, player.sizes[col.N_DURATIONS]
-    wide = _Lines(player)
+    count, wide = player.sizes[col.N_DURATIONS], _Lines(player)
 
     def make(k):
         times = wide.of(player.durations, k)
@@ -61,7 +79,20 @@ def _load_decay(player):
             return decayed
         return [*decayed, *rotation(times * wide.rate(OMEGA))]
 
-    _by_lines(player, count, wide.memory(player.decay), lambda what: player.sizes[col.DECAY_LINES] * what, make)
+    def place(what):
+        return player.sizes[col.DECAY_LINES] * what
+
+    _by_lines(player, count, wide.memory(player.decay), place, make)
+    if player.shape.bound:
+        _by_lines(player, count, wide.memory(player.pools), place, lambda k: _exchange(player, wide, k))
+
+
+def _exchange(player, wide, k):
+    """Numbers of exchange over a duration, then what they change by along each tangent on which they depend."""
+    rates = {code: double(wide.rate(code)) for code in RATES} | {TIME: double(wide.of(player.durations, k))}
+    seeds = {i: (player.shape.kinds[i - 1], double(wide.seed(i))) for i in player.of_kind(*RATES)}
+    numbers, slopes = value_and_slopes(exchange, rates, seeds, hyperbolic)
+    return [*numbers, *(x for own in slopes.values() for x in own)]
 
 
 class _Lines:
@@ -77,6 +108,10 @@ class _Lines:
         """Number `k` in every lane; of the only lane, that and those that follow."""
         vectors = values.wide(VECTOR)
         return vectors.spread(k) if self._player.shape.lanes > 1 else vectors[k]
+
+    def seed(self, i):
+        seeds = self._player.seeds.wide(VECTOR)
+        return seeds[(i - 1) * VECTOR] if self._player.shape.lanes > 1 else seeds.spread(i - 1)
 
     def rate(self, code):
         rates = self._player.rates.wide(VECTOR)
@@ -107,6 +142,8 @@ def _load_angles(player):
 def unload(shape, tables, sizes, values, tissue, room, lane, sums, tissue_bar, voxel, n_voxels, position):
     """From the derivatives by rates and seeds of the lanes to those by the tissue's, and by the slice profile."""
     player = Player(shape, tables, sizes, values, room)
+    if shape.bound:
+        _unload_exchange(player, Bars(player, lane, sums))
     lanes, rates, seeds = shape.lanes, lane.wide(shape.lanes), lane.at(sizes[col.SEED_BARS_AT]).wide(shape.lanes)
     scale = player.values.wide(lanes).at(sizes[col.PROFILE_AT]).spread(position)
     by_tissue = tissue_bar.wide(lanes)
@@ -128,3 +165,20 @@ def unload(shape, tables, sizes, values, tissue, room, lane, sums, tissue_bar, v
         seeds[i * lanes] = seeds.nothing()
     profile = sums.wide(1).at(sizes[col.PROFILE_SUMS_AT])
     profile[position] = profile[position] + total(by_profile)
+
+
+def _unload_exchange(player, bars):
+    """From derivatives by the numbers of exchange over each duration to those by rates, seeds and durations."""
+
+    def pull(duration):
+        rates = {code: double(player.rate(code)) for code in RATES} | {TIME: double(player.durations.spread(duration))}
+        seeds = {i: (kind, double(seed)) for i, (kind, seed) in player.seeds_of(RATES).items()}
+        own, *slopes = (bars.taken(duration, i) for i in (0, *seeds))
+        by_rate, by_seed = pull_back(exchange, rates, seeds, own, dict(zip(seeds, slopes, strict=True)), hyperbolic)
+        for code in RATES:
+            bars.by_rate(code, by_rate[code])
+        for i, value in by_seed.items():
+            bars.by_seed(i, value)
+        bars.add(bars.durations, duration, total(by_rate[TIME]))
+
+    repeat(player.sizes[col.N_DURATIONS], pull)

@@ -3,14 +3,16 @@
 import copy
 
 from . import columns as col
-from .algebra import COMPONENTS, HALF_PI, Interval, Numbers, added
-from .columns import VECTOR
+from .algebra import HALF_PI, Interval, Numbers, Pools, added
+from .columns import B1, N_EXCHANGE, SATURATION, TIME, VECTOR
 from .elementary import LOWEST, exp, magnitude, rotation
 from .exponents import OUT_OF_PHASE, before_pulses, before_readouts, by_order
 from .lanes import choose, either, join, repeat, total
 from .physics import turn
+from .pools import RATES, saturation, value_and_slopes
 from .readouts import Readout
 
+ABSENT = col.NO_F, col.NO_F, col.NO_W, col.NO_W  # columns that say whether nothing arrives of each component
 # Columns where the moments of a pulse's interval lie, and those of a readout.
 MOMENTS = col.DURATION, col.MOMENT_1, col.MOMENT_2
 READ_MOMENTS = col.READ_DURATION, col.READ_MOMENT_1, col.READ_MOMENT_2, col.READ_OUT_OF_PHASE
@@ -39,23 +41,24 @@ class Player:
         self.room, self.itemsize = room, room.itemsize
         self.rates, self.seeds = room.at(sizes[col.RATES_AT]), room.at(sizes[col.SEEDS_AT])
         self.decay, self.trig = room.at(sizes[col.DECAY_AT]), room.at(sizes[col.TRIG_AT])
+        self.pools = room.at(sizes[col.POOLS_AT])
         self.amplitudes, self.amplitude_bars = room.at(sizes[col.AMPLITUDES_AT]), room.at(sizes[col.AMPLITUDES_BAR_AT])
         self.equilibrium = room.wide(shape.lanes).at(sizes[col.SCRATCH_AT]).spread(col.EQUILIBRIUM)
-        self.geometry = values.at(sizes[col.GEOMETRY_AT])
+        self.scanner = values.at(sizes[col.SCANNER_AT])
         self._look(shape.lanes)
 
     def _look(self, width, first=0):
         """Take vectors of `width` from lane `first` on."""
-        self.durations, self.flips, self.turns, self.geometry = (
-            values.wide(width) for values in (self.durations, self.flips, self.turns, self.geometry)
+        self.durations, self.flips, self.turns, self.scanner = (
+            values.wide(width) for values in (self.durations, self.flips, self.turns, self.scanner)
         )
         self._first = first
         self.space, self.adjoint, self.amplitudes, self.amplitude_bars = (
             memory.at(first).wide(width) for memory in (self.space, self.adjoint, self.amplitudes, self.amplitude_bars)
         )
         of_lane = first if self.shape.lanes > 1 else 0
-        self.rates, self.seeds, self.decay, self.trig = (
-            memory.at(of_lane).wide(width) for memory in (self.rates, self.seeds, self.decay, self.trig)
+        self.rates, self.seeds, self.decay, self.trig, self.pools = (
+            memory.at(of_lane).wide(width) for memory in (self.rates, self.seeds, self.decay, self.trig, self.pools)
         )
 
     def by_rows(self):
@@ -111,7 +114,7 @@ class Player:
 
     def scale(self, power):
         """A power of the dephasing of an order."""
-        dephasing = self.geometry.spread(0)
+        dephasing = self.scanner.spread(0)
         return [1.0, dephasing, dephasing * dephasing][power]
 
     def moments(self, places, exponents):
@@ -122,20 +125,53 @@ class Player:
             for e in exponents
         }  # fmt: skip
 
-    def interval(self, n):
-        """The interval before pulse `n`, and the pulse."""
+    def interval(self, n, decays=True):
+        """The interval before pulse `n`, and the pulse; or, for what comes behind all decay, the pulse alone."""
         step, angle = self.step(n), None
         duration = step[col.DURATION]
         if self.shape.planes == 2:
             phase = self.turns.spread(2 * n), self.turns.spread(2 * n + 1)
             angle = turn(self.decayed(duration, 2), self.decayed(duration, 3), *phase)
+        longitudinal = decays and not self.shape.bound  # with a bound pool `exchange` does it
         numbers = Numbers(
-            trig=self.cos_sin(n), decay=(self.decayed(duration, 0), self.decayed(duration, 1)), angle=angle,
+            trig=self.cos_sin(n), angle=angle,
+            decay=(self.decayed(duration, 0) if longitudinal else 1.0, self.decayed(duration, 1) if decays else 1.0),
             nominal=self.nominal(n), seeds=self._all_seeds(), rates=self._term_rates(),
             moments=self.moments([step[place] for place in MOMENTS], before_pulses(self.shape)),
-            exp=self.exp, rotation=rotation,
+            exp=self.exp, rotation=rotation, pools=self.pool_numbers(n) if self.shape.bound else None,
         )  # fmt: skip
         return Interval(self.shape, numbers)
+
+    def seeds_of(self, rates):
+        """For each tangent of some rates, which it is and its seed."""
+        return {i: (self.shape.kinds[i - 1], self.seed(i)) for i in self.of_kind(*rates)}
+
+    def exchange(self, duration, i=0):
+        """Numbers of exchange over a duration, or what they change by along a tangent."""
+        place = N_EXCHANGE * (self.of_kind(*RATES).index(i) + 1 if i else 0)
+        lines = self.sizes[col.DECAY_LINES]
+        return [self.line(self.pools, lines * (place + number) + duration) for number in range(N_EXCHANGE)]
+
+    def saturation_rates(self, n):
+        """What the saturation by pulse `n` depends on, by code; its angle over the root of its duration by TIME."""
+        angle = self.nominal(n) * self.scanner.spread(1)
+        return {SATURATION: self.rate(SATURATION), B1: self.rate(B1), TIME: angle}
+
+    def pool_numbers(self, n):
+        """What a bound pool adds to the interval before pulse `n`, and the pulse."""
+        duration = self.step(n)[col.DURATION]
+        (log,), slopes = value_and_slopes(saturation, self.saturation_rates(n), self.seeds_of((B1, SATURATION)))
+        return Pools(
+            tuple(self.exchange(duration)[:4]),
+            {i: tuple(self.exchange(duration, i)[:4]) for i in self.of_kind(*RATES)},
+            self.exp(log),
+            {i: slope for i, (slope,) in slopes.items()},
+        )
+
+    def longitudinal(self, memory, arena, start, size):
+        """W (and C) of row 0 in quadrature, of all sets of states or of adjoints."""
+        places = self.block(start, size)[-1][2:]
+        return [[memory[place + arena * i] for place in places] for i in range(self.n_sets)]
 
     def exp(self, x):
         """exp(x) for x <= 0, in the precision at hand."""
@@ -143,16 +179,17 @@ class Player:
 
     def block(self, start, size):
         """Where the components of a block's planes begin."""
-        return [[start + size * (COMPONENTS * plane + c) for c in range(COMPONENTS)] for plane in self.planes]
+        count = self.shape.components
+        return [[start + size * (count * plane + c) for c in range(count)] for plane in self.planes]
 
     def arrivals(self, n, start):
         """Where what meets pulse `n` begins in a set whose block before it starts at `start`; zeros if nothing does."""
         step = self.step(n)
         block = self.block(start, step[col.SRC_SIZE])
-        none = [step[col.NO_F], step[col.NO_F], step[col.NO_W]]
-        shifts = [step[place] for place in (col.SHIFT_P, col.SHIFT_M, col.SHIFT_W)]
+        none = [step[place] for place in ABSENT]
+        shifts = [step[place] for place in (col.SHIFT_P, col.SHIFT_M, col.SHIFT_W, col.SHIFT_W)]
         return [
-            [choose(absent > 0, 0, begin + shift) for begin, shift, absent in zip(planes, shifts, none, strict=True)]
+            [choose(absent > 0, 0, begin + shift) for begin, shift, absent in zip(planes, shifts, none, strict=False)]
             for planes in block
         ]
 
@@ -160,10 +197,11 @@ class Player:
         """`arrivals` in a set of adjoints; what nobody will read goes to places of its own."""
         step, room = self.step(n), self.sizes[col.ROOM]
         no_f, no_w = step[col.NO_F] > 0, step[col.NO_W] > 0
-        return [
-            [p, choose(no_f, room, m), choose(no_w, room * (2 + plane), w)]  # ROOM is as long as the zeros below it
-            for plane, (p, m, w) in zip(self.planes, self.arrivals(n, start), strict=True)
-        ]
+        return [  # ROOM is as long as the zeros below it
+            [p, choose(no_f, room, m), choose(no_w, room * (2 + plane), w),
+             *(choose(no_w, room * (4 + plane), c) for c in bound)]
+            for plane, (p, m, w, *bound) in zip(self.planes, self.arrivals(n, start), strict=True)
+        ]  # fmt: skip
 
     def together(self, parts):
         """What `by_rows` gave for its parts of the lanes, in all lanes; for the only one, summed."""

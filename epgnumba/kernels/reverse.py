@@ -6,12 +6,14 @@ A pulse is undone in the order: padding, readouts, recovery, then the pulse with
 """
 
 from . import columns as col
-from .algebra import COMPONENTS, HALF, HALF_PI, M, P, W, added, generated, paired, pairings, seeded
-from .columns import B1, INVERSION, OMEGA, R1, VECTOR
+from .algebra import HALF, HALF_PI, LIKE, C, M, P, W, added, generated, paired, pairings, seeded
+from .columns import B1, FRACTION, INVERSION, N_EXCHANGE, OMEGA, SATURATION, TIME, VECTOR
 from .elementary import magnitude, sign
 from .exponents import OUT_OF_PHASE, RELAXATION, before_pulses
 from .lanes import choose, loop, repeat, total, when
-from .player import MOMENTS, READ_MOMENTS, Player, clear, read_sets, write_sets
+from .longitudinal import gather_gains, pass_time, unpass_time
+from .player import ABSENT, MOMENTS, READ_MOMENTS, Player, clear, read_sets, write_sets
+from .pools import RATES, pull_back, saturation
 
 
 class Bars:
@@ -25,6 +27,7 @@ class Bars:
     def __init__(self, player, lane, sums):
         sizes, lanes = player.sizes, player.shape.lanes
         self._player, own, number = player, lane.wide(lanes), sums.wide(1)
+        self.pools = own.at(sizes[col.POOL_BARS_AT])
         self.rates, self.seeds, self.start = own, own.at(sizes[col.SEED_BARS_AT]), own.at(sizes[col.START_BARS_AT])
         self.flips, self.turns, self.durations = (
             number.at(sizes[place]) for place in (col.FLIP_SUMS_AT, col.TURN_SUMS_AT, col.DURATION_SUMS_AT)
@@ -57,6 +60,37 @@ class Bars:
             self.by_rate(exponent.rate, moment * value)
         self.add(self.durations, place, total(by_moment))
 
+    def by_exchange(self, duration, i, values, first=0):
+        """Derivatives by numbers of exchange over a duration, from the `first` on; or by their slopes, along `i`."""
+        player = self._player
+        place = N_EXCHANGE * (player.of_kind(*RATES).index(i) + 1 if i else 0) + first
+        for number, value in enumerate(values):
+            at = player.sizes[col.DECAY_LINES] * (place + number) + duration
+            self.add(self.pools, at * player.shape.lanes, value)
+
+    def taken(self, duration, i):
+        """What `by_exchange` has gathered, which is zero then."""
+        player, result = self._player, []
+        place = N_EXCHANGE * (player.of_kind(*RATES).index(i) + 1 if i else 0)
+        for number in range(N_EXCHANGE):
+            at = (player.sizes[col.DECAY_LINES] * (place + number) + duration) * player.shape.lanes
+            result.append(self.pools[at])
+            self.pools[at] = self.pools.nothing()
+        return result
+
+    def by_saturation(self, n, value, slopes):
+        """Derivatives by the logarithm of what pulse `n` leaves of a bound pool, and by its slopes along tangents."""
+        player = self._player
+        given = player.saturation_rates(n)
+        seeds = player.seeds_of((B1, SATURATION))
+        bars = {i: [slope] for i, slope in slopes.items()}
+        by_rate, by_seed = pull_back(saturation, given, seeds, [value], bars)
+        for rate in (B1, SATURATION):
+            self.by_rate(rate, by_rate[rate])
+        for i, own in by_seed.items():
+            self.by_seed(i, own)
+        self.by_flip(n, by_rate[TIME] * player.scanner.spread(1))
+
     def by_decay(self, duration, value, i=0):
         """A derivative by the logarithm of e1."""
         self.by_exponent(RELAXATION, duration, -value, i)
@@ -77,7 +111,7 @@ def rewind(shape, tables, sizes, values, room, lane, sums, segment, timing, turn
         last = player.step(end - 1)
         for i in range(player.n_sets):
             start = player.pair_arena * i + last[col.DST_PAIR] - last[col.DST_LOW]
-            clear(player.adjoint, start, last[col.DST_SIZE] * (COMPONENTS * shape.planes))
+            clear(player.adjoint, start, last[col.DST_SIZE] * (shape.components * shape.planes))
 
     when(segment + 1 >= sizes[col.N_SEGMENTS], clear_last)
     repeat(end - begin, lambda k: _rewind_pulse(player, bars, end - 1 - k, timing, turning))
@@ -99,39 +133,70 @@ def _rewind_pulse(player, bars, n, timing, turning):
 
 def _unplay_pulse(player, bars, n, gathering):
     """Adjoints of all sets through pulse `n` and the interval before it; derivatives by what these depend on."""
-    step, kinds = player.step(n), player.of_kind(B1)
-    of_flip, of_seeds = [], []
+    step, parts = player.step(n), []
     for rows in player.by_rows():
         recorded = rows.block(step[col.DST_TAPE], step[col.DST_SIZE])
         given = rows.block(step[col.DST_PAIR], step[col.DST_SIZE])
         targets, interval = rows.departures(n, step[col.SRC_PAIR]), rows.interval(n)
+        sources = rows.arrivals(n, step[col.SRC_TAPE])
 
-        def body(row, by_flip, *by_seed, rows=rows, recorded=recorded, given=given, targets=targets, interval=interval):
+        def body(row, *sums, rows=rows, recorded=recorded, given=given, sources=sources, targets=targets,
+                 interval=interval):  # fmt: skip
+            k = rows.orders(n, row)
             states = read_sets(rows.space, recorded, row, rows.n_sets, rows.arena)
             bars = read_sets(rows.adjoint, given, row, rows.n_sets, rows.pair_arena)
-            for x, bar in zip(states, bars, strict=True):
-                by_flip = by_flip + paired(bar, generated(x))
-            by_seed = [gained + paired(bars[i], generated(states[0])) for gained, i in zip(by_seed, kinds, strict=True)]
-            write_sets(rows.adjoint, targets, row, interval.rewind(bars, rows.orders(n, row)), rows.pair_arena)
-            return by_flip, *by_seed
+            gained = _pulse_pairings(rows, states, bars)
+            met = interval.unpulse(bars)
+            if rows.shape.bound:
+                arriving = read_sets(rows.space, sources, row, rows.n_sets, rows.arena)
+                gained += interval.exchange_pairings(arriving, met, k, rows.of_kind(*RATES))
+            write_sets(rows.adjoint, targets, row, interval.unpass_time(met, k), rows.pair_arena)
+            return tuple(a + b for a, b in zip(sums, gained, strict=True))
 
-        nothing = rows.adjoint.nothing()
-        sums = loop(step[col.VECTORS], body, nothing, *(nothing for _ in kinds))
-        of_flip.append(sums[0])
-        of_seeds.append(sums[1:])
-    _gather_flip(player, bars, n, *(player.together(part) for part in (of_flip, *zip(*of_seeds, strict=True))))
+        parts.append(loop(step[col.VECTORS], body, *[rows.adjoint.nothing()] * _count_pairings(player)))
+    _gather_pulse(player, bars, n, [player.together(part) for part in zip(*parts, strict=True)])
     when(gathering, lambda: _gather_interval(player, bars, n))
 
 
-def _gather_flip(player, bars, n, by_flip, *by_seed):
-    """Derivatives by the flip angle of pulse `n`, and by the seed of a tangent of B1."""
-    scale = player.nominal(n)
+def _pulse_pairings(player, states, bars):
+    """Derivatives by the flip angle and by seeds of B1; by saturation of a bound pool and by what that changes by."""
+    change = generated(states[0])
+    gained = [added(paired(bar, generated(x)) for x, bar in zip(states, bars, strict=True))]
+    gained += [paired(bars[i], change) for i in player.of_kind(B1)]
+    if player.shape.bound:
+
+        def along(x, bar):
+            return added(a[C] * b[C] for a, b in zip(x, bar, strict=True))
+
+        gained.append(added(along(x, bar) for x, bar in zip(states, bars, strict=True)))
+        gained += [along(states[0], bars[i]) for i in player.of_kind(B1, SATURATION)]
+    return gained
+
+
+def _count_pairings(player):
+    count = 1 + len(player.of_kind(B1))
+    if player.shape.bound:
+        count += 1 + len(player.of_kind(B1, SATURATION)) + 4 * (1 + len(player.of_kind(*RATES)))
+    return count
+
+
+def _gather_pulse(player, bars, n, gained):
+    """What a pulse's pairings say of the flip angle of pulse `n`, of the seeds of B1, and of a bound pool."""
+    kinds, scale = player.of_kind(B1), player.nominal(n)
+    by_flip, *gained = gained
     bars.by_rate(B1, scale * by_flip)
     pulse = player.flips.count(1 - player.step(n)[col.INVERT])
     bars.by_flip(n, pulse * player.rate(B1) * by_flip)
-    for i, gained in zip(player.of_kind(B1), by_seed, strict=True):
-        bars.by_seed(i, scale * gained)
-        bars.by_flip(n, pulse * player.seed(i) * gained)
+    for i, value in zip(kinds, gained, strict=False):
+        bars.by_seed(i, scale * value)
+        bars.by_flip(n, pulse * player.seed(i) * value)
+    if player.shape.bound:
+        value, *gained = gained[len(kinds) :]
+        saturated = player.of_kind(B1, SATURATION)
+        bars.by_saturation(n, value, dict(zip(saturated, gained, strict=False)))
+        gained = gained[len(saturated) :]
+        for k, i in enumerate((0, *player.of_kind(*RATES))):
+            bars.by_exchange(player.step(n)[col.DURATION], i, gained[4 * k : 4 * k + 4])
 
 
 def _gather_interval(player, bars, n):
@@ -196,9 +261,9 @@ def _clear_around(player, n):
     """
     step, sets = player.step(n), range(player.n_sets)
     places = player.block(step[col.SRC_PAIR], step[col.SRC_SIZE])
-    for c, absent in ((P, col.NO_F), (M, col.NO_F), (W, col.NO_W)):
-        present = step[absent] < 1
-        begin = choose(present, step[col.SHIFT_P + c], 0)
+    for c in range(player.shape.components):
+        present = step[ABSENT[c]] < 1
+        begin = choose(present, step[col.SHIFT_P + LIKE[c]], 0)
         end = begin + choose(present, step[col.ROWS], 0)
         end = choose(end > step[col.SRC_ROWS], step[col.SRC_ROWS], end)
 
@@ -218,13 +283,17 @@ def _unread(player, bars, n, r, timing):
     """Adjoint of `forward._read`."""
     step, read = player.step(n), player.reads.at(r * col.N_READ)
     component, duration, out = read[col.READ_COMPONENT], read[col.READ_DURATION], read[col.READ_OUT]
-    time, last = player.durations.spread(duration), player.shape.planes - 1
+    last = player.shape.planes - 1
 
     def given(memory, i, planes=player.planes):
         return [memory[player.amplitude_place(i, plane, out)] for plane in planes]
 
     def add(i, plane, value):
-        at = step[col.DST_PAIR] + step[col.DST_SIZE] * (COMPONENTS * plane + component) + read[col.READ_OFFSET]
+        at = (
+            step[col.DST_PAIR]
+            + step[col.DST_SIZE] * (player.shape.components * plane + component)
+            + read[col.READ_OFFSET]
+        )
         place = at + player.pair_arena * i
         player.adjoint[place] = player.adjoint[place] + value
 
@@ -243,22 +312,20 @@ def _unread(player, bars, n, r, timing):
                 add(i, plane, player.conjugate_sign(plane, component, step[col.PLANE]) * value)
 
     def longitudinal():
-        e, relaxing = player.decayed(duration, 0), player.of_kind(R1)
-        values = [given(player.amplitudes, i, [last])[0] for i in range(player.n_sets)]
-        given_bars = [given(player.amplitude_bars, i, [last])[0] for i in range(player.n_sets)]
-        values[0] = values[0] - player.equilibrium  # what scales with the decay
-        own = given_bars[0]
-        for i in relaxing:
-            own = own - time * player.seed(i) * given_bars[i]
+        before = player.longitudinal(player.space, player.arena, step[col.DST_TAPE], step[col.DST_SIZE])
+        places, nothing = player.block(step[col.DST_PAIR], step[col.DST_SIZE])[-1], player.space.count(0)
+        for which in range(player.shape.components - W):
 
-        def gather():
-            bars.by_decay(duration, added(x * bar for x, bar in zip(values, given_bars, strict=True)))
-            for i in relaxing:
-                bars.by_decay(duration, values[0] * given_bars[i], i)
+            def unread_pool(which=which):
+                given_bars = [[nothing] * (player.shape.components - W) for _ in range(player.n_sets)]
+                for i in range(player.n_sets):
+                    given_bars[i][which] = -HALF * given(player.amplitude_bars, i, [last])[0]
+                for i, pulled in enumerate(unpass_time(player, bars, before, given_bars, duration)):
+                    for place, value in zip(places[W:], pulled, strict=True):
+                        at = place + player.pair_arena * i
+                        player.adjoint[at] = player.adjoint[at] + value
 
-        when(timing > 0, gather)
-        for i, bar in enumerate([own, *given_bars[1:]]):
-            add(i, last, -HALF * e * bar)
+            when((component >= W + which) & (component < W + which + 1), unread_pool)
 
     when(component < W, transverse)
     when(component > M, longitudinal)
@@ -266,62 +333,32 @@ def _unread(player, bars, n, r, timing):
 
 def _unrecover(player, bars, n):
     """Adjoint of `forward._recover`: only rates and durations gain by it."""
-    step, last = player.step(n), player.shape.planes - 1
-    (c, s), duration = player.cos_sin(n), step[col.DURATION]
-    e, time = player.decayed(duration, 0), player.durations.spread(duration)
-    places = player.block(step[col.DST_PAIR], step[col.DST_SIZE])[last]
-
-    def departing(i):
-        p, m, w = (player.adjoint[place + player.pair_arena * i] for place in places)
-        return HALF * (p - m), w
-
-    def by_gain(odd, w):
-        return 2 * player.equilibrium * e * (s * odd + c * w)
-
-    odd, w = departing(0)
-    for i in player.of_kind(B1):  # what a tangent of the flip angle gains from the states
-        seed, (tangent_odd, tangent_w) = player.nominal(n) * player.seed(i), departing(i)
-        odd, w = odd - seed * tangent_w, w + seed * tangent_odd
-    value = by_gain(odd, w)
-    for i in player.of_kind(R1):
-        own = by_gain(*departing(i))
-        bars.by_decay(duration, own, i)
-        value = value - time * player.seed(i) * own
-    bars.by_decay(duration, value)
+    step = player.step(n)
+    places = player.block(step[col.DST_PAIR], step[col.DST_SIZE])[-1]
+    leaving = [[[player.adjoint[place + player.pair_arena * i] for place in places]] for i in range(player.n_sets)]
+    met = player.interval(n, decays=False).unpulse(leaving)
+    gather_gains(player, bars, [plane[W:] for (plane,) in met], step[col.DURATION])
 
 
 def _uninvert(player, bars, n):
     """Derivatives by the efficiency of inversion `n`, and what its seeds add to the states' adjoint."""
-    step, w = player.step(n), COMPONENTS * (player.shape.planes - 1) + W
-    duration, efficiency = step[col.DURATION], player.flips.spread(n)
-    e, time, scale = player.decayed(duration, 0), player.durations.spread(duration), -2 * player.equilibrium
-    before, after = step[col.SRC_SIZE] * w, step[col.DST_SIZE] * w
-
-    def look(memory, place, arena, i):
-        return memory[place + arena * i]
-
-    def state(i):
-        return look(player.space, step[col.SRC_TAPE] + before, player.arena, i)
-
-    def bar(i):
-        return look(player.adjoint, step[col.DST_PAIR] + after, player.pair_arena, i)
-
-    arriving = e * state(0) + scale * (1 - e)
-    by_efficiency = bar(0) * arriving
-    for i in range(1, player.n_sets):
-        tangent = e * state(i)
-        if i in player.of_kind(R1):
-            tangent = tangent + e * time * player.seed(i) * (scale - state(0))
-        by_efficiency = by_efficiency + bar(i) * tangent
-    for i in player.of_kind(INVERSION):
-        bars.by_seed(i, -efficiency * bar(i) * arriving)
-        bars.by_flip(n, -(player.seed(i) * bar(i) * arriving) * (1 / HALF_PI))
-        extra = -efficiency * player.seed(i) * bar(i)
-        place = step[col.SRC_PAIR] + before
-        player.adjoint[place] = player.adjoint[place] + e * extra
-        bars.by_decay(duration, (state(0) - scale) * e * extra)
+    step, efficiency, nothing = player.step(n), player.flips.spread(n), player.space.count(0)
+    before = player.longitudinal(player.space, player.arena, step[col.SRC_TAPE], step[col.SRC_SIZE])
+    arriving = pass_time(player, before, step[col.DURATION])
+    leaving = player.longitudinal(player.adjoint, player.pair_arena, step[col.DST_PAIR], step[col.DST_SIZE])
+    by_efficiency = added(bar[0] * x[0] for bar, x in zip(leaving, arriving, strict=True))
     bars.by_rate(INVERSION, -efficiency * by_efficiency)
     bars.by_flip(n, -(player.rate(INVERSION) * by_efficiency) * (1 / HALF_PI))
+    for i in player.of_kind(INVERSION):
+        own = leaving[i][0] * arriving[0][0]
+        bars.by_seed(i, -efficiency * own)
+        bars.by_flip(n, -(player.seed(i) * own) * (1 / HALF_PI))
+        extra = -efficiency * player.seed(i) * leaving[i][0]
+        given = [[nothing] * (player.shape.components - W) for _ in range(player.n_sets)]
+        given[0][0] = extra
+        pulled = unpass_time(player, bars, before, given, step[col.DURATION])[0]
+        for place, value in zip(player.block(step[col.SRC_PAIR], step[col.SRC_SIZE])[-1][W:], pulled, strict=True):
+            player.adjoint[place] = player.adjoint[place] + value
 
 
 def _give_start(player, bars):
@@ -330,10 +367,30 @@ def _give_start(player, bars):
     for i in range(player.n_sets):
         planes = [[player.adjoint[place + player.pair_arena * i] for place in plane] for plane in places]
         bars.start[i * VECTOR] = -2 * planes[-1][W]
+        if player.shape.bound:
+            _give_bound(player, bars, i, planes[-1])
         if player.shape.planes == 2:
 
             def by_transverse(i=i, planes=planes):
                 bars.start[(player.n_sets + i) * VECTOR] = planes[0][P] + planes[0][M]
                 bars.start[(2 * player.n_sets + i) * VECTOR] = planes[1][P] - planes[1][M]
 
-            when(player.sizes[col.BOUNDARY] > 1, by_transverse)
+            when(player.sizes[col.BOUNDARY] > 2, by_transverse)
+
+
+def _give_bound(player, bars, i, plane):
+    """Adjoint of `forward._start_bound`."""
+    boundary = player.sizes[col.BOUNDARY]
+
+    def own():
+        bars.start[((boundary - 1) * player.n_sets + i) * VECTOR] = -2 * plane[C]
+
+    def share():
+        value = 2 * (plane[W] - plane[C])
+        if i == 0:
+            bars.by_rate(FRACTION, value)
+        elif i in player.of_kind(FRACTION):
+            bars.by_seed(i, value)
+
+    when(boundary > 0, own)
+    when(boundary < 1, share)

@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import NamedTuple
 
+from .columns import FRACTION
+
 
 class Shape(NamedTuple):
     """What decides which arithmetic a problem needs. What a shape does not have is not in its code.
@@ -23,6 +25,15 @@ class Shape(NamedTuple):
     kinds: tuple[int, ...]
     lanes: int
     terms: tuple[int, ...] = ()
+
+    @property
+    def bound(self):
+        """Whether there is a bound pool: a fourth component."""
+        return FRACTION in self.terms
+
+    @property
+    def components(self):
+        return 4 if self.bound else 3
 
 
 # Loops by what calls for them, each with the module of `kernels` that defines it.

@@ -49,12 +49,16 @@ def read_end(end, column):
         z = map_row(end, column, 0, 0)
         for j in range(lanes):
             z[i * VECTOR + j] = amplitudes[(i * planes + planes - 1) * n_out * lanes + j]
-        if sizes[col.BOUNDARY] == 3:
+        if sizes[col.BOUNDARY] > 2:
             c, s = end.turns[2 * sizes[col.N_STEPS]], end.turns[2 * sizes[col.N_STEPS] + 1]
             re, im = map_row(end, column, 1, 0), map_row(end, column, 2, 0)
             for j in range(lanes):
                 a, b = amplitudes[(2 * i * n_out + 1) * lanes + j], amplitudes[((2 * i + 1) * n_out + 1) * lanes + j]
                 re[i * VECTOR + j], im[i * VECTOR + j] = turn(a, b, c, s)
+        if sizes[col.BOUNDARY] % 2 == 0:  # a bound pool's, which is read last
+            z, out = map_row(end, column, sizes[col.BOUNDARY] - 1, 0), n_out - 1
+            for j in range(lanes):
+                z[i * VECTOR + j] = amplitudes[((i * planes + planes - 1) * n_out + out) * lanes + j]
 
 
 @kernel
@@ -78,7 +82,7 @@ def multiply(x, a, lanes):
 @kernel
 def turn_rows(x, size, cosine, sine, lanes):
     """Turn F_0 in a vector of numbers per lane."""
-    if size == 3:
+    if size > 2:
         for j in range(lanes):
             x[VECTOR + j], x[2 * VECTOR + j] = turn(x[VECTOR + j], x[2 * VECTOR + j], cosine, sine)
 
@@ -211,7 +215,7 @@ def unread_end(end, bars, column):
             for j in range(lanes):
                 value = z[i * VECTOR + j]
                 amplitude_bars[(i * planes + plane) * n_out * lanes + j] = value if plane == planes - 1 else 0 * value
-        if sizes[col.BOUNDARY] == 3:
+        if sizes[col.BOUNDARY] > 2:
             c, s = end.turns[2 * sizes[col.N_STEPS]], end.turns[2 * sizes[col.N_STEPS] + 1]
             re, im = map_row(end, column, 1, 1), map_row(end, column, 2, 1)
             x_re, x_im = map_row(end, column, 1, 0), map_row(end, column, 2, 0)
@@ -221,6 +225,13 @@ def unread_end(end, bars, column):
                 amplitude_bars[(2 * i * n_out + 1) * lanes + j] = a
                 amplitude_bars[((2 * i + 1) * n_out + 1) * lanes + j] = b
                 bars.turns[sizes[col.N_STEPS]] += im[k] * x_re[k] - re[k] * x_im[k]
+        if sizes[col.BOUNDARY] % 2 == 0:
+            z, out = map_row(end, column, sizes[col.BOUNDARY] - 1, 1), n_out - 1
+            for plane in range(planes):
+                for j in range(lanes):
+                    value = z[i * VECTOR + j]
+                    bar = ((i * planes + plane) * n_out + out) * lanes + j
+                    amplitude_bars[bar] = value if plane == planes - 1 else 0 * value
 
 
 @kernel

@@ -11,11 +11,10 @@ from ..checks import Array
 from ..kernels import columns as col
 from ..sequence.events import Linear, linear
 from ..sequence.sequence import Sequence
-from . import plan, steady
+from . import steady
 from .expressions import Entries, Expressions, LinearMap, flatten, make_room, unit_phase
 from .out_of_phase import mark_out_of_phase
-from .plan import Frame, IntTable, Layout, find_frame, lay_out
-from .reach import Reach, find_reach
+from .reach import Frame, Reach, find_frame, find_reach
 from .score import Read, Score, write_score
 from .steady import ANY, Ensemble, Tissues, Way
 
@@ -49,10 +48,14 @@ class Part:
     reach: Reach
     frame: Frame
     boundary: int
+    components: int = 3  # of a row; 4 with a bound pool
 
     def __post_init__(self) -> None:
-        self._layouts: dict[tuple[int, int], Layout] = {}
         self._factors = _Recent(4)
+        reads = sorted((read.out, n) for n, group in enumerate(self.reads) for read in group)
+        # the pulse that each output follows; of a real program, whether it is in quadrature with that pulse
+        self.factor_step = np.array([n for _, n in reads], np.int64)
+        self.quadrature = np.array([self.reach.planes == 1 and self.reach.plane[n] == 1 for _, n in reads], np.int64)
         real = self.reach.planes == 1
         signs = [
             sign if real and not beat.invert else 1
@@ -66,16 +69,6 @@ class Part:
         self.between = np.array(between, np.int64)
         self.after = np.array(sorted({read.duration for group in self.reads for read in group}))
 
-    def layout(self, lanes: int, tape_limit: int | None = None) -> Layout:
-        """Tables for `lanes` lanes; built once."""
-        tape_limit = plan.TAPE_LIMIT if tape_limit is None else tape_limit
-        key = lanes, tape_limit
-        if key not in self._layouts:
-            self._layouts[key] = lay_out(
-                self.score, self.reads, self.reach, self.frame, lanes, tape_limit, self.boundary == 3
-            )
-        return self._layouts[key]
-
     def turns(self, phases: npt.NDArray[np.inexact], advance: npt.NDArray[np.inexact]) -> npt.NDArray[np.inexact]:
         """How far the states turn before each pulse to be in its frame, degrees; then from the last frame to phase 0.
 
@@ -87,23 +80,10 @@ class Part:
         """What turns the kernels' amplitudes into signals."""
 
         def make() -> ComplexArray:
-            layout = self.layout(1)
-            step = layout.factor_step
-            quadrature = np.array([1, 1j])[layout.quadrature]
+            step, quadrature = self.factor_step, np.array([1, 1j])[self.quadrature]
             return np.asarray(quadrature * self.signs[step] * unit_phase(phases[step] - receivers))
 
         return cast("ComplexArray", self._factors.get((phases.tobytes(), receivers.tobytes()), make))
-
-
-@dataclass
-class Tables:
-    """The tables of a program's parts, one after another, and their sizes (a row a part). See `kernels.columns`."""
-
-    flat: IntTable
-    sizes: IntTable
-    updates: int  # state updates of one play of everything a call plays
-    arena: int
-    pair_arena: int
 
 
 @dataclass
@@ -126,8 +106,8 @@ class Program:
         What the steady state is the mean of, if it is that.
     terms : tuple of int
         Rates that there are of those that are not always there.
-    dephasing : float
-        Of an order, radians per um; 0 where nothing depends on it.
+    scanner : tuple of float
+        Dephasing of an order (radians per um), 1 over the root of pulses' duration (ms); 0 where unused.
     """
 
     signal: Part
@@ -137,10 +117,7 @@ class Program:
     duration_counts: Array
     ensemble: Ensemble | None = None
     terms: tuple[int, ...] = ()
-    dephasing: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._tables: dict[tuple[int, int], Tables] = {}
+    scanner: tuple[float, float] = (0.0, 0.0)
 
     @property
     def parts(self) -> list[Part]:
@@ -149,38 +126,6 @@ class Program:
     @property
     def n_out(self) -> int:
         return self.signal.score.n_out
-
-    def tables(self, lanes: int, tape_limit: int | None = None) -> Tables:
-        """Tables for `lanes` lanes; built once."""
-        tape_limit = plan.TAPE_LIMIT if tape_limit is None else tape_limit
-        key = lanes, tape_limit
-        if key not in self._tables:
-            layouts = [part.layout(lanes, tape_limit) for part in self.parts]
-            self._tables[key] = _join(layouts, self, lanes)
-        return self._tables[key]
-
-
-def _join(layouts: list[Layout], program: Program, lanes: int) -> Tables:
-    arena, pair_arena = max(at.arena for at in layouts), max(at.pair_arena for at in layouts)
-    sizes = np.zeros((len(layouts), col.N_SIZE), np.int64)
-    chunks: list[IntTable] = []
-    filled = updates = 0
-    for row, layout, part in zip(sizes, layouts, program.parts, strict=True):
-        planes = part.reach.planes
-        row[col.N_STEPS], row[col.N_SEGMENTS] = len(layout.steps), len(layout.segments)
-        row[col.LANES], row[col.PLANES], row[col.N_OUT] = lanes, planes, len(layout.factor_step)
-        row[col.PRECESSES] = program.precesses
-        row[col.BOUNDARY] = program.end.boundary if program.end else 0
-        row[col.PAIR], row[col.TAPE], row[col.ROOM] = layout.pair, layout.tape, layout.room
-        row[col.ARENA], row[col.PAIR_ARENA] = arena, pair_arena
-        row[col.N_DURATIONS], row[col.STRIDE] = len(part.score.durations), part.reach.stride
-        places = col.STEPS_AT, col.READS_AT, col.SEGMENTS_AT
-        for place, table in zip(places, (layout.steps, layout.reads, layout.segments), strict=True):
-            row[place] = filled
-            chunks.append(table.ravel())
-            filled += table.size
-        updates += layout.updates * planes * (1 if part is program.signal else 1 + part.boundary)
-    return Tables(np.concatenate(chunks), sizes, updates // lanes, arena, pair_arena)
 
 
 def _write(sequence: Sequence, terms: tuple[int, ...], count: int = 1) -> tuple[Score, Expressions, LinearMap]:
@@ -223,22 +168,30 @@ def _quarters(steps: tuple[bytes, bytes | None]) -> list[int | None]:
     return [0, *(q if exact is None or exact[n] else None for n, q in enumerate(quarters))]
 
 
-def _dephasing(sequence: Sequence, terms: tuple[int, ...]) -> float:
-    """Dephasing of an order, radians per um, where a term takes it.
+def _read_scanner(sequence: Sequence, terms: tuple[int, ...]) -> tuple[float, float]:
+    """What terms take of the scanner, see `Program.scanner`.
 
     Raises
     ------
     ValueError
         If the sequence does not say it.
     """
-    if {col.DIFFUSION, col.VELOCITY}.isdisjoint(terms):
-        return 0.0
-    if sequence.gradient_area is None:
-        raise ValueError(
-            "diffusion and flow depend on how much the gradients dephase, which this sequence does not say: use "
-            "sequence.on_scanner(gradient_area=...), the area (mT ms/m) of a gradient that dephases by one order"
-        )
-    return GAMMA * sequence.gradient_area
+    dephasing = power = 0.0
+    if not {col.DIFFUSION, col.VELOCITY}.isdisjoint(terms):
+        if sequence.gradient_area is None:
+            raise ValueError(
+                "D and velocity depend on how much the gradients dephase, which this sequence does not say: use "
+                "sequence.on_scanner(gradient_area=...), the area (mT ms/m) of a gradient that dephases by one order"
+            )
+        dephasing = GAMMA * sequence.gradient_area
+    if col.FRACTION in terms:
+        if sequence.rf_duration is None:
+            raise ValueError(
+                "a bound pool is saturated by pulses, the more the shorter they are, which this sequence does not say: "
+                "use sequence.on_scanner(rf_duration=...), in ms"
+            )
+        power = float(sequence.rf_duration**-0.5)
+    return dephasing, power
 
 
 def _compile(
@@ -251,28 +204,30 @@ def _compile(
     way: Way,
     ensemble: Ensemble | None,
     terms: tuple[int, ...],
-    dephasing: float,
+    scanner: tuple[float, float],
 ) -> Program:
     boundary = (score.boundary or 0) if solve else 0
     force_complex = free_phases or precesses or boundary == 3
     if force_complex:
         quarters = [None] * len(quarters)
 
+    bound = col.FRACTION in terms
+
     def part(reads: list[list[Read]], force_complex: bool) -> Part:
         last = max(n for n, group in enumerate(reads) if group) + 1  # what comes after has no effect
         kept = replace(score, beats=score.beats[:last])
         reach = find_reach(kept, reads[:last], quarters[:last], way.nstates, boundary, force_complex)
-        return Part(kept, reads[:last], reach, find_frame(quarters[:last]), boundary)
+        return Part(kept, reads[:last], reach, find_frame(quarters[:last]), boundary, 3 + bound)
 
     read = [[beat.reads for beat in score.beats]]
     if solve:
-        read.append([*([] for _ in score.beats[:-1]), score.end_reads()])
+        read.append([*([] for _ in score.beats[:-1]), score.end_reads(bound)])
     parts = [part(reads, force_complex) for reads in read]
     if len({each.reach.planes for each in parts}) > 1:  # a repetition has one kind of state
         parts = [part(reads, True) for reads in read]
     places = [*(beat.duration for beat in score.beats), score.end]
     counts = np.bincount(places, minlength=len(score.times)) / way.repetitions
-    return Program(parts[0], parts[1] if solve else None, expressions, precesses, counts, ensemble, terms, dephasing)
+    return Program(parts[0], parts[1] if solve else None, expressions, precesses, counts, ensemble, terms, scanner)
 
 
 def _check_durations(expressions: list[Linear], values: npt.NDArray[np.inexact]) -> None:
@@ -344,9 +299,9 @@ def _compile_anew(
     """`compile_program`, for a sequence that has not been compiled for such a call."""
     parameters = sequence.parameters
     structure: Hashable = sequence.structure
-    dephasing = _dephasing(sequence, terms)
+    scanner = _read_scanner(sequence, terms)
     if terms:
-        structure = structure, terms, dephasing
+        structure = structure, terms, scanner
     once, expressions, waits = _scores.get(structure, lambda: _write(sequence, terms))
     score = once
     x = flatten(parameters)
@@ -372,6 +327,6 @@ def _compile_anew(
 
     def make() -> Program:
         quarters = [0, *[None] * (len(score.beats) - 1)] if steps is None else _quarters(steps)
-        return _compile(score, expressions, quarters, free_phases, precesses, solve, way, ensemble, terms, dephasing)
+        return _compile(score, expressions, quarters, free_phases, precesses, solve, way, ensemble, terms, scanner)
 
     return _programs.get((structure, steps, way, precesses), make), entries

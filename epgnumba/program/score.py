@@ -25,6 +25,7 @@ class Read:
     out: int
     moments: tuple[int, int] = (0, 0)
     out_of_phase: int = 0
+    bound: bool = False  # of Z_0: the bound pool's
 
 
 @dataclass
@@ -78,10 +79,11 @@ class Score:
         """Durations, moments, and times out of phase."""
         return [*self.durations, *self.moments, *self.out_of_phase]
 
-    def end_reads(self) -> list[Read]:
-        """What is read at the end of a repetition."""
+    def end_reads(self, bound: bool = False) -> list[Read]:
+        """What is read at the end of a repetition; `bound`: Z_0 of a bound pool too, last."""
         names = [Z_ZERO, F_PLUS] if self.boundary == 3 else [Z_ZERO]
-        return [Read(name, 0, self.end, Linear(), out) for out, name in enumerate(names)]
+        reads = [Read(name, 0, self.end, Linear(), out) for out, name in enumerate(names)]
+        return [*reads, Read(Z_ZERO, 0, self.end, Linear(), len(reads), bound=True)] if bound else reads
 
 
 class _Interval:

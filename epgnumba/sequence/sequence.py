@@ -30,20 +30,29 @@ class Sequence(ABC):
         """Values of the parameters, in the shapes they were given in."""
 
     _gradient_area: float | None = None
+    _rf_duration: float | None = None
 
     @property
     def gradient_area(self) -> float | None:
         """Area of a gradient that dephases by one order, mT ms/m, if it was stated (`on_scanner`)."""
         return self._gradient_area
 
-    def on_scanner(self: Played, *, gradient_area: float) -> Played:
-        """The same sequence, with what it takes of the scanner that diffusion and flow depend on.
+    @property
+    def rf_duration(self) -> float | None:
+        """Effective duration of pulses, ms, if it was stated (`on_scanner`)."""
+        return self._rf_duration
+
+    def on_scanner(self: Played, *, gradient_area: float | None = None, rf_duration: float | None = None) -> Played:
+        """The same sequence, with what diffusion, flow and a bound pool take of the scanner.
 
         Parameters
         ----------
-        gradient_area : float
+        gradient_area : float, optional
             Area of a gradient that dephases by one order (of the smallest `Shift`), mT ms/m. Over a voxel of 1 mm a
             dephasing of one cycle takes 23.5 mT ms/m.
+        rf_duration : float, optional
+            Effective duration of RF pulses, ms: the square of the integral of B1 over time, over the integral of its
+            square; for a rectangular pulse its duration.
 
         Returns
         -------
@@ -52,7 +61,7 @@ class Sequence(ABC):
         Raises
         ------
         TypeError, ValueError
-            If it is no positive number.
+            If one is no positive number.
 
         Examples
         --------
@@ -61,7 +70,10 @@ class Sequence(ABC):
         23.5
         """
         made = copy.copy(self)
-        made._gradient_area = scalar("gradient_area", gradient_area, positive=True)
+        if gradient_area is not None:
+            made._gradient_area = scalar("gradient_area", gradient_area, positive=True)
+        if rf_duration is not None:
+            made._rf_duration = scalar("rf_duration", rf_duration, positive=True)
         return made
 
     @property
@@ -226,7 +238,7 @@ class Family(Sequence):
         if unknown:
             raise ValueError(f"unknown parameter {sorted(unknown)}; {type(self).__name__} has {list(self._parameters)}")
         made = type(self)(**{**self._parameters, **self._options, **parameters})
-        made._gradient_area = self._gradient_area
+        made._gradient_area, made._rf_duration = self._gradient_area, self._rf_duration
         return made
 
 

@@ -7,29 +7,22 @@ from typing import Any, NamedTuple
 
 from ..exponents import by_order
 
+COMPONENTS = 3
+
 
 class Shape(NamedTuple):
-    """What a kernel is compiled for.
-
-    Attributes
-    ----------
-    real : type
-        Precision.
-    planes, kinds, terms
-        As of `kernels.shape.Shape`.
-    precesses : bool
-        Whether off-resonance turns the states.
-    rows, lanes : int
-        Neighbouring threads among which the rows of a voxel are divided, and how many each has.
-    """
+    """What a kernel is compiled for; planes, kinds and terms, bound and components as of `kernels.shape.Shape`."""
 
     real: Any
     planes: int
-    kinds: tuple[int, ...]
-    terms: tuple[int, ...]
-    precesses: bool
-    rows: int
-    lanes: int
+    kinds: tuple
+    terms: tuple
+    precesses: bool  # whether off-resonance turns the states
+    rows: int  # of a thread
+    lanes: int  # neighbouring threads among which the rows of a voxel are divided
+
+    bound = False
+    components = COMPONENTS
 
 
 (

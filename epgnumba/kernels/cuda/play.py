@@ -8,11 +8,12 @@ import math
 
 import numpy as np
 
-from ..algebra import COMPONENTS, Interval
+from ..algebra import Interval
 from ..columns import B1, INVERSION, M0, N_RATES, OMEGA, R1, R2, READ_COMPONENT, READ_OFFSET, READ_OUT
 from ..exponents import OUT_OF_PHASE, T, before_pulses, before_readouts, by_order
 from ..readouts import Readout
 from . import columns as col
+from .columns import COMPONENTS
 from .jit import block_threads, cuda, helper, launched, turn, unrolled
 from .rows import arrive, clear, get_row, neighbours, restore, save
 from .source import Source

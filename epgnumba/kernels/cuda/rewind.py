@@ -11,11 +11,12 @@ import math
 import numpy as np
 
 from .. import columns as cpu
-from ..algebra import COMPONENTS, Interval, W, added, generated, paired, pairings, seeded
+from ..algebra import Interval, W, added, generated, paired, pairings, seeded
 from ..columns import B1, INVERSION, N_RATES, OMEGA, R1, R2, R2_PRIME
 from ..exponents import OUT_OF_PHASE, S1, S2, T, before_pulses, by_order
 from ..readouts import Readout
 from . import columns as col
+from .columns import COMPONENTS
 from .jit import block_threads, cuda, helper, launched, select, turn, unrolled
 from .play import PULSE, READOUT, pulse_numbers, read_numbers, sets_of, write_sets
 from .rows import add_row, clear, leave, restore, save
@@ -48,14 +49,14 @@ def write_undo(shape, rotation, gathering):
     interval = Interval(shape, numbers._replace(decay=(1, 1)))
     sums = [added(paired(bar, generated(x)) for bar, x in zip(bars, states, strict=True))]
     sums += [paired(bars[i], generated(states[0])) for i in flip_tangents(shape)]
-    before, bars = interval.undo_pulse(states), interval.rewind_pulse(bars)
+    before, bars = interval.undo_pulse(states), interval.unpulse(bars)
     if gathering:
         z = before[0][-1]
         z[W] = z[W] - source.row("select(lane == 0 and j == 0, gained, _real(0))")
         sums += pairings(shape, before, bars, order)
     e1, e2 = numbers.decay
     bars = [[[p * e2, m * e2, w * e1] for p, m, w in planes] for planes in bars]
-    write_sets(source, "b[{}, {}, {}, j]", interval.rewind_interval(bars, order))
+    write_sets(source, "b[{}, {}, {}, j]", interval.unpass_time(bars, order))
     for n, number in enumerate(sums):
         source.add(f"sums[{n}]", number)
     return source.shared(PULSE), source.each("j, b, x, sums, lane, gained, order, stride"), len(sums)
