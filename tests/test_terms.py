@@ -305,5 +305,3 @@ def test_what_is_refused():
         simulate(BSSFP(40.0, TE=4.0, TR=8.0), 1000.0, 100.0, T2prime=30.0)
     with pytest.raises(ValueError, match=r"T2prime.*out of phase"):
         simulate(MRF([10.0, 40.0, 60.0], TR=[12.0, 14.0, 13.0]), 1000.0, 100.0, T2prime=30.0)
-    with pytest.raises(ValueError, match="CUDA"):
-        simulate(train.on_scanner(gradient_area=20.0), 1000.0, 100.0, D=1.0, device="cuda")
