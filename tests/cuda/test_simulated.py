@@ -123,7 +123,7 @@ class TestChunks:
     def job(self, chunk):
         problem = read_problem(TRAIN, **self.maps, diff=self.diff, device="cuda")
         table = problem.tissue.table()
-        program, entries = problem.compile(TRAIN, False, False)
+        program, entries = problem.compile(TRAIN, False, False, ())
         return gpu.HostJob(program, entries, table, problem.profile, problem.codes, 0, chunk)
 
     @pytest.mark.parametrize("chunk", [1, 3, 4, 7])
