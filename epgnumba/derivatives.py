@@ -16,14 +16,12 @@ import numpy.typing as npt
 from . import engine
 from .checks import Array, shown
 from .kernels.columns import M0 as M0_CODE
-from .kernels.columns import OPTIONAL
-from .problem import ComplexArray, Problem
+from .problem import OPTIONAL_NAMES, ComplexArray, Problem
 from .program.expressions import flatten, unflatten
 from .program.program import Program
 from .tissue import Tissue, stretched_axes
 from .tissue_parameters import NAMES
 
-OPTIONAL_NAMES = {NAMES[code] for code in OPTIONAL}
 STEP = 1e-30  # of a complex step: its square vanishes beside one, so that the derivative is exact
 
 
@@ -183,7 +181,7 @@ def _step(problem: Problem, program: Program, tangents: Mapping[str, Array], ste
     job = engine.Job(program, entries, table, profile, problem.codes)
     _, phases, _, receivers, _ = entries
     # To first order, which is all that a step asks for: a factor turns with its phases.
-    turn = 1j * np.deg2rad((phases[program.signal.layout(1).factor_step] - receivers).imag)
+    turn = 1j * np.deg2rad((phases[program.signal.factor_step] - receivers).imag)
     factors = job.call.factors
     re, im = factors.real - turn * factors.imag, factors.imag + turn * factors.real
     frame = np.array([[re, -im], [im, re]])[:, : program.signal.reach.planes]

@@ -68,6 +68,18 @@ def read_dtype(dtype: Precision) -> type[np.floating]:
     raise ValueError(f"dtype={shown(dtype)} is not allowed: it must be float64 or float32")
 
 
+OPTIONAL_NAMES = frozenset(NAMES[code] for code in OPTIONAL)
+SWITCHES = tuple(
+    NAMES[code] for code in (DIFFUSION, VELOCITY, R2_PRIME, FRACTION)
+)  # what is there unless it is nothing
+
+
+def _with_pool(names: Collection[str]) -> tuple[int, ...]:
+    """Codes of those names that are not always there; a bound pool is there as a whole, or not at all."""
+    found = {code for code in OPTIONAL if NAMES[code] in names}
+    return tuple(sorted(found if found.isdisjoint(BOUND) else found.union(BOUND)))
+
+
 @dataclass
 class Problem:
     """Everything a call of a verb states, checked.
@@ -113,6 +125,8 @@ class Problem:
         default_factory=dict, init=False
     )  # `replace` starts anew
 
+    _terms: tuple[int, ...] | None = field(default=None, init=False)
+
     @property
     def complex_dtype(self) -> type[np.complexfloating]:
         return np.complex128 if self.dtype == np.float64 else np.complex64
@@ -133,19 +147,20 @@ class Problem:
 
     def terms(self, needed: Collection[str] = ()) -> tuple[int, ...]:
         """Rates that matter, of those that are not always there."""
-        has = self.tissue.has
-        found = [code for code in OPTIONAL if code in self.codes or NAMES[code] in needed]
-        found += [code for code in (DIFFUSION, VELOCITY, R2_PRIME, FRACTION) if has(NAMES[code])]
-        if not set(BOUND).isdisjoint(found):  # a pool is there as a whole, or not at all
-            found += BOUND
-        return tuple(sorted(set(found)))
+        if self._terms is None:
+            own = (*(NAMES[code] for code in self.codes), *(name for name in SWITCHES if self.tissue.has(name)))
+            self._terms = _with_pool(own)
+        if OPTIONAL_NAMES.isdisjoint(needed):
+            return self._terms
+        return _with_pool((*needed, *(NAMES[code] for code in self._terms)))
 
     def _make_job(self, program: Program, entries: Entries) -> engine.AnyJob:
         """On the device where the maps lie; on the one that was asked for; or on the CPU."""
         profile = self.profile.astype(self.dtype, copy=False)
-        if program.terms and (self.device is not None or not isinstance(self.tissue, Tissue)):
-            names = " and ".join(NAMES[code] for code in program.terms)
-            raise ValueError(f"{names} cannot be played on a CUDA device; leave device out, and maps in host memory")
+        if FRACTION in program.terms and (self.device is not None or not isinstance(self.tissue, Tissue)):
+            raise ValueError(
+                f"{NAMES[FRACTION]} cannot be played on a CUDA device; leave device out, and maps in host memory"
+            )
         if not isinstance(self.tissue, Tissue):
             from .gpu import DeviceJob
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from . import checks
 from .arguments import Options, Truncating, takes
 from .checks import Array, warn_caller
 from .derivatives import pull_back
+from .engine import Job
 from .labels import PARAMETER, READOUT
 from .problem import ComplexArray, Diff, Problem, read_problem
 from .sequence.sequence import Sequence
@@ -41,8 +43,40 @@ def results(problem: Problem) -> Any:
     return (shaped, problem.shape_jacobian(derivatives)) if problem.codes else shaped
 
 
+def _signal_into(problem: Problem, out: Any) -> ComplexArray:
+    """The signal, in an array of the caller's.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not such as would be returned.
+    """
+    if not isinstance(out, np.ndarray) or out.dtype != problem.complex_dtype:
+        raise TypeError(
+            f"out={checks.shown(out)} is not allowed: an array of {problem.complex_dtype.__name__} is needed"
+        )
+    job, tissue = problem.job(), problem.tissue
+    shape = *tissue.shape, job.program.n_out
+    plain = isinstance(job, Job) and isinstance(tissue, Tissue) and tissue.mask is None and problem.labels is None
+    if not isinstance(job, Job) or not plain:
+        raise ValueError("out is for maps in host memory that are no DataArrays, without a device and a mask")
+    if problem.check_nstates:
+        raise ValueError("out does not go with check_nstates=True")
+    if out.shape != shape or not (out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError(f"out has shape {out.shape}; {shape} is needed, contiguous and writeable")
+    job.signals(out.reshape(job.n_voxels, job.program.n_out))
+    return out
+
+
 @takes(Options)
-def simulate(sequence: Sequence, T1: npt.ArrayLike, T2: npt.ArrayLike, **given: Unpack[Options]) -> ComplexArray | Any:
+def simulate(
+    sequence: Sequence,
+    T1: npt.ArrayLike,
+    T2: npt.ArrayLike,
+    *,
+    out: ComplexArray | None = None,
+    **given: Unpack[Options],
+) -> ComplexArray | Any:
     """Signal of a sequence.
 
     Parameters
@@ -51,6 +85,8 @@ def simulate(sequence: Sequence, T1: npt.ArrayLike, T2: npt.ArrayLike, **given: 
         What is played.
     T1, T2 : array_like
         Relaxation times, ms; T1 may be inf. All maps broadcast.
+    out : ndarray, complex, shape (*tissue, readouts), optional
+        Where to put the signal: contiguous, complex128 (complex64 for ``dtype="float32"``). It is returned.
     **given
         Other maps, and options: `help(epgnumba.simulate)` lists them.
 
@@ -75,7 +111,8 @@ def simulate(sequence: Sequence, T1: npt.ArrayLike, T2: npt.ArrayLike, **given: 
     array([[0.8187, 0.6703, 0.5488],
            [0.9048, 0.8187, 0.7408]])
     """
-    return results(read_problem(sequence, T1, T2, **given))
+    problem = read_problem(sequence, T1, T2, **given)
+    return results(problem) if out is None else _signal_into(problem, out)
 
 
 @takes(Options)

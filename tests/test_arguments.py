@@ -140,9 +140,7 @@ def test_forms_state_the_scanner_as_sequences_do():
     given = {"D": [0.5, 2.0], "velocity": 3.0, "bound_fraction": 0.1, "exchange": 20.0}
     train = FSE(GOOD["flip"], GOOD["ESP"])
     for area, duration in ((150.0, 1.0), (200.0, 1.0), (150.0, 2.0)):  # the same call in all else
-        expected = simulate(
-            train.on_scanner(gradient_area=area, rf_duration=duration), GOOD["T1"], GOOD["T2"], **given
-        )
+        expected = simulate(train.on_scanner(gradient_area=area, rf_duration=duration), GOOD["T1"], GOOD["T2"], **given)
         found = fse_sim(**GOOD, **given, gradient_area=area, rf_duration=duration)
         np.testing.assert_array_equal(found, expected)
 

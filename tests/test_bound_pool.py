@@ -55,7 +55,12 @@ def random_events(rng, real):
     events = [Inversion(0.9), Wait(30.0)] if rng.integers(2) else []
     for n in range(5):
         phase = float(rng.choice([0, 90, 180])) if real else float(rng.uniform(0, 360))
-        events += [Pulse(float(rng.uniform(20, 160)), phase), Wait(float(rng.uniform(1, 30))), Shift(1), Readout(10.0 * n)]
+        events += [
+            Pulse(float(rng.uniform(20, 160)), phase),
+            Wait(float(rng.uniform(1, 30))),
+            Shift(1),
+            Readout(10.0 * n),
+        ]
         events += [Wait(float(rng.uniform(1, 60))), Shift(int(rng.integers(-2, 2)), 2.0)]
         if rng.integers(4) == 0:
             events += [Spoil(), Wait(40.0)]

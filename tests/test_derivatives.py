@@ -8,8 +8,8 @@ import epgnumba
 import epgnumba.program.program
 from epgnumba import FSE, fse_sim
 from epgnumba.derivatives import push_forward
+from epgnumba.engine import layout
 from epgnumba.problem import read_problem
-from epgnumba.program import plan
 
 
 def central(function, h):
@@ -111,14 +111,18 @@ def test_checkpoints_change_nothing(monkeypatch, limit):
     """A tape too small for the train: segments are replayed, and the gradient stays what it was."""
     case = {"n_echoes": 40, "TR": 500.0, "tissue": (2, 2)}
     straight = Problem(5, **case).gradient()
-    monkeypatch.setattr(plan, "TAPE_LIMIT", limit)
+    monkeypatch.setattr(layout, "TAPE_LIMIT", limit)
     monkeypatch.setattr("epgnumba.program.program._programs", type(epgnumba.program.program._programs)(8))
     bent = Problem(5, **case)
     for name, value in bent.gradient().items():
         np.testing.assert_array_equal(value, straight[name])
-    played = [each for each in epgnumba.program.program._programs._values.values() if (16, limit) in each._tables]
+    played = [
+        each
+        for each in epgnumba.program.program._programs._values.values()
+        if (16, limit) in each.__dict__.get("tables", {})
+    ]
     assert played
-    assert all(len(program.signal.layout(16).segments) > 3 for program in played)
+    assert all(len(layout.layout_of(program.signal, 16).segments) > 3 for program in played)
 
 
 def test_tape_is_bounded():
@@ -126,7 +130,7 @@ def test_tape_is_bounded():
 
     def room(n):
         program, _ = epgnumba.program.compile_program(FSE(np.full(n, 60.0), 5))
-        tables = program.tables(8)
+        tables = layout.tables_of(program, 8)
         return tables.arena
 
     assert room(1600) < 1.3 * 8 * room(400)

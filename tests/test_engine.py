@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 from conftest import Problem
+from numba.core import config
 
 import epgnumba
 from epgnumba import FSE, engine, jacobian
@@ -144,3 +145,28 @@ def test_addresses_of_code_are_those_of_the_process():
     given = pickle.dumps((objective, x))
     done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, check=True)
     assert done.stdout.decode().strip() == f"{value!r} {gradient.tolist()}"
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
+def test_terms_that_are_not_used_cost_nothing(monkeypatch):
+    """The loops of a plain shape are, instruction by instruction, those of an engine without any other term."""
+    from llvmlite import ir
+
+    from epgnumba.kernels import exponents, lanes_llvm, shape
+
+    def written(made):
+        texts = []
+        for name in ("load", "play", "rewind", "unload"):
+            module = ir.Module()
+            lanes_llvm._write(module, name, shape.find_loop(name), made, np.dtype(np.float64))
+            texts.append(str(module))
+        return texts
+
+    plain = [shape.Shape(planes, kinds, lanes) for planes in (1, 2) for kinds in ((), (0, 1, 2)) for lanes in (1, 16)]
+    whole = [written(made) for made in plain]
+    few = [e for e in exponents.EXPONENTS if e.rate in exponents.FOLDED]
+    monkeypatch.setattr(exponents, "EXPONENTS", few)
+    assert [written(made) for made in plain] == whole
+    assert all("sqrt" not in text for texts in whole for text in texts)
+    diffusing = shape.Shape(1, (), 16, (6,))
+    assert len(written(diffusing)[1]) > len(whole[0][1])

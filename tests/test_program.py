@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from epgnumba import FSE, Sequence
+from epgnumba.engine.layout import layout_of
 from epgnumba.kernels import columns as col
 from epgnumba.program import compile_program
 from epgnumba.program.score import write_score
@@ -17,7 +18,7 @@ def signal_part(n, **arguments):
 def test_triangle():
     part = signal_part(96)
     assert part.reach.planes == 1
-    assert part.layout(1).updates == 2352 + 1  # and the excitation
+    assert layout_of(part, 1).updates == 2352 + 1  # and the excitation
     assert part.reach.counts[1:] == [min(n, 97 - n) for n in range(1, 97)]
     assert (part.reach.stride, part.reach.offsets[1:]) == (2, [1] * 96)
 
@@ -40,8 +41,8 @@ def test_real_where_the_phases_allow(phases, exc_phase, planes):
 def test_the_recovering_state_does_not_reach_an_echo():
     """Z_0 that recovers during a CPMG train makes no echo: only the END part, for a repetition, plays it."""
     program, _ = compile_program(FSE(np.full(8, 60.0), 5, TR=100.0))
-    assert not program.signal.layout(1).steps[1:, col.RECOVERY].any()
-    assert program.end.layout(1).steps[1:, col.RECOVERY].all()
+    assert not layout_of(program.signal, 1).steps[1:, col.RECOVERY].any()
+    assert layout_of(program.end, 1).steps[1:, col.RECOVERY].all()
     assert program.end.reach.offsets == [0] * 9
 
 

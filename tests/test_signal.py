@@ -188,3 +188,25 @@ def test_any_train_is_the_naive_one(flips, phase, exc, tissue, rest):
         arguments["TR"] = len(flips) * ESP + max(rest, T1 / 2)
     expected = naive.fse(**arguments, T1=T1, T2=T2, B1=B1)
     np.testing.assert_allclose(fse_sim(**arguments, T1=T1, T2=T2, B1=B1), expected, rtol=0, atol=2e-12)
+
+
+def test_out():
+    train, T2 = FSE([150.0, 120.0], ESP=8.0), np.array([[50.0], [80.0]])
+    expected = simulate(train, [900.0, 700.0, 500.0], T2)
+    out = np.empty((2, 3, 2), np.complex128)
+    assert simulate(train, [900.0, 700.0, 500.0], T2, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    one = np.empty(2, np.complex64)
+    np.testing.assert_array_equal(simulate(train, 900.0, 80.0, dtype="float32", out=one), one)
+    for wrong in ([0, 0], np.empty(2), np.empty(2, np.complex64)):
+        with pytest.raises(TypeError, match="out="):
+            simulate(train, 900.0, 80.0, out=wrong)
+    readonly = np.empty(2, complex)
+    readonly.flags.writeable = False
+    for wrong in (np.empty(3, complex), np.empty((1, 2), complex), np.empty(4, complex)[::2], readonly):
+        with pytest.raises(ValueError, match="out has shape"):
+            simulate(train, 900.0, 80.0, out=wrong)
+    with pytest.raises(ValueError, match="out is for maps in host memory"):
+        simulate(train, [900.0], 80.0, mask=[True], out=np.empty((1, 2), complex))
+    with pytest.raises(ValueError, match="check_nstates"):
+        simulate(train, 900.0, 80.0, nstates=2, check_nstates=True, out=np.empty(2, complex))

@@ -17,6 +17,7 @@ from ..program.expressions import Entries, make_room, unit_phase
 from ..program.program import Part, Program
 from ..program.rounding import rounding_limits
 from . import memory
+from .layout import tables_of
 from .plan import Plan, tangent_kinds
 from .sums import Gathered, GradientSums
 from .threads import is_small, spread
@@ -116,7 +117,7 @@ class Job:
         """Give the program other numbers."""
         self._prepared: tuple[Any, tuple[Any, ...]] | None = None
         values, factors = self._bound(entries)
-        tables, sizes = self.program.tables(self.lanes).flat, self.plan.addressed(self.dtype)
+        tables, sizes = tables_of(self.program, self.lanes).flat, self.plan.addressed(self.dtype)
         self.call = batch().Call(tables, sizes, values, self._table, factors, self.n_voxels)
 
     def own_values(self) -> None:
@@ -199,10 +200,10 @@ class Job:
         )  # fmt: skip
         return amplitudes
 
-    def signals(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Signal (voxel, output) and Jacobian (voxel, derivative, output)."""
+    def signals(self, out: npt.NDArray[Any] | None = None) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Signal (voxel, output), in `out` if it is given, and Jacobian (voxel, derivative, output)."""
         dtype = COMPLEX[self.dtype.char]
-        signal = memory.results.array((self.n_voxels, self.program.n_out), dtype)
+        signal = memory.results.array((self.n_voxels, self.program.n_out), dtype) if out is None else out
         jacobian = memory.results.array((self.n_voxels, len(self.codes), self.program.n_out), dtype)
         run = batch().signal_batch
         spread(
@@ -252,7 +253,12 @@ class Job:
             return self.call, self.room(), weights, variance, sums.values, self.unit(), *bars
 
         if self.n_voxels > step and not is_small(self.n_voxels, 4 * self.plan.cost):
-            spread(lambda *span: run(*arguments(), *span, timing, turning, self._repeats), self.n_voxels, step, 4 * self.plan.cost)
+            spread(
+                lambda *span: run(*arguments(), *span, timing, turning, self._repeats),
+                self.n_voxels,
+                step,
+                4 * self.plan.cost,
+            )
         else:  # the same arguments again, as long as this thread calls and only flips have changed
             key = threading.get_ident(), id(weights), variance
             if self._prepared is None or self._prepared[0] != key:

@@ -11,6 +11,7 @@ from ..kernels import columns as col
 from ..kernels.columns import N_EXCHANGE, N_ROUNDING, ONE, SCRATCH, VECTOR
 from ..kernels.shape import LOOPS, Shape
 from ..program.program import Program
+from .layout import tables_of
 from .memory import aligned
 
 
@@ -60,11 +61,11 @@ class Plan:
         tangents = tangent_kinds(codes)
         parts = len(program.parts)
         # state updates per voxel, all sets and slice positions
-        updates = program.ensemble.cost if program.ensemble else program.tables(lanes).updates
+        updates = program.ensemble.cost if program.ensemble else tables_of(program, lanes).updates
         self.cost = updates * (1 + len(tangents)) * n_positions
         self._sets, self._codes, self._lanes = len(tangents) + 1, len(codes), lanes
         self._n_out, self.n_positions = program.n_out, n_positions
-        sizes = program.tables(lanes).sizes.copy()
+        sizes = tables_of(program, lanes).sizes.copy()
         sizes[:, col.TANGENTS], sizes[:, col.N_CODES] = len(tangents), len(codes)
         sizes[:, col.N_POSITIONS] = self.n_positions
         self.n_durations = program.expressions.lengths[2]  # with moments
@@ -83,7 +84,7 @@ class Plan:
         sizes[:, col.N_ORDERS] = len(orders)
         sizes[:, col.PROFILE_AT] = self.n_durations
         sizes[:, col.ROUNDING_AT] = self.n_durations + self.n_positions
-        sizes[:, col.GEOMETRY_AT] = self.n_durations + self.n_positions + N_ROUNDING
+        sizes[:, col.SCANNER_AT] = self.n_durations + self.n_positions + N_ROUNDING
         self.flips_at = self._place_values(program, sizes)
         self._room_size = self._place_room(program, sizes)
         self.width = self._place_sums(program, sizes)
@@ -117,7 +118,7 @@ class Plan:
         """Numbers of exchange of a bound pool over a duration, with what they change by along tangents."""
         if col.FRACTION not in self._terms:
             return 0
-        return N_EXCHANGE * (1 + len({col.R1, *col.BOUND} & set(self._kinds) - {col.SATURATION}))
+        return int(N_EXCHANGE) * (1 + len({col.R1, *col.BOUND} & set(self._kinds) - {col.SATURATION}))
 
     def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> list[int]:
         """Durations, slice profile, rounding, scanner, then flips and turns of each part, an ensemble's."""

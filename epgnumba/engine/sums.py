@@ -68,7 +68,7 @@ class Gathered(ABC):
         if not turning:
             return [self.flip_entries(), np.zeros(lengths[1]), durations, np.zeros(lengths[3]), np.zeros(1)]
         factors = self.factors()
-        phases = sum_at(program.signal.layout(1).factor_step, factors, lengths[1])
+        phases = sum_at(program.signal.factor_step, factors, lengths[1])
         advance = 0 * factors.sum()
         for part, turns in zip(program.parts, self.turns(), strict=True):
             if part.reach.planes == 2:

@@ -21,7 +21,9 @@ def _calls() -> dict[str, dict[str, Callable[[], Any]]]:
     from ..verbs import simulate, vjp
 
     tissue = (1000.0, 100.0)
-    calls: dict[str, dict[str, Callable[[], Any]]] = {part: {} for part in ("signal", "gradient", "single", "design", "second")}
+    calls: dict[str, dict[str, Callable[[], Any]]] = {
+        part: {} for part in ("signal", "gradient", "single", "design", "second")
+    }
     for words, train in (("", FSE([60.0], 5.0)), (" of steady states", FSE([60.0], 5.0, TR=1000.0))):
         plain, other = (CRLBObjective(train, *tissue, data=data) for data in ("complex", "magnitude"))
 

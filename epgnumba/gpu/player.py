@@ -128,8 +128,13 @@ class Player:
             self._factors, table, start, none if state is None else state, none if saved is None else saved,
             none if tape is None else tape, signal, jacobian, first, last, count, offset, structure.tape_rows,
             self.profile[position], self.real(1 / len(self.profile)), self.real(equilibrium), position > 0,
-            tape is not None,
+            tape is not None, *self._geometry(part),
         )  # fmt: skip
+
+    def _geometry(self, part: int) -> tuple[Any, Any]:
+        """Dephasing of an order, radians per um, and orders from a row to the next."""
+        program = self.structure.program
+        return self.real(program.scanner[0]), self.real(program.parts[part].reach.stride)
 
     def nothing(self, ndim: int) -> Any:
         """In place of an array that is not used."""
@@ -274,6 +279,7 @@ class Player:
                 table, room.adjoint, room.tape, amplitudes, amplitude_bars, room.flip_bars[part],
                 room.turn_bars[part], room.duration_bars, room.voxel_bars, start_bar, first, last, count,
                 structure.tape_rows, self.profile[position], self.real(equilibrium), k + 1 == len(segments),
+                *self._geometry(part),
             )  # fmt: skip
 
     def _rewind_ends(

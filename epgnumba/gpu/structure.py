@@ -6,7 +6,10 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..engine.plan import state_sets, tangent_kinds
 from ..kernels import columns as cpu
+from ..kernels.cuda.columns import Shape
+from ..kernels.exponents import by_order
 from ..program.program import Program
 from . import tables
 from .home import Scratch
@@ -66,15 +69,17 @@ class Structure:
 
     def __init__(self, program: Program, codes: tuple[int, ...], real: type[np.floating], registers: int) -> None:
         self.program, self.codes, self.real = program, codes, real
-        self.kinds = tuple(code for code in codes if code != cpu.M0)
-        self.sets = tuple(0 if code == cpu.M0 else 1 + self.kinds.index(code) for code in codes)
+        self.kinds, self.sets = tangent_kinds(codes), tuple(state_sets(codes))
         self.n_sets = len(self.kinds) + 1
         self.planes = program.signal.reach.planes
         itemsize = np.dtype(real).itemsize
+        shape = Shape(real, self.planes, self.kinds, program.terms, program.precesses, 0, 0)
+        if by_order(shape):
+            registers = registers * 2 // 3  # what decays and turns each order takes the rest
         self.division: Division = divide(highest_row(program), self.planes, self.n_sets, itemsize, registers)
         unit = 3 * self.planes * self.n_sets * itemsize
-        self.parts: list[PartTables] = [lower(part, self.division, unit) for part in program.parts]
-        self.shape = (real, self.planes, program.precesses, self.kinds, self.division.rows, self.division.lanes)
+        self.shape = shape._replace(rows=self.division.rows, lanes=self.division.lanes)
+        self.parts: list[PartTables] = [lower(part, self.shape, unit) for part in program.parts]
         self.state_rows = 3 * self.planes * self.n_sets * self.division.rows
         rows = max(rows for part in self.parts for *_, rows in part.segments)
         if self.division.lanes > 1:  # going back, all lanes look at as many rows as there can be

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..engine.layout import layout_of
 from ..kernels import columns as cpu
 from ..kernels.cuda import columns as col
 from ..program.program import Part, Program
@@ -92,11 +93,11 @@ def _segments(stored: list[int], unit: int) -> list[tuple[int, int, int]]:
     return [*cuts, (begin, len(stored), filled)]
 
 
-def lower(part: Part, division: Division, unit: int) -> PartTables:
+def lower(part: Part, shape: col.Shape, unit: int) -> PartTables:
     """Tables of a part, from those that the CPU plays in one lane; `unit`: bytes on the tape per row."""
-    layout = part.layout(1)
+    layout = layout_of(part, 1)
     steps = layout.steps
-    table = np.zeros((len(steps), col.N_STEP), np.int32)
+    table = np.zeros((len(steps), col.step_width(shape)), np.int32)
     for target, source in (
         (col.ROWS, cpu.ROWS),
         (col.SHIFT_P, cpu.SHIFT_P),
@@ -108,20 +109,21 @@ def lower(part: Part, division: Division, unit: int) -> PartTables:
         (col.READ_BEGIN, cpu.READ_BEGIN),
         (col.READ_END, cpu.READ_END),
         (col.INVERT, cpu.INVERT),
+        (col.ORDER, cpu.ORDER),
+        (col.MOMENT_1, cpu.MOMENT_1),
+        (col.MOMENT_2, cpu.MOMENT_2),
     ):
-        table[:, target] = steps[:, source]
+        if target < table.shape[1]:
+            table[:, target] = steps[:, source]
     table[1:, col.FOLD] = steps[:-1, cpu.FOLD_FROM]
     table[1:, col.FLIPPED] = steps[:-1, cpu.SWAP]
     table[:, col.QUADRATURE] = (part.reach.planes == 1) * steps[:, cpu.PLANE]
     table[:, col.KEEP] = _find_keep(steps)
-    chunk = col.chunk_of(division.rows)
-    stored = np.minimum(-(-steps[:, cpu.ROWS] // chunk) * chunk, division.rows)
+    chunk = col.chunk_of(shape.rows)
+    stored = np.minimum(-(-steps[:, cpu.ROWS] // chunk) * chunk, shape.rows)
     table[1:, col.TAPE] = np.cumsum(stored)[:-1]
-    reads = layout.reads[:, [cpu.READ_COMPONENT, cpu.READ_OFFSET, cpu.READ_DURATION, cpu.READ_OUT]]
-    n_out = len(layout.factor_step)
-    return PartTables(
-        table.ravel(), np.ascontiguousarray(reads, np.int32), _segments(stored.tolist(), unit), len(reads) == n_out
-    )
+    reads = np.ascontiguousarray(layout.reads, np.int32)
+    return PartTables(table.ravel(), reads, _segments(stored.tolist(), unit), len(reads) == len(part.factor_step))
 
 
 def sum_cuts(program: Program, n_profile: int) -> npt.NDArray[np.int64]:

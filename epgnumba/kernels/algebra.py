@@ -1,10 +1,11 @@
 """What happens to the states of a row: the interval before a pulse and the pulse, for value, tangents and adjoints.
 
 A row is an order k; a set holds, for each plane, the components (P, M, W) of that row (see `physics`; C besides where
-there is a bound pool, see `pools`), each a number or a vector of them. Set 0 holds the states, the others the tangents that go along with them. Over an interval P and M
-decay by e2 = exp(-R2 t), W by e1 = exp(-R1 t), and P turns by an angle, M the other way; all that is folded into five
-coefficients and the turn. What depends on the order multiplies the row before (`exponents`). A tangent gains what its
-rate's change makes of the states: its *seed*, the derivative of the rate, times the derivative of the exponent.
+there is a bound pool, see `pools`), each a number or a vector of them. Set 0 holds the states, the others the tangents
+that go along with them. Over an interval P and M decay by e2 = exp(-R2 t), W by e1 = exp(-R1 t), and P turns by an
+angle, M the other way; all that is folded into five coefficients and the turn. What depends on the order multiplies the
+row before (`exponents`). A tangent gains what its rate's change makes of the states: its *seed*, the derivative of the
+rate, times the derivative of the exponent.
 
 These functions take whatever has + - *: a CPU gives them vectors, a CUDA device numbers.
 """
@@ -171,6 +172,14 @@ class Interval:
             own = [[*plane[:C], plane[C] + slope * t[C]] for plane, t in zip(own, bars[i], strict=True)]
         return [[self._rotated(plane, pulse_adjoint) for plane in planes] for planes in (own, *bars[1:])]
 
+    def undo_pulse(self, sets):
+        """Sets that met the pulse, from those that leave it; no decay is folded into it, and there is no bound pool."""
+        sets, (a, b, c, d, e) = list(sets), self.five
+        for i, g in self.flip.items():
+            gained = generated(sets[0])
+            sets[i] = [[t - g * x for t, x in zip(*pair, strict=True)] for pair in zip(sets[i], gained, strict=True)]
+        return [[[*pulse(*plane, a, -b, c, -d, e)] for plane in planes] for planes in sets]
+
     def _rotated(self, plane, rotate):
         p, m, w, *bound = plane
         return [*rotate(p, m, w, *self.five), *(self.numbers.pools.saturation * x for x in bound)]
@@ -185,7 +194,7 @@ class Interval:
         return slopes, any(e.imaginary for e, _ in parts)
 
     def _seeded(self, states, tangent, i, k, way=1):
-        """What arrives of tangent `i`: its own, and what its rate's change makes of the states; or the adjoint of that."""
+        """What arrives of tangent `i`: its own, and what its rate's change makes of the states; or its adjoint."""
         slopes, imaginary = self._slopes(self.shape.kinds[i - 1], k)
         gains = [None if slope is None else self.numbers.seeds[i] * slope for slope in slopes]
         gains = [gains[LIKE[c]] for c in range(self.shape.components)]

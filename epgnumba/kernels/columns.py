@@ -110,7 +110,7 @@ N_SEGMENT = 3
     TRIG_LINES,  # lines for the cosines of all pulses
     INVERTS,  # 1: there are inversions
     STRIDE,  # orders from a row to the next
-    GEOMETRY_AT,  # in the array of values: dephasing of one order (radians per um), and 1 over the root of a pulse's duration
+    SCANNER_AT,  # in the array of values, see `Program.scanner`
     LOAD,  # addresses of the loops, in the order of `shape.LOOPS`
     PLAY,
     WRITE,
@@ -143,8 +143,8 @@ TIME = -1  # among rates that numbers depend on: an interval's time, or a pulse'
 HZ = 0.006283185307179586  # radians per ms
 PI = 3.141592653589793
 FAINTEST = 1e-150  # square of a derivative that a bound is made of: the bound's own square must not overflow
-# Where the Z_0 lies that recovery aims at, 1 or (for the homogeneous part of a map) 0, and a 1 in the precision at hand:
-# behind two vectors of whatever is needed. Length of it all, in lines of VECTOR.
+# Behind two vectors of whatever is needed: the Z_0 that recovery aims at, 1 or (for the homogeneous part of a map) 0;
+# a 1 in the precision at hand. Length of it all, in lines of VECTOR.
 EQUILIBRIUM, ONE = 2 * VECTOR, 2 * VECTOR + 1
 SCRATCH = 3
 # What tells rounding (see `program.rounding`): how long after a pulse the first readout comes (ms); how large a

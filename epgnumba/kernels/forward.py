@@ -1,11 +1,10 @@
 """Play a part of a program forward over one block of lanes: amplitudes and, in the same sweep, their tangents."""
 
 from . import columns as col
-from .algebra import HALF, M, P, W, weighted
+from .algebra import HALF, M, P, W
 from .columns import FRACTION, INVERSION, VECTOR
 from .lanes import choose, loop, repeat, when
 from .longitudinal import gains, pass_time
-from .physics import turn
 from .player import Player, clear, read_sets, write_sets
 
 
@@ -145,23 +144,12 @@ def _read(player, n, r, target):
     def transverse():
         # F_-k is the conjugate of M
         signs = [player.conjugate_sign(plane, component, step[col.PLANE]) for plane in player.planes]
-        decay, turning = player.reading(read)
-
-        def decayed(i):
-            values = [decay * sign * look(i, plane) for plane, sign in zip(player.planes, signs, strict=True)]
-            return turn(*values, *turning) if turning else values
-
-        states = decayed(0)
-        put(0, states)
-        for i, kind in enumerate(shape.kinds, 1):
-            tangent = decayed(i)
-            for exponent, moment in player.read_exponents(read, kind):
-                g = weighted(exponent.weights(0)[P], moment * player.seed(i))
-                if exponent.imaginary:
-                    tangent = [tangent[0] - g * states[1], tangent[1] + g * states[0]]
-                else:
-                    tangent = [t + g * x for t, x in zip(tangent, states, strict=True)]
-            put(i, tangent)
+        sets = [
+            [sign * look(i, plane) for plane, sign in zip(player.planes, signs, strict=True)]
+            for i in range(player.n_sets)
+        ]
+        for i, values in enumerate(player.readout(read).read(sets)):
+            put(i, values)
 
     def longitudinal():
         # READ_OFFSET is that of row 0

@@ -2,13 +2,26 @@
 
 from . import columns as col
 from .columns import (
-    ALWAYS, B1, EXCHANGE, HZ, INVERSION, OMEGA, PI, R1, R1_BOUND, R2, R2_PRIME, SATURATION, TIME, VECTOR
+    ALWAYS,
+    B1,
+    EXCHANGE,
+    HZ,
+    INVERSION,
+    OMEGA,
+    PI,
+    R1,
+    R1_BOUND,
+    R2,
+    R2_PRIME,
+    SATURATION,
+    TIME,
+    VECTOR,
 )  # fmt: skip
 from .elementary import LOWEST, exp, hyperbolic, rotation, sin_cos
 from .lanes import double, repeat, total, when
 from .player import Player
-from .reverse import Bars
 from .pools import RATES, exchange, pull_back, value_and_slopes
+from .reverse import Bars
 
 TIMES = R1, R2, R2_PRIME, R1_BOUND  # rates that maps give as times
 # Others, per unit of the map: Hz; 1/s; us of a lineshape.

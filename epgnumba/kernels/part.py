@@ -12,9 +12,9 @@ from .lanes import call_loop
 # outputs, voxels. Few arrays with much in each: every one that Python passes costs 0.1 us.
 Call = namedtuple("Call", "tables sizes values tissue factors n_voxels")
 
-# The same as kernels see it; `stride`: numbers from one row of the tissue to the next. And of an ensemble (see `ensemble`)
-# its members, the gradients before readouts, which of those an output has, phase steps, mean amplitudes and starts, and
-# where the latter lie in the room.
+# The same as kernels see it; `stride`: numbers from one row of the tissue to the next. And of an ensemble (see
+# `ensemble`) its members, the gradients before readouts, which of those an output has, phase steps, mean amplitudes and
+# starts, and where the latter lie in the room.
 Given = namedtuple(
     "Given",
     "tables values tissue profile rounding codes sets factors n_voxels stride "

@@ -3,13 +3,14 @@
 import copy
 
 from . import columns as col
-from .algebra import HALF_PI, Interval, Numbers, Pools, added, weighted
+from .algebra import HALF_PI, Interval, Numbers, Pools, added
 from .columns import B1, N_EXCHANGE, SATURATION, TIME, VECTOR
 from .elementary import LOWEST, exp, magnitude, rotation
-from .exponents import FOLDED, OUT_OF_PHASE, before_pulses, before_readouts, by_order
+from .exponents import OUT_OF_PHASE, before_pulses, before_readouts, by_order
 from .lanes import choose, either, join, repeat, total
 from .physics import turn
 from .pools import RATES, saturation, value_and_slopes
+from .readouts import Readout
 
 ABSENT = col.NO_F, col.NO_F, col.NO_W, col.NO_W  # columns that say whether nothing arrives of each component
 # Columns where the moments of a pulse's interval lie, and those of a readout.
@@ -43,13 +44,13 @@ class Player:
         self.pools = room.at(sizes[col.POOLS_AT])
         self.amplitudes, self.amplitude_bars = room.at(sizes[col.AMPLITUDES_AT]), room.at(sizes[col.AMPLITUDES_BAR_AT])
         self.equilibrium = room.wide(shape.lanes).at(sizes[col.SCRATCH_AT]).spread(col.EQUILIBRIUM)
-        self.geometry = values.at(sizes[col.GEOMETRY_AT])
+        self.scanner = values.at(sizes[col.SCANNER_AT])
         self._look(shape.lanes)
 
     def _look(self, width, first=0):
         """Take vectors of `width` from lane `first` on."""
-        self.durations, self.flips, self.turns, self.geometry = (
-            values.wide(width) for values in (self.durations, self.flips, self.turns, self.geometry)
+        self.durations, self.flips, self.turns, self.scanner = (
+            values.wide(width) for values in (self.durations, self.flips, self.turns, self.scanner)
         )
         self._first = first
         self.space, self.adjoint, self.amplitudes, self.amplitude_bars = (
@@ -113,7 +114,7 @@ class Player:
 
     def scale(self, power):
         """A power of the dephasing of an order."""
-        dephasing = self.geometry.spread(0)
+        dephasing = self.scanner.spread(0)
         return [1.0, dephasing, dephasing * dephasing][power]
 
     def moments(self, places, exponents):
@@ -135,8 +136,7 @@ class Player:
         numbers = Numbers(
             trig=self.cos_sin(n), angle=angle,
             decay=(self.decayed(duration, 0) if longitudinal else 1.0, self.decayed(duration, 1) if decays else 1.0),
-            nominal=self.nominal(n), seeds={i: self.seed(i) for i in range(1, self.n_sets)},
-            rates={rate: self.rate(rate) for rate in self.shape.terms},
+            nominal=self.nominal(n), seeds=self._all_seeds(), rates=self._term_rates(),
             moments=self.moments([step[place] for place in MOMENTS], before_pulses(self.shape)),
             exp=self.exp, rotation=rotation, pools=self.pool_numbers(n) if self.shape.bound else None,
         )  # fmt: skip
@@ -154,7 +154,7 @@ class Player:
 
     def saturation_rates(self, n):
         """What the saturation by pulse `n` depends on, by code; its angle over the root of its duration by TIME."""
-        angle = self.nominal(n) * self.geometry.spread(1)
+        angle = self.nominal(n) * self.scanner.spread(1)
         return {SATURATION: self.rate(SATURATION), B1: self.rate(B1), TIME: angle}
 
     def pool_numbers(self, n):
@@ -223,30 +223,25 @@ class Player:
             return self.space.count(1 - 2 * plane * component)
         return self.space.count(1 - 2 * stated * component)
 
-    def read_exponents(self, read, rate=None):
-        """Exponents of F_0 before a readout (a row of its table), of a rate or of all, each with its moment."""
-        chosen = [e for e in before_readouts(self.shape) if rate in (None, e.rate)]
-        moments = self.moments([read[place] for place in READ_MOMENTS], chosen)
+    def readout(self, read):
+        """A readout of F_0, by its row of the table."""
+        duration, angle = read[col.READ_DURATION], None
+        if self.shape.planes == 2:
+            angle = self.decayed(duration, 2), self.decayed(duration, 3)
+        moments = self.moments([read[place] for place in READ_MOMENTS], before_readouts(self.shape))
         if (OUT_OF_PHASE, 0) in moments:
             moments[OUT_OF_PHASE, 0] = magnitude(moments[OUT_OF_PHASE, 0])
-        return [(e, moments[e.moment, e.scale]) for e in chosen]
+        numbers = Numbers(
+            trig=None, decay=(None, self.decayed(duration, 1)), angle=angle, nominal=None, seeds=self._all_seeds(),
+            rates=self._term_rates(), moments=moments, exp=self.exp, rotation=rotation,
+        )  # fmt: skip
+        return Readout(self.shape, numbers)
 
-    def reading(self, read):
-        """What F_0 decays by before a readout; cosine and sine of what it turns by, of a complex problem."""
-        duration, decay, angle = read[col.READ_DURATION], None, None
-        for exponent, moment in self.read_exponents(read):
-            if exponent.rate not in FOLDED:
-                own = weighted(exponent.weights(0)[0], moment * self.rate(exponent.rate))
-                if exponent.imaginary:
-                    angle = own if angle is None else angle + own
-                else:
-                    decay = own if decay is None else decay + own
-        e = self.decayed(duration, 1)
-        decay = e if decay is None else e * self.exp(decay)
-        if self.shape.planes == 1:
-            return decay, None
-        turning = self.decayed(duration, 2), self.decayed(duration, 3)
-        return decay, turning if angle is None else turn(*turning, *rotation(angle))
+    def _all_seeds(self):
+        return {i: self.seed(i) for i in range(1, self.n_sets)}
+
+    def _term_rates(self):
+        return {rate: self.rate(rate) for rate in self.shape.terms}
 
     def amplitude_place(self, i, plane, out):
         """Where the amplitude of a set, plane and output lies."""

@@ -1,7 +1,7 @@
 """A pool of bound protons beside the free one: exchange over an interval, and saturation by pulses.
 
-After Malik et al., MRM 80 (2018) 767. The bound pool has no transverse states, only a Z_k beside each of the free pool's
-(component C, which is -2i Z_k as W is). Free and bound magnetisation, fractions 1 - f and f of all, obey
+After Malik et al., MRM 80 (2018) 767. The bound pool has no transverse states, only a Z_k beside each of the free
+pool's (component C, which is -2i Z_k as W is). Free and bound magnetisation, fractions 1 - f and f of all, obey
 
     d/dt (Z, Z_b) = A (Z - 1 + f, Z_b - f)   A = [[-R1 - k f, k (1 - f)], [k f, -R1b - k (1 - f)]]
 
@@ -12,6 +12,8 @@ lineshape at its frequency.
 
 Derivatives, second ones too, come of the same functions by dual numbers.
 """
+
+from itertools import pairwise
 
 from .algebra import added
 from .columns import B1, EXCHANGE, FRACTION, R1, R1_BOUND, SATURATION, TIME
@@ -55,7 +57,7 @@ def hyperbolic(x, u, functions):
         return functions(x, u)
     values = hyperbolic(x.value, u.value, functions)
     dx, du = x.slope, u.slope * 0.5
-    return [Dual(f, f * dx + following * du) for f, following in zip(values[:-1], values[1:], strict=True)]
+    return [Dual(f, f * dx + following * du) for f, following in pairwise(values)]
 
 
 def exchange(given, functions):

@@ -6,15 +6,14 @@ A pulse is undone in the order: padding, readouts, recovery, then the pulse with
 """
 
 from . import columns as col
-from .algebra import HALF, HALF_PI, LIKE, C, M, P, W, added, generated, paired, pairings, seeded, weighted
+from .algebra import HALF, HALF_PI, LIKE, C, M, P, W, added, generated, paired, pairings, seeded
 from .columns import B1, FRACTION, INVERSION, N_EXCHANGE, OMEGA, SATURATION, TIME, VECTOR
 from .elementary import magnitude, sign
-from .exponents import OUT_OF_PHASE, RELAXATION, before_pulses, before_readouts
+from .exponents import OUT_OF_PHASE, RELAXATION, before_pulses
 from .lanes import choose, loop, repeat, total, when
-from .physics import turn
-from .pools import RATES, pull_back, saturation
 from .longitudinal import gather_gains, pass_time, unpass_time
 from .player import ABSENT, MOMENTS, READ_MOMENTS, Player, clear, read_sets, write_sets
+from .pools import RATES, pull_back, saturation
 
 
 class Bars:
@@ -62,7 +61,7 @@ class Bars:
         self.add(self.durations, place, total(by_moment))
 
     def by_exchange(self, duration, i, values, first=0):
-        """Derivatives by numbers of exchange over a duration, from the `first` on; or by their slopes along a tangent."""
+        """Derivatives by numbers of exchange over a duration, from the `first` on; or by their slopes, along `i`."""
         player = self._player
         place = N_EXCHANGE * (player.of_kind(*RATES).index(i) + 1 if i else 0) + first
         for number, value in enumerate(values):
@@ -90,7 +89,7 @@ class Bars:
             self.by_rate(rate, by_rate[rate])
         for i, own in by_seed.items():
             self.by_seed(i, own)
-        self.by_flip(n, by_rate[TIME] * player.geometry.spread(1))
+        self.by_flip(n, by_rate[TIME] * player.scanner.spread(1))
 
     def by_decay(self, duration, value, i=0):
         """A derivative by the logarithm of e1."""
@@ -284,7 +283,7 @@ def _unread(player, bars, n, r, timing):
     """Adjoint of `forward._read`."""
     step, read = player.step(n), player.reads.at(r * col.N_READ)
     component, duration, out = read[col.READ_COMPONENT], read[col.READ_DURATION], read[col.READ_OUT]
-    time, last = player.durations.spread(duration), player.shape.planes - 1
+    last = player.shape.planes - 1
 
     def given(memory, i, planes=player.planes):
         return [memory[player.amplitude_place(i, plane, out)] for plane in planes]
@@ -298,40 +297,19 @@ def _unread(player, bars, n, r, timing):
         place = at + player.pair_arena * i
         player.adjoint[place] = player.adjoint[place] + value
 
-    def pairing(exponent, x, bar):
-        if exponent.imaginary:
-            value = bar[1] * x[0] - bar[0] * x[1]
-        else:
-            value = added(a * b for a, b in zip(x, bar, strict=True))
-        return weighted(exponent.weights(0)[P], value)
-
     def transverse():
         values = [given(player.amplitudes, i) for i in range(player.n_sets)]
         given_bars = [given(player.amplitude_bars, i) for i in range(player.n_sets)]
-        own = given_bars[0]
-        for i, kind in enumerate(player.shape.kinds, 1):
-            for exponent, moment in player.read_exponents(read, kind):
-                g, bar = weighted(exponent.weights(0)[P], moment * player.seed(i)), given_bars[i]
-                if exponent.imaginary:
-                    own = [own[0] + g * bar[1], own[1] - g * bar[0]]
-                else:
-                    own = [a + g * b for a, b in zip(own, bar, strict=True)]
+        readout = player.readout(read)
 
         def gather():
-            for exponent in before_readouts(player.shape):
-                place = read[READ_MOMENTS[exponent.moment]]
-                pairs = [pairing(exponent, x, bar) for x, bar in zip(values, given_bars, strict=True)]
-                bars.by_exponent(exponent, place, added(pairs))
-                for i in player.of_kind(exponent.rate):
-                    bars.by_exponent(exponent, place, pairing(exponent, values[0], given_bars[i]), i)
+            for exponent, i, value in readout.pairings(values, given_bars):
+                bars.by_exponent(exponent, read[READ_MOMENTS[exponent.moment]], value, i)
 
         when(timing > 0, gather)
-        decay, turning = player.reading(read)
-        for i, bar in enumerate([own, *given_bars[1:]]):
-            if turning:
-                bar = turn(*bar, turning[0], -turning[1])
+        for i, bar in enumerate(readout.unread(given_bars)):
             for plane, value in zip(player.planes, bar, strict=True):
-                add(i, plane, decay * player.conjugate_sign(plane, component, step[col.PLANE]) * value)
+                add(i, plane, player.conjugate_sign(plane, component, step[col.PLANE]) * value)
 
     def longitudinal():
         before = player.longitudinal(player.space, player.arena, step[col.DST_TAPE], step[col.DST_SIZE])

@@ -2,8 +2,8 @@
 
 Spins whose frequencies differ fall out of phase while they are transverse, and F_-k goes back on the way that F_k went.
 Where all pathways that meet in a state have been out of phase for the same time, so has what is read, and a Lorentzian
-spread of frequencies (T2') multiplies it by exp(-R2' |time|). So it is wherever gradients dephase in proportion to time,
-as in a spin echo train or a gradient echo of constant TR.
+spread of frequencies (T2') multiplies it by exp(-R2' |time|). So it is wherever gradients dephase in proportion to
+time, as in a spin echo train or a gradient echo of constant TR.
 """
 
 from ..sequence.events import Linear
@@ -77,8 +77,8 @@ def mark_out_of_phase(score: Score, boundary: int) -> None:
         for read, time in zip(beat.reads, times, strict=True):
             if time is MIXED:
                 raise ValueError(
-                    f"T2prime is not allowed with this sequence: what readout {read.out} sees has been out of phase for "
-                    "different times, so that no factor does it; average over B0 instead"
+                    f"T2prime is not allowed with this sequence: what readout {read.out} sees has been out of phase "
+                    "for different times, so that no factor does it; average over B0 instead"
                 )
             read.out_of_phase = known.setdefault(time, len(known))
     score.out_of_phase = list(known)

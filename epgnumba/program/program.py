@@ -11,11 +11,10 @@ from ..checks import Array
 from ..kernels import columns as col
 from ..sequence.events import Linear, linear
 from ..sequence.sequence import Sequence
-from . import plan, steady
+from . import steady
 from .expressions import Entries, Expressions, LinearMap, flatten, make_room, unit_phase
 from .out_of_phase import mark_out_of_phase
-from .plan import Frame, IntTable, Layout, find_frame, lay_out
-from .reach import Reach, find_reach
+from .reach import Frame, Reach, find_frame, find_reach
 from .score import Read, Score, write_score
 from .steady import ANY, Ensemble, Tissues, Way
 
@@ -52,8 +51,11 @@ class Part:
     components: int = 3  # of a row; 4 with a bound pool
 
     def __post_init__(self) -> None:
-        self._layouts: dict[tuple[int, int], Layout] = {}
         self._factors = _Recent(4)
+        reads = sorted((read.out, n) for n, group in enumerate(self.reads) for read in group)
+        # the pulse that each output follows; of a real program, whether it is in quadrature with that pulse
+        self.factor_step = np.array([n for _, n in reads], np.int64)
+        self.quadrature = np.array([self.reach.planes == 1 and self.reach.plane[n] == 1 for _, n in reads], np.int64)
         real = self.reach.planes == 1
         signs = [
             sign if real and not beat.invert else 1
@@ -67,17 +69,6 @@ class Part:
         self.between = np.array(between, np.int64)
         self.after = np.array(sorted({read.duration for group in self.reads for read in group}))
 
-    def layout(self, lanes: int, tape_limit: int | None = None) -> Layout:
-        """Tables for `lanes` lanes; built once."""
-        tape_limit = plan.TAPE_LIMIT if tape_limit is None else tape_limit
-        key = lanes, tape_limit
-        if key not in self._layouts:
-            self._layouts[key] = lay_out(
-                self.score, self.reads, self.reach, self.frame, lanes, tape_limit, self.boundary == 3,
-                self.components,
-            )
-        return self._layouts[key]
-
     def turns(self, phases: npt.NDArray[np.inexact], advance: npt.NDArray[np.inexact]) -> npt.NDArray[np.inexact]:
         """How far the states turn before each pulse to be in its frame, degrees; then from the last frame to phase 0.
 
@@ -89,23 +80,10 @@ class Part:
         """What turns the kernels' amplitudes into signals."""
 
         def make() -> ComplexArray:
-            layout = self.layout(1)
-            step = layout.factor_step
-            quadrature = np.array([1, 1j])[layout.quadrature]
+            step, quadrature = self.factor_step, np.array([1, 1j])[self.quadrature]
             return np.asarray(quadrature * self.signs[step] * unit_phase(phases[step] - receivers))
 
         return cast("ComplexArray", self._factors.get((phases.tobytes(), receivers.tobytes()), make))
-
-
-@dataclass
-class Tables:
-    """The tables of a program's parts, one after another, and their sizes (a row a part). See `kernels.columns`."""
-
-    flat: IntTable
-    sizes: IntTable
-    updates: int  # state updates of one play of everything a call plays
-    arena: int
-    pair_arena: int
 
 
 @dataclass
@@ -141,9 +119,6 @@ class Program:
     terms: tuple[int, ...] = ()
     scanner: tuple[float, float] = (0.0, 0.0)
 
-    def __post_init__(self) -> None:
-        self._tables: dict[tuple[int, int], Tables] = {}
-
     @property
     def parts(self) -> list[Part]:
         return [self.signal, self.end] if self.end else [self.signal]
@@ -151,38 +126,6 @@ class Program:
     @property
     def n_out(self) -> int:
         return self.signal.score.n_out
-
-    def tables(self, lanes: int, tape_limit: int | None = None) -> Tables:
-        """Tables for `lanes` lanes; built once."""
-        tape_limit = plan.TAPE_LIMIT if tape_limit is None else tape_limit
-        key = lanes, tape_limit
-        if key not in self._tables:
-            layouts = [part.layout(lanes, tape_limit) for part in self.parts]
-            self._tables[key] = _join(layouts, self, lanes)
-        return self._tables[key]
-
-
-def _join(layouts: list[Layout], program: Program, lanes: int) -> Tables:
-    arena, pair_arena = max(at.arena for at in layouts), max(at.pair_arena for at in layouts)
-    sizes = np.zeros((len(layouts), col.N_SIZE), np.int64)
-    chunks: list[IntTable] = []
-    filled = updates = 0
-    for row, layout, part in zip(sizes, layouts, program.parts, strict=True):
-        planes = part.reach.planes
-        row[col.N_STEPS], row[col.N_SEGMENTS] = len(layout.steps), len(layout.segments)
-        row[col.LANES], row[col.PLANES], row[col.N_OUT] = lanes, planes, len(layout.factor_step)
-        row[col.PRECESSES] = program.precesses
-        row[col.BOUNDARY] = program.end.boundary + (program.end.components > 3) if program.end else 0
-        row[col.PAIR], row[col.TAPE], row[col.ROOM] = layout.pair, layout.tape, layout.room
-        row[col.ARENA], row[col.PAIR_ARENA] = arena, pair_arena
-        row[col.N_DURATIONS], row[col.STRIDE] = len(part.score.durations), part.reach.stride
-        places = col.STEPS_AT, col.READS_AT, col.SEGMENTS_AT
-        for place, table in zip(places, (layout.steps, layout.reads, layout.segments), strict=True):
-            row[place] = filled
-            chunks.append(table.ravel())
-            filled += table.size
-        updates += layout.updates * planes * (1 if part is program.signal else 1 + part.boundary)
-    return Tables(np.concatenate(chunks), sizes, updates // lanes, arena, pair_arena)
 
 
 def _write(sequence: Sequence, terms: tuple[int, ...], count: int = 1) -> tuple[Score, Expressions, LinearMap]:

@@ -152,3 +152,22 @@ def find_reach(
         current = current if not orders or planes == 2 else (0 if pair[0] else 1)
         plane.append(current)
     return Reach(stride, offsets, counts, planes, plane, [bool(pair[1] & 1) for pair in needed])
+
+
+@dataclass
+class Frame:
+    """Frames of a real program: sign of each flip, whether the frame turns by 90 degrees before it."""
+
+    signs: list[int]
+    quarter: list[int]
+
+
+def find_frame(quarters: list[int | None]) -> Frame:
+    """Absorb half turns of the RF phase in the sign of the flip, so that frames differ by 0 or +90 degrees only."""
+    signs, steps = [1], [0]
+    for quarter in quarters[1:]:
+        total = (quarter or 0) % 4
+        half_turn = total >= 2
+        signs.append(-signs[-1] if half_turn else signs[-1])
+        steps.append(total % 2)
+    return Frame(signs, steps)

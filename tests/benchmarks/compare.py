@@ -21,6 +21,7 @@ from numba import njit
 
 import epgnumba
 from epgnumba.engine import set_num_threads
+from epgnumba.engine.layout import layout_of, tables_of
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -117,7 +118,7 @@ def efficiency():
     from epgnumba.program import compile_program
 
     set_num_threads(1)
-    updates = compile_program(epgnumba.FSE(work.FLIP, work.ESP))[0].signal.layout(1).updates
+    updates = layout_of(compile_program(epgnumba.FSE(work.FLIP, work.ESP))[0].signal, 1).updates
     rows = []
     for name, operations in (("signal", 12), ("signal and dT2", 12 + 18)):
         call = work.OURS[f"10,000 voxels, {name}"]()
@@ -186,7 +187,7 @@ def memory():
 
     rows = []
     for n in (96, 400, 1600):
-        tables = compile_program(epgnumba.FSE(np.full(n, 60.0), 5))[0].tables(epgnumba.engine.LANES)
+        tables = tables_of(compile_program(epgnumba.FSE(np.full(n, 60.0), 5))[0], epgnumba.engine.LANES)
         rows.append((n, 2 * 8e-6 * tables.pair_arena, 2 * 8e-6 * (tables.arena + tables.pair_arena)))
     return rows
 

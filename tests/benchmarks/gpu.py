@@ -16,6 +16,7 @@ from numba import cuda
 from numba.core import config
 
 from epgnumba import FSE
+from epgnumba.engine.layout import layout_of
 from epgnumba.gpu import DeviceJob, choose
 from epgnumba.gpu.home import NumbaHome
 from epgnumba.gpu.structure import kernels
@@ -95,7 +96,7 @@ def make_job(sequence, count, diff, real, nstates=None):
 def signal_work(sequence, count, diff, real, nstates=None):
     """A call, multiply-adds at least, bytes at least."""
     job = make_job(sequence, count, diff, real, nstates)
-    updates = job.program.signal.layout(1).updates * count
+    updates = layout_of(job.program.signal, 1).updates * count
     # 8 of a state; a tangent's own 8, and what R1 (one) or R2 (two) add
     instructions = updates * (8 * (1 + len(job.codes)) + sum(1 + code for code in job.codes))
     results = job.program.n_out * (1 + len(job.codes)) * count * 2 * np.dtype(real).itemsize
@@ -107,7 +108,7 @@ def gradient_work(sequence, count, diff, real):
     job = make_job(sequence, count, diff, real)
     shape = job.program.n_out, count, 2
     bars = cuda.to_device(np.ones(shape, real)), cuda.to_device(np.ones((len(job.codes), *shape), real))
-    updates, sets = job.program.signal.layout(1).updates * count, 1 + len(job.codes)
+    updates, sets = layout_of(job.program.signal, 1).updates * count, 1 + len(job.codes)
     tape = 2 * 3 * updates * sets * np.dtype(real).itemsize
     return lambda: job.gradient(*bars, False, False), updates * (8 + 16) * sets, tape
 

@@ -29,6 +29,7 @@ from epgnumba.kernels.cuda import runtime
 MAPS = {"T1": np.array([900.0, 1000.0]), "T2": np.array([80.0, 90.0])}
 ECHOES, FINGERPRINT = seq.FSE(np.full(96, 60.0), 5.0), seq.MRF(np.full(60, 30.0), np.full(60, 12.0), TI=20.0)
 BALANCED = seq.BSSFP(40.0, 2.5, 6.0)
+GRADIENT_ECHO = seq.DESS(30.0, TE=4.0, TR=200.0, tolerance=1e-2).on_scanner(gradient_area=50.0)
 
 
 def signal(sequence, **options):
@@ -53,6 +54,12 @@ CALLS = {
     "96 echoes, every gradient": lambda **how: backward(ECHOES, (1, 96), diff=("B1",), **how),
     "steady, off resonance": lambda **how: slopes(BALANCED, B0=7.0, diff=("T2", "B0"), **how),
     "steady, off resonance, every gradient": lambda **how: backward(BALANCED, (2, 1), B0=7.0, diff=("T2", "B0"), **how),
+    "diffusion, every gradient": lambda **how: backward(
+        FINGERPRINT.on_scanner(gradient_area=50.0), (1, 60), nstates=20, D=1.0, diff=("D",), **how
+    ),
+    "diffusion, flow and dephasing": lambda **how: backward(
+        GRADIENT_ECHO, (3, 2), D=1.0, velocity=2.0, T2prime=30.0, diff=("D", "velocity", "T2prime"), **how
+    ),
     "inversion, spoiled": lambda **how: backward(
         seq.MPRAGE(90.0, 9.0, 7.0, 8, TR=300.0), (1, 1), diff=("inv_efficiency",), **how
     ),

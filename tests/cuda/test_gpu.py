@@ -68,7 +68,7 @@ def test_tape_in_segments(monkeypatch):
 
 def make_job(chunk):
     problem = read_problem(TRAIN, **MANY, diff="T2", device="cuda")
-    program, entries = problem.compile(TRAIN, False, False)
+    program, entries = problem.compile(TRAIN, False, False, ())
     return gpu.HostJob(program, entries, problem.tissue.table(), problem.profile, problem.codes, 0, chunk)
 
 

@@ -13,6 +13,7 @@ from families import FAMILIES, REPEATED
 from hypothesis import given, settings
 from players import play
 from random_cases import KINDS
+from test_terms import AREA, PARAMETERS, as_sequence, crushed, plain, random_events
 
 import epgnumba
 from epgnumba import gpu
@@ -247,6 +248,10 @@ class TestInput:
         with pytest.raises(ValueError, match=r"keeps 5 orders; with these derivatives a device holds 64: set nstates"):
             epgnumba.jacobian(seq.FSE([90.0] * 9, 5.0), 1000, 80, diff="T2", device="cuda")
 
+    def test_bound_pool(self):
+        with pytest.raises(ValueError, match="bound_fraction cannot be played on a CUDA device; leave device out"):
+            epgnumba.simulate(TRAIN.on_scanner(rf_duration=1.0), 900.0, 70.0, bound_fraction=0.1, device="cuda")
+
     def test_same_refusals_as_on_the_cpu(self):
         with pytest.raises(ValueError, match=r"T1\[1\]=-1 is not allowed"):
             epgnumba.simulate(TRAIN, [900.0, -1.0], 80, device="cuda")
@@ -294,6 +299,73 @@ def test_what_is_nothing_but_rounding_is_zero(thread_a_voxel):
         _, slopes = epgnumba.jacobian(TRAIN, **RESONANT, diff=("T2", "B0"), dtype=dtype, device="cuda")
         assert not slopes[..., 1, :].any()
         assert (slopes[..., 0, :] != 0).all()
+
+
+def spin_echo(p):
+    """Readouts before and after the echo: out of phase for -4 and 2 ms."""
+    yield [seq.Pulse(p.flip, 90), seq.Wait(p.first), seq.Shift(1, 2.0), seq.Pulse(150), seq.Shift(1, 2.0)]
+    yield [seq.Wait(p.second), seq.Readout(), seq.Wait(6.0), seq.Readout()]
+
+
+def on_scanner(sequence):
+    return sequence.on_scanner(gradient_area=AREA)
+
+
+RELAXATION = {"T1": np.array([310.0, 900.0]), "T2": np.array([45.0, 80.0]), "B1": np.array([0.9, 1.1]), "M0": 1.7}
+DIFFUSING = {**RELAXATION, "D": np.array([1.3, 0.4])}
+FLOWING = {**DIFFUSING, "velocity": np.array([2.5, -1.0]), "B0": np.array([13.0, -6.0])}
+TERMS = {
+    "real": (on_scanner(TRAIN), DIFFUSING, ("D", "T2", "B1")),
+    "complex": (on_scanner(seq.EventSequence(crushed, **PARAMETERS)), FLOWING, tuple(FLOWING)),
+    "out of phase": (
+        on_scanner(seq.EventSequence(spin_echo, flip=80.0, first=10.0, second=6.0)),
+        {**DIFFUSING, "T2prime": np.array([40.0, 25.0])},
+        ("T2prime", "D", "T2"),
+    ),
+    "out of phase alone": (seq.SPGR(20.0, [2.0, 5.0], 60.0), {**RELAXATION, "T2prime": 30.0}, ("T2prime",)),
+    "steady": (on_scanner(seq.MRF(RNG.uniform(10, 60, 5), 11.0, TI=12.0, steady=True)), FLOWING, ("D", "velocity")),
+}
+
+
+class TestTerms:
+    """Diffusion, flow and T2'."""
+
+    @pytest.mark.parametrize("name", TERMS)
+    def test_as_on_the_cpu(self, name, thread_a_voxel):
+        sequence, maps, diff = TERMS[name]
+        assert_close(sequence, 1e-12, maps=maps, diff=diff, slice_prof=[0.8, 1.0])
+
+    @pytest.mark.parametrize("name", ["real", "complex", "steady"])
+    def test_orders_divided_among_threads(self, name, monkeypatch):
+        monkeypatch.setattr(tables, "FORWARD", 24)
+        monkeypatch.setattr(tables, "BACKWARD", 24)
+        sequence, maps, _ = TERMS[name]
+        problem = read_problem(sequence, **maps, diff="D", device="cuda")
+        assert problem.job().structure(backward=True).division.lanes > 1
+        assert_close(sequence, 1e-12, maps=maps, diff=("D",))
+
+    def test_long_tape_is_recorded_in_segments(self, thread_a_voxel, monkeypatch):
+        monkeypatch.setattr(tables, "TAPE", 400)
+        sequence, maps, _ = TERMS["real"]
+        problem = read_problem(sequence, **maps, diff="D", device="cuda")
+        assert problem.job().structure(backward=True).most_segments > 2
+        assert_close(sequence, 1e-12, maps=maps, diff=("D",), nstates=4)
+
+    @pytest.mark.parametrize("name", ["real", "complex"])
+    def test_single_precision(self, name, thread_a_voxel):
+        sequence, maps, diff = TERMS[name]
+        found = deviations(sequence, maps=maps, diff=diff, dtype=np.float32)
+        if name == "real":
+            found.pop("B0")  # echoes hardly depend on it: rounding of what is not there
+        assert max(found.values()) < 1e-5
+
+    @pytest.mark.parametrize("real", [True, False])
+    def test_signals_of_a_plain_epg(self, real, thread_a_voxel):
+        for seed in range(3):
+            events = random_events(np.random.default_rng(seed), real)
+            terms = {"D": 0.9} if real else {"D": 0.9, "velocity": -2.0, "B0": 11.0}
+            signal = epgnumba.simulate(as_sequence(events), 700.0, 60.0, **terms, device="cuda")
+            np.testing.assert_allclose(signal, plain(events, 700.0, 60.0, **terms), rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

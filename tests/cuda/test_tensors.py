@@ -74,23 +74,33 @@ def test_second_derivatives_go_through_host_memory(resident, monkeypatch):
             assert error(a.numpy(), b.numpy()) < 1e-12
 
 
-@pytest.mark.parametrize("name", ["MRF, steady", "own", "bSSFP"])
-def test_maps_are_not_copied_to_the_host(name, resident, monkeypatch):
+WITH_TERMS = {"D": tensor([[1.3], [0.4]]), "velocity": 2.0, "T2prime": tensor([40.0, 25.0])}
+
+
+@pytest.mark.parametrize(
+    ("sequence", "terms"),
+    [*((FAMILIES[name], {}) for name in ("MRF, steady", "own", "bSSFP")),
+     (FAMILIES["SPGR"].on_scanner(gradient_area=150.0), WITH_TERMS)],
+    ids=["MRF, steady", "own", "bSSFP", "SPGR, every term"],
+)  # fmt: skip
+def test_maps_are_not_copied_to_the_host(sequence, terms, resident, monkeypatch):
     """Nothing but what sequences need, and the range of each map, is looked at there."""
     copied = []
     monkeypatch.setattr(StandIn, "to_host", lambda self, array: copied.append(array))
     maps = {"T1": tensor([310.0, 900.0]), "T2": tensor([[45.0], [80.0]]), "B1": 0.9, "B0": tensor(13.0), "M0": 1.7}
-    signal, slopes = epgnumba.jacobian(FAMILIES[name], **maps, diff=UNKNOWNS)
+    maps |= terms
+    diff = (*UNKNOWNS, *terms)
+    signal, slopes = epgnumba.jacobian(sequence, **maps, diff=diff)
     assert isinstance(signal, torch.Tensor)
     assert signal.shape[:2] == slopes.shape[:2] == (2, 2)
     assert copied == []
     arrays = {key: np.asarray(value) for key, value in maps.items()}
-    for a, b in zip((signal, slopes), epgnumba.jacobian(FAMILIES[name], **arrays, diff=UNKNOWNS), strict=True):
+    for a, b in zip((signal, slopes), epgnumba.jacobian(sequence, **arrays, diff=diff), strict=True):
         assert error(a.numpy(), b) < 1e-12
     bars = {"signal_bar": torch.ones_like(signal), "jacobian_bar": 1e-3j * torch.ones_like(slopes)}
-    found = epgnumba.vjp(FAMILIES[name], **maps, diff=UNKNOWNS, **bars)
+    found = epgnumba.vjp(sequence, **maps, diff=diff, **bars)
     plain = {key: value.numpy() for key, value in bars.items()}
-    expected = epgnumba.vjp(FAMILIES[name], **arrays, diff=UNKNOWNS, **plain)
+    expected = epgnumba.vjp(sequence, **arrays, diff=diff, **plain)
     assert isinstance(found["T1"], torch.Tensor)
     for key, value in expected.items():
         assert error(np.asarray(found[key]), np.asarray(value)) < 1e-12

@@ -16,8 +16,8 @@ import epgnumba
 from epgnumba import CRLBObjective, engine
 from epgnumba import sequence as seq
 from epgnumba.derivatives import push_forward
+from epgnumba.engine import layout
 from epgnumba.problem import read_problem
-from epgnumba.program.program import Program
 from epgnumba.tissue_parameters import NAMES
 
 ONE = {"T1": 200.0, "T2": 40.0, "B1": 0.93, "inv_efficiency": 0.8, "M0": 1.3}
@@ -146,12 +146,11 @@ def not_finite():
 
 def in_segments(function):
     """What a function finds while tapes hold next to nothing, so that trains are played in segments."""
-    tables = Program.tables
-    Program.tables = lambda self, lanes, tape_limit=1: tables(self, lanes, tape_limit)
+    limit, layout.TAPE_LIMIT = layout.TAPE_LIMIT, 1
     try:
         return function()
     finally:
-        Program.tables = tables
+        layout.TAPE_LIMIT = limit
 
 
 SEGMENTED = {

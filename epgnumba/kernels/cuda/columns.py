@@ -1,7 +1,29 @@
-"""What a CUDA kernel reads of a program: one row of 32-bit integers a pulse, a cache line for two of them.
+"""What a CUDA kernel is made for, and what it reads of a program: one row of 32-bit integers a pulse.
 
 Everything that happens between two pulses belongs to the later one: states *arrive* at it.
 """
+
+from typing import Any, NamedTuple
+
+from ..exponents import by_order
+
+COMPONENTS = 3
+
+
+class Shape(NamedTuple):
+    """What a kernel is compiled for; planes, kinds and terms, bound and components as of `kernels.shape.Shape`."""
+
+    real: Any
+    planes: int
+    kinds: tuple
+    terms: tuple
+    precesses: bool  # whether off-resonance turns the states
+    rows: int  # of a thread
+    lanes: int  # neighbouring threads among which the rows of a voxel are divided
+
+    bound = False
+    components = COMPONENTS
+
 
 (
     ROWS,  # rows (orders) that this pulse acts on
@@ -19,8 +41,16 @@ Everything that happens between two pulses belongs to the later one: states *arr
     READ_END,
     INVERT,  # 1: no pulse but an inversion, which only Z_0 enters and leaves
     TAPE,  # rows on the tape before those of this pulse
-) = range(15)
-N_STEP = 16  # one is to spare: rows do not straddle cache lines
+    ORDER,  # of row 0
+    MOMENT_1,  # index of the first moment of dephasing over that time; and of the second
+    MOMENT_2,
+) = range(18)
+
+
+def step_width(shape):
+    """Numbers a pulse: all of them where anything depends on orders. Rows do not straddle cache lines."""
+    return 32 if by_order(shape) else 16
+
 
 # A thread takes its rows in groups, so that a pulse with few of them takes less time: this many, or a few more where
 # that does not divide them.

@@ -1,5 +1,7 @@
 """Decorators of CUDA kernels, and what the simulator lacks.
 
+Kernels take `cuda` from here, and the host's side from `runtime`: nothing else knows which package compiles.
+
 States lie in registers: arrays of `cuda.local`, whose indices are constants once loops of constant length are unrolled,
 which NVVM does by itself. So every length is a constant of the kernel, and a kernel is made for each `Shape`; and what
 is chosen at run time is chosen among values (`select`), never among places: a branch of which both sides end in the
@@ -9,7 +11,6 @@ same load or store becomes one with a variable address, and the array then lies 
 import ast
 import inspect
 import textwrap
-from collections import namedtuple
 
 import numpy as np
 from numba import cuda
@@ -34,10 +35,6 @@ def block_threads(lanes):
     """Threads of a block whose voxels share `lanes` of them; few in the simulator, where each is one of Python's."""
     return 2 * lanes if SIMULATED else THREADS
 
-
-# What a kernel is compiled for. `kinds`: of each tangent the row of the rates that it changes; `lanes`: neighbouring
-# threads among which the rows of a voxel are divided, `rows` each.
-Shape = namedtuple("Shape", "real planes precesses kinds rows lanes")
 
 helper = register_jitable(forceinline=True)
 
@@ -139,6 +136,4 @@ def typed(function, real):
 
 
 sin_cos_turns = {real: typed(elementary.sin_cos_turns, real) for real in (np.float32, np.float64)}
-coefficients, pulse, pulse_adjoint, generator, turn = (
-    helper(getattr(physics, name)) for name in ("coefficients", "pulse", "pulse_adjoint", "generator", "turn")
-)
+turn = helper(physics.turn)

@@ -7,13 +7,69 @@ threads write side by side.
 import math
 
 import numpy as np
-from numba import cuda
 
-from ..columns import B1, INVERSION, M0, OMEGA, R1, R2
+from ..algebra import Interval
+from ..columns import B1, INVERSION, M0, N_RATES, OMEGA, R1, R2, READ_COMPONENT, READ_OFFSET, READ_OUT
+from ..exponents import OUT_OF_PHASE, T, before_pulses, before_readouts, by_order
+from ..readouts import Readout
 from . import columns as col
-from .jit import block_threads, coefficients, helper, launched, pulse, turn
+from .columns import COMPONENTS
+from .jit import block_threads, cuda, helper, launched, turn, unrolled
 from .rows import arrive, clear, get_row, neighbours, restore, save
-from .tangents import HALF_PI, make_tangents
+from .source import Source
+from .tangents import HALF_PI, make_loads, make_turns
+
+N_MOMENTS = OUT_OF_PHASE + 1
+PULSE = "c, s, e1, e2, tc, ts, nominal, moments, dephasing, rates, seeds"
+READOUT = "e1, e2, oc, os, moments, dephasing, rates, seeds"
+
+
+def pulse_numbers(source):
+    """What a pulse and the interval before it depend on, by the names of `PULSE`; and the order of row j."""
+    shape = source.shape
+    angle = ("tc", "ts") if shape.planes == 2 else None
+    order = source.row("order + stride * _real(j)") if by_order(shape) else None
+    return source.numbers(before_pulses(shape), ("c", "s"), angle, "nominal"), order
+
+
+def read_numbers(source):
+    """What a readout of F_0 depends on, by the names of `READOUT`."""
+    angle = ("oc", "os") if source.shape.planes == 2 and source.shape.precesses else None
+    return source.numbers(before_readouts(source.shape), angle=angle)
+
+
+def sets_of(source, text):
+    """Row j of all sets, by the place of each component."""
+    shape = source.shape
+    return [
+        [[source.row(text.format(i, plane, c)) for c in range(COMPONENTS)] for plane in range(shape.planes)]
+        for i in range(len(shape.kinds) + 1)
+    ]
+
+
+def write_sets(source, text, sets):
+    for i, planes in enumerate(sets):
+        for plane, components in enumerate(planes):
+            for c, number in enumerate(components):
+                source.write(text.format(i, plane, c), number)
+
+
+def write_pulse(shape, rotation):
+    """Functions for an interval and the pulse that ends it: what rows share, and a row from arrival to departure."""
+    source = Source(shape, rotation)
+    numbers, order = pulse_numbers(source)
+    write_sets(source, "x[{}, {}, {}, j]", Interval(shape, numbers).play(sets_of(source, "t[{}, {}, {}]"), order))
+    return source.shared(PULSE), source.each("x, t, j, order, stride")
+
+
+def write_read(shape, rotation):
+    """A function from F_0 just after a pulse (set, plane) to amplitudes, in place."""
+    source = Source(shape, rotation, by_rows=False)
+    sets = [[source.row(f"f[{i}, {plane}]") for plane in range(shape.planes)] for i in range(len(shape.kinds) + 1)]
+    for i, planes in enumerate(Readout(shape, read_numbers(source)).read(sets)):
+        for plane, number in enumerate(planes):
+            source.write(f"f[{i}, {plane}]", number)
+    return source.each(f"f, {READOUT}")
 
 
 def make_play(shape, taped, codes, sets):
@@ -22,13 +78,16 @@ def make_play(shape, taped, codes, sets):
     `taped`: keep what a reverse sweep needs, and write bare amplitudes (set and plane, output, voxel). Otherwise write
     the signal and the Jacobian; `codes` are the derivatives wanted and `sets` the state sets that they come from.
     """
-    real, planes, precesses, kinds, n_rows, lanes = shape
+    real, planes, kinds, _, precesses, n_rows, lanes = shape
     n_sets, last_lane, n_codes, threads = len(kinds) + 1, lanes - 1, len(codes), block_threads(lanes)
-    state_rows = n_sets * planes * 3 * n_rows
+    state_rows, width = n_sets * planes * COMPONENTS * n_rows, col.step_width(shape)
     chunk = col.chunk_of(n_rows)
     kinds, codes, sets = (-1, *kinds), (*codes, -1), (*sets, 0)
     zero, half, one, two, half_pi = real(0), real(0.5), real(1), real(2), real(HALF_PI)
-    cos_sin, rotation, load_seeds = make_tangents(real, kinds)
+    cos_sin, rotation = make_turns(real)
+    load_rates, load_moments, first_order, load_read_moments = make_loads(shape)
+    prepare, pulse_row = write_pulse(shape, rotation)
+    read_f = write_read(shape, rotation)
 
     @helper
     def fetch(x, t, carry, above, j, moving):
@@ -45,55 +104,18 @@ def make_play(shape, taped, codes, sets):
                     t[i, plane, 1] = x[i, plane, 1, j]
 
     @helper
-    def add_seeds(t, seeds, time):
-        """What tangents gain in decay and precession before a pulse."""
-        for i in range(1, n_sets):
-            g = time * seeds[i]
-            for plane in range(planes):
-                if kinds[i] == R1:
-                    t[i, plane, 2] -= g * t[0, plane, 2]
-                if kinds[i] == R2:
-                    t[i, plane, 0] -= g * t[0, plane, 0]
-                    t[i, plane, 1] -= g * t[0, plane, 1]
-            if planes == 2 and kinds[i] == OMEGA:
-                t[i, 0, 0] -= g * t[0, planes - 1, 0]
-                t[i, planes - 1, 0] += g * t[0, 0, 0]
-                t[i, 0, 1] += g * t[0, planes - 1, 1]
-                t[i, planes - 1, 1] -= g * t[0, 0, 1]
+    def one_row(q, first, x, t, carry, above, order, stride, shared, moving):
+        fetch(x, t, carry, above, first + q, moving)
+        pulse_row(x, t, first + q, order, stride, shared)
+
+    some_rows = unrolled(one_row, chunk)
 
     @helper
-    def pulse_row(j, x, t, carry, above, seeds, time, g_flip, ca, cb, cc, cd, ce, tc, ts, turned, moving):
-        """Row j of all sets through what is before a pulse, and the pulse."""
-        fetch(x, t, carry, above, j, moving)
-        add_seeds(t, seeds, time)
-        for i in range(n_sets):
-            if planes == 2 and turned:
-                t[i, 0, 0], t[i, planes - 1, 0] = turn(t[i, 0, 0], t[i, planes - 1, 0], tc, ts)
-                t[i, 0, 1], t[i, planes - 1, 1] = turn(t[i, 0, 1], t[i, planes - 1, 1], tc, -ts)
-            for plane in range(planes):
-                p, m, w = pulse(t[i, plane, 0], t[i, plane, 1], t[i, plane, 2], ca, cb, cc, cd, ce)
-                x[i, plane, 0, j] = p
-                x[i, plane, 1, j] = m
-                x[i, plane, 2, j] = w
-                if kinds[i] == B1:
-                    add_flip(x, i, plane, j, g_flip * seeds[i])
+    def rows_if_any(k, rows, x, t, carry, above, order, stride, shared, moving):
+        if rows > k * chunk:
+            some_rows(k * chunk, x, t, carry, above, order, stride, shared, moving)
 
-    @helper
-    def add_flip(x, i, plane, j, g):
-        """What a change g of the flip angle does to row j of tangent i."""
-        odd = half * x[0, plane, 2, j]
-        x[i, plane, 0, j] += g * odd
-        x[i, plane, 1, j] -= g * odd
-        x[i, plane, 2, j] += g * (x[0, plane, 1, j] - x[0, plane, 0, j])
-
-    @helper
-    def pulse_rows(x, t, carry, above, seeds, rows, time, g_flip, ca, cb, cc, cd, ce, tc, ts, turned, moving):
-        """All rows of a pulse, some at a time as long as there are any."""
-        for k in range(n_rows // chunk):
-            if rows > k * chunk:
-                for q in range(chunk):
-                    j = k * chunk + q
-                    pulse_row(j, x, t, carry, above, seeds, time, g_flip, ca, cb, cc, cd, ce, tc, ts, turned, moving)
+    pulse_rows = unrolled(rows_if_any, n_rows // chunk)
 
     @helper
     def invert(x, seeds, efficiency, flip, e1, time, scale):
@@ -120,48 +142,41 @@ def make_play(shape, taped, codes, sets):
             x[i, planes - 1, 0, 0] = zero
 
     @helper
-    def recover(x, seeds, c, s, e1, time, scale):
+    def recover(x, seeds, c, s, e1, time, nominal, scale):
         """Add to order zero what Z_0 gains before the pulse, through the pulse."""
         for i in range(n_sets):
-            gain = scale * (one - e1)
-            if i > 0:
-                gain = scale * time * seeds[i] * e1
+            odd, w = zero, zero
             if i == 0 or kinds[i] == R1:
-                odd = half * (s * gain)
-                x[i, planes - 1, 0, 0] += odd
-                x[i, planes - 1, 1, 0] -= odd
-                x[i, planes - 1, 2, 0] += c * gain
+                gain = scale * (one - e1) if i == 0 else scale * time * seeds[i] * e1
+                odd, w = half * (s * gain), c * gain
+            if kinds[i] == B1:
+                gain = nominal * seeds[i] * scale * (one - e1)
+                odd, w = half * c * gain, -s * gain
+            x[i, planes - 1, 0, 0] += odd
+            x[i, planes - 1, 1, 0] -= odd
+            x[i, planes - 1, 2, 0] += w
 
     @helper
-    def read(x, seeds, amplitude, component, row, quadrature, r1, r2, omega, time, equilibrium):
-        """Amplitudes (set, plane) of a readout `time` after the pulse."""
-        e = math.exp(-time * (r1 if component == 2 else r2))
+    def read_z(x, seeds, amplitude, e, time, equilibrium):
+        """Amplitudes (set, plane) of Z_0 after `time`, which leaves e of what is not at equilibrium."""
+        for i in range(n_sets):
+            value, gain = x[i, planes - 1, 2, 0], one - e if i == 0 else zero
+            if kinds[i] == R1:
+                value -= time * seeds[i] * x[0, planes - 1, 2, 0]
+                gain = e * time * seeds[i]
+            amplitude[i, 0] = zero
+            amplitude[i, planes - 1] = equilibrium * gain - half * e * value
+
+    @helper
+    def fetch_f(x, amplitude, component, row, quadrature):
+        """F_0 (set, plane) from a row of P, or of M: F_-k is its conjugate."""
+        negated = component == 1 and (planes == 2 or quadrature == 1)
         for i in range(n_sets):
             for plane in range(planes):
-                if component == 2:
-                    amplitude[i, plane] = zero
-                    if plane == planes - 1:
-                        value = get_row(x, i, plane, component, row)
-                        gain = one - e if i == 0 else zero
-                        if kinds[i] == R1:
-                            value -= time * seeds[i] * get_row(x, 0, plane, component, row)
-                            gain = e * time * seeds[i]
-                        amplitude[i, plane] = equilibrium * gain - half * e * value
-                else:
-                    value = get_row(x, i, plane, component, row)
-                    if kinds[i] == R2:
-                        value -= time * seeds[i] * get_row(x, 0, plane, component, row)
-                    amplitude[i, plane] = e * value
-                    if component == 1 and (plane == 1 or (planes == 1 and quadrature == 1)):
-                        amplitude[i, plane] = -amplitude[i, plane]  # F_-k is the conjugate of M
-        if planes == 2 and precesses and component != 2:
-            c, s = rotation(time * omega)
-            for i in range(n_sets):
-                amplitude[i, 0], amplitude[i, 1] = turn(amplitude[i, 0], amplitude[i, 1], c, s)
-            for i in range(1, n_sets):
-                if kinds[i] == OMEGA:
-                    amplitude[i, 0] -= time * seeds[i] * amplitude[0, 1]
-                    amplitude[i, 1] += time * seeds[i] * amplitude[0, 0]
+                value = get_row(x, i, plane, component, row)
+                amplitude[i, plane] = value
+                if plane == planes - 1:
+                    amplitude[i, plane] = -value if negated else value
 
     @helper
     def write(amplitude, out, m0, weight, factors, signal, jacobian, voxel, accumulate):
@@ -204,7 +219,7 @@ def make_play(shape, taped, codes, sets):
     @launched
     def play(
         steps, reads, durations, flips, turns, factors, tissue, start, state, saved, tape, signal, jacobian, first,
-        last, n_voxels, offset, tape_rows, profile, weight, equilibrium, accumulate, keep
+        last, n_voxels, offset, tape_rows, profile, weight, equilibrium, accumulate, keep, dephasing, stride
     ):  # fmt: skip
         thread = cuda.grid(1)
         lane = thread % lanes
@@ -213,15 +228,17 @@ def make_play(shape, taped, codes, sets):
         voxel = min(voxel, n_voxels - 1)
         state_place = np.uint64(cuda.blockIdx.x) * np.uint64(state_rows * threads) + np.uint64(cuda.threadIdx.x)
         tape_place = np.uint64(cuda.blockIdx.x) * np.uint64(tape_rows * threads) + np.uint64(cuda.threadIdx.x)
-        x = cuda.local.array((n_sets, planes, 3, n_rows), real)
-        t = cuda.local.array((n_sets, planes, 3), real)  # a row as it arrives
+        x = cuda.local.array((n_sets, planes, COMPONENTS, n_rows), real)
+        t = cuda.local.array((n_sets, planes, COMPONENTS), real)  # a row as it arrives
         carry = cuda.local.array((n_sets, planes), real)
         above = cuda.local.array((n_sets, planes), real)
+        rates = cuda.local.array(N_RATES, real)
         seeds = cuda.local.array(n_sets, real)
+        moments = cuda.local.array(N_MOMENTS, real)
+        read_moments = cuda.local.array(N_MOMENTS, real)
         amplitude = cuda.local.array((n_sets, planes), real)
-        r1, r2, b1 = tissue[R1, voxel], tissue[R2, voxel], tissue[B1, voxel] * profile
-        omega, efficiency, m0 = tissue[OMEGA, voxel], tissue[INVERSION, voxel], tissue[M0, voxel]
-        load_seeds(seeds, r1, r2, profile)
+        load_rates(rates, seeds, tissue, voxel, profile)
+        m0 = tissue[M0, voxel]
         scale = -two * equilibrium
         if first > 0:
             restore(x, state, state_place, threads)
@@ -235,31 +252,32 @@ def make_play(shape, taped, codes, sets):
                         x[i, 0, 1, 0] = start[1, i, voxel]
                         x[i, planes - 1, 0, 0] = start[2, i, voxel]
                         x[i, planes - 1, 1, 0] = -start[2, i, voxel]
-        duration, time, e1, e2 = -1, zero, one, one
+        duration, e1, e2, oc, os = -1, one, one, one, zero
         for n in range(first, last):
-            step = n * col.N_STEP
+            step = n * width
             moving = arrive(x, steps, step, one, zero, lane, last_lane)
             if steps[step + col.DURATION] != duration:
                 duration = steps[step + col.DURATION]
-                time = durations[duration]
-                e1, e2 = math.exp(-time * r1), math.exp(-time * r2)
+                moments[T] = durations[duration]
+                e1, e2 = math.exp(-moments[T] * rates[R1]), math.exp(-moments[T] * rates[R2])
+                if planes == 2 and precesses:
+                    oc, os = rotation(moments[T] * rates[OMEGA])
             if steps[step + col.INVERT]:
                 if lane == 0:
-                    invert(x, seeds, efficiency, flips[n], e1, time, scale)
+                    invert(x, seeds, rates[INVERSION], flips[n], e1, moments[T], scale)
                 else:
                     clear(x, zero)
             else:
-                flip = flips[n] * b1
-                c, s = cos_sin(flip)
-                ca, cb, cc, cd, ce = coefficients(c, s, e1, e2, half)
-                tc, ts, turned = one, zero, False
+                c, s = cos_sin(flips[n] * rates[B1])
+                tc, ts = one, zero
                 if planes == 2:
                     tc, ts = turns[n, 0], turns[n, 1]
                     if precesses:
-                        oc, os = rotation(time * omega)
                         tc, ts = turn(oc, os, tc, ts)
-                    turned = precesses or tc != one or ts != zero
-                g_flip, rows = flips[n] * half_pi, steps[step + col.ROWS]
+                load_moments(moments, durations, steps, step)
+                nominal, rows = flips[n] * half_pi, steps[step + col.ROWS]
+                shared = prepare(c, s, e1, e2, tc, ts, nominal, moments, dephasing, rates, seeds)
+                order = first_order(steps, step, stride, lane)
                 if moving:
                     fold, sign = steps[step + col.FOLD], -one if steps[step + col.QUADRATURE] else one
                     for i in range(n_sets):
@@ -267,39 +285,39 @@ def make_play(shape, taped, codes, sets):
                             carry[i, plane], above[i, plane] = neighbours(
                                 x, i, plane, fold, sign, zero, lane, last_lane
                             )
-                    pulse_rows(x, t, carry, above, seeds, rows, time, g_flip, ca, cb, cc, cd, ce, tc, ts, turned, True)
+                    pulse_rows(rows, x, t, carry, above, order, stride, shared, True)
                 else:
-                    pulse_rows(x, t, carry, above, seeds, rows, time, g_flip, ca, cb, cc, cd, ce, tc, ts, turned, False)
+                    pulse_rows(rows, x, t, carry, above, order, stride, shared, False)
                 if steps[step + col.RECOVERY] and lane == 0:
-                    recover(x, seeds, c, s, e1, time, scale)
-                    # the flip seeds of what has been gained
-                    for i in range(1, n_sets):
-                        if kinds[i] == B1:
-                            gain = g_flip * seeds[i] * scale * (one - e1)
-                            x[i, planes - 1, 0, 0] += half * c * gain
-                            x[i, planes - 1, 1, 0] -= half * c * gain
-                            x[i, planes - 1, 2, 0] -= s * gain
+                    recover(x, seeds, c, s, e1, moments[T], nominal, scale)
             if keep:
-                before = np.uint64(steps[step + col.TAPE] - steps[first * col.N_STEP + col.TAPE])
+                before = np.uint64(steps[step + col.TAPE] - steps[first * width + col.TAPE])
                 place = tape_place + before * np.uint64(n_sets * planes * 3 * threads)
                 record(x, tape, place, lane, steps[step + col.ROWS])
             if steps[step + col.INVERT] and lane == 0:
                 forget_arriving(x)
             for r in range(steps[step + col.READ_BEGIN], steps[step + col.READ_END]):
-                component, row, out = reads[r, 0], reads[r, 1], reads[r, 3]
+                component, row, out = reads[r, READ_COMPONENT], reads[r, READ_OFFSET], reads[r, READ_OUT]
                 own = row // n_rows
                 if lane == own and present:
-                    read(
-                        x, seeds, amplitude, component, row - own * n_rows, steps[step + col.QUADRATURE], r1, r2, omega,
-                        durations[reads[r, 2]], equilibrium
-                    )  # fmt: skip
+                    load_read_moments(read_moments, durations, reads, r)
+                    time = read_moments[T]
+                    e = math.exp(-time * (rates[R1] if component == 2 else rates[R2]))
+                    if component == 2:
+                        read_z(x, seeds, amplitude, e, time, equilibrium)
+                    else:
+                        turning = one, zero
+                        if planes == 2 and precesses:
+                            turning = rotation(time * rates[OMEGA])
+                        fetch_f(x, amplitude, component, row - own * n_rows, steps[step + col.QUADRATURE])
+                        read_f(amplitude, e, e, turning[0], turning[1], read_moments, dephasing, rates, seeds)
                     if taped:
                         for i in range(n_sets):
                             for plane in range(planes):
                                 signal[i * planes + plane, out, voxel] = amplitude[i, plane]
                     else:
                         write(amplitude, out, m0, weight, factors, signal, jacobian, offset + voxel, accumulate)
-        if taped and last * col.N_STEP < steps.shape[0]:
+        if taped and last * width < steps.shape[0]:
             save(x, saved, state_place, threads)
 
     return play

@@ -1,121 +1,149 @@
 """Play a program backward: every derivative of a scalar in one sweep over what `play` has put on the tape.
 
-Adjoints lie in registers as the states did. With R the rotation of a pulse and D the decay (and turn) before it, a
-tangent's states after the pulse are R D (t + seeds of the states) + recovery + flip seeds of the states. Undoing R on
-what the tape holds gives D(...), whose pairing with R^T of the adjoint is the derivative with respect to the logarithm
-of the decay, and (with i between) to the angle of the turn: the states before the pulse need not be read again.
+Adjoints lie in registers as the states did. With R the rotation of a pulse and E all decay and turning before it, a
+tangent's states after the pulse are R E (t + seeds of the states) + recovery + flip seeds of the states. Undoing R on
+what the tape holds gives E(...), whose pairing with R^T of the adjoint is the derivative by an exponent of E: states
+before the pulse need not be read again.
 """
 
 import math
 
 import numpy as np
-from numba import cuda
 
-from ..columns import B1, INVERSION, N_RATES, OMEGA, R1, R2
+from .. import columns as cpu
+from ..algebra import Interval, W, added, generated, paired, pairings, seeded
+from ..columns import B1, INVERSION, N_RATES, OMEGA, R1, R2, R2_PRIME
+from ..exponents import OUT_OF_PHASE, S1, S2, T, before_pulses, by_order
+from ..readouts import Readout
 from . import columns as col
-from .jit import block_threads, helper, launched, pulse_adjoint, select, turn, unrolled
+from .columns import COMPONENTS
+from .jit import block_threads, cuda, helper, launched, select, turn, unrolled
+from .play import PULSE, READOUT, pulse_numbers, read_numbers, sets_of, write_sets
 from .rows import add_row, clear, leave, restore, save
-from .tangents import HALF_PI, make_tangents
+from .source import Source
+from .tangents import HALF_PI, make_loads, make_turns
 
-# What a pulse's rows sum up: derivatives by the flip angle, by its seeds, by the logarithms of both decay factors, by
-# the angle of the turn before it, and (of decay's seeds) by the time since the pulse before.
-FLIP, SEEDED, LOG_1, LOG_2, ANGLE, TIME = range(6)
-N_SUMS = 6
+# Derivatives by numbers of a pulse: by its moments, its flip angle (radians), and the phase step before it.
+FLIP = OUT_OF_PHASE + 1
+TURN, N_BARS = FLIP + 1, FLIP + 2
+BARS = "rate_bars, seed_bars, moment_bars"
+
+
+def flip_tangents(shape):
+    return [i for i, kind in enumerate(shape.kinds, 1) if kind == B1]
+
+
+def pulse_keys(shape):
+    """What `algebra.pairings` gives derivatives by: exponents, and their change along tangents."""
+    return [(e, 0) for e in before_pulses(shape)] + seeded(shape)
+
+
+def write_undo(shape, rotation, gathering):
+    """Functions that undo a pulse and the interval before it, and add a row's share to sums.
+
+    The sums are derivatives by the flip angle, by its seeds and, if these are gathered, by exponents.
+    """
+    source = Source(shape, rotation)
+    numbers, order = pulse_numbers(source)
+    states, bars = sets_of(source, "x[{}, {}, {}]"), sets_of(source, "b[{}, {}, {}, j]")
+    interval = Interval(shape, numbers._replace(decay=(1, 1)))
+    sums = [added(paired(bar, generated(x)) for bar, x in zip(bars, states, strict=True))]
+    sums += [paired(bars[i], generated(states[0])) for i in flip_tangents(shape)]
+    before, bars = interval.undo_pulse(states), interval.unpulse(bars)
+    if gathering:
+        z = before[0][-1]
+        z[W] = z[W] - source.row("select(lane == 0 and j == 0, gained, _real(0))")
+        sums += pairings(shape, before, bars, order)
+    e1, e2 = numbers.decay
+    bars = [[[p * e2, m * e2, w * e1] for p, m, w in planes] for planes in bars]
+    write_sets(source, "b[{}, {}, {}, j]", interval.unpass_time(bars, order))
+    for n, number in enumerate(sums):
+        source.add(f"sums[{n}]", number)
+    return source.shared(PULSE), source.each("j, b, x, sums, lane, gained, order, stride"), len(sums)
+
+
+def write_gather(shape, timing, turning):
+    """A function from the sums of a pulse to derivatives by rates, seeds and numbers of the pulse."""
+    source = Source(shape, None, by_rows=False)
+    nominal, flipped = source.note("nominal"), flip_tangents(shape)
+    for n, i in enumerate([0, *flipped]):
+        value = source.note(f"sums[{n}]")
+        source.add(f"seed_bars[{i}]" if i else f"rate_bars[{B1}]", nominal * value)
+        source.add(f"moment_bars[{FLIP}]", source.note(f"seeds[{i}]" if i else f"rates[{B1}]") * value)
+    first = 1 + len(flipped)
+    found = [(e, i, source.note(f"sums[{n}]")) for n, (e, i) in enumerate(pulse_keys(shape), first)]
+    if turning:
+        source.add(f"moment_bars[{TURN}]", added(value for e, i, value in found if (e.rate, i) == (OMEGA, 0)))
+    if timing:
+        source.gather([key for key in found if key[0].rate != OMEGA or shape.precesses])
+    return source.each(f"sums, nominal, moments, dephasing, rates, seeds, {BARS}")
+
+
+def write_unread(shape, rotation, timing):
+    """A function from the adjoints of a readout's amplitudes to those of F_0 (set, plane) just after the pulse."""
+    source = Source(shape, rotation, by_rows=False)
+    places = [[f"[{i * shape.planes + plane}, out, voxel]" for plane in range(shape.planes)]
+              for i in range(len(shape.kinds) + 1)]  # fmt: skip
+    bars, values = ([[source.row(name + at) for at in planes] for planes in places] for name in ("bars", "amplitudes"))
+    readout = Readout(shape, read_numbers(source))
+    if timing:
+        source.gather([key for key in readout.pairings(values, bars) if key[0].rate != OMEGA or shape.precesses])
+    for i, planes in enumerate(readout.unread(bars)):
+        for plane, number in enumerate(planes):
+            source.write(f"f[{i}, {plane}]", number)
+    return source.each(f"f, bars, amplitudes, out, voxel, {READOUT}, {BARS}")
 
 
 def make_rewind(shape, timing, turning):
     """The kernel for a `Shape`. `timing`, `turning`: gather derivatives by rates and durations, or by phases, too."""
-    real, planes, precesses, kinds, n_rows, lanes = shape
-    n_sets, last_lane = len(kinds) + 1, lanes - 1
-    n_rates, n_sums, threads = N_RATES + 1, N_SUMS, block_threads(lanes)
-    state_rows = n_sets * planes * 3 * n_rows
-    kinds = (-1, *kinds)
+    real, planes, kinds, _, precesses, n_rows, lanes = shape
+    n_sets, last_lane, threads = len(kinds) + 1, lanes - 1, block_threads(lanes)
+    state_rows, width = n_sets * planes * COMPONENTS * n_rows, col.step_width(shape)
+    turning = turning and planes == 2
     zero, half, one, two, half_pi = real(0), real(0.5), real(1), real(2), real(HALF_PI)
-    cos_sin, rotation, load_seeds = make_tangents(real, kinds)
-    angles = planes == 2 and (turning or (precesses and timing))
+    cos_sin, rotation = make_turns(real)
+    load_rates, load_moments, first_order, load_read_moments = make_loads(shape)
+    prepare, undo, n_sums = write_undo(shape, rotation, timing or turning)
+    gather, unread_f = write_gather(shape, timing, turning), write_unread(shape, rotation, timing)
+    kinds, ordered, out_of_phase = (-1, *kinds), bool(by_order(shape)), R2_PRIME in shape.terms
 
     @helper
-    def unread(b, seeds, rate_bars, seed_bars, amplitudes, bars, out, voxel, component, row, quadrature, rates, time):
-        """Adjoint of a readout; returns the derivative with respect to its time."""
-        time_bar = zero
-        rate = R1 if component == 2 else R2
-        own = select(component == 2, rates[R1], rates[R2])
-        e = math.exp(-time * own)
-        scale = e
-        if component == 1 and planes == 1 and quadrature == 1:
-            scale = -e
-        if component == 2:
-            scale = -half * e
-        first = planes - 1 if component == 2 else 0
+    def unread_z(
+        b, bars, amplitudes, out, voxel, e, time, equilibrium, rates, seeds, rate_bars, seed_bars, moment_bars
+    ):
+        """Adjoint of a readout of Z_0."""
+        own = bars[planes - 1, out, voxel]
+        decayed = amplitudes[planes - 1, out, voxel] - equilibrium  # what scales with the decay factor
+        log_bar = own * decayed
+        for i in range(1, n_sets):
+            bar = bars[i * planes + planes - 1, out, voxel]
+            log_bar += bar * amplitudes[i * planes + planes - 1, out, voxel]
+            if kinds[i] == R1:
+                own -= time * seeds[i] * bar
+                if timing:
+                    seed_bars[i] -= time * bar * decayed
+                    moment_bars[T] -= seeds[i] * bar * decayed
+            b[i, planes - 1, 2, 0] -= half * e * bar
+        b[0, planes - 1, 2, 0] -= half * e * own
         if timing:
-            log_bar = zero
-            for plane in range(planes):
-                if plane >= first:
-                    decayed = amplitudes[plane, out, voxel]  # what scales with the decay factor
-                    if component == 2:
-                        decayed -= rates[N_RATES]
-                    log_bar += bars[plane, out, voxel] * decayed
-                    for i in range(1, n_sets):
-                        a = i * planes + plane
-                        log_bar += bars[a, out, voxel] * amplitudes[a, out, voxel]
-                        if kinds[i] == rate:
-                            seed_bar = bars[a, out, voxel] * decayed
-                            seed_bars[i] -= time * seed_bar
-                            time_bar -= seeds[i] * seed_bar
-            rate_bars[R1] -= select(component == 2, time * log_bar, zero)
-            rate_bars[R2] -= select(component == 2, zero, time * log_bar)
-            time_bar -= own * log_bar
-        c, s = one, zero
-        if planes == 2 and precesses and component != 2:
-            c, s = rotation(time * rates[OMEGA])
-            if timing:
-                angle_bar = zero
-                for i in range(n_sets):
-                    re, im = 2 * i, 2 * i + 1
-                    b_re, b_im = bars[re, out, voxel], bars[im, out, voxel]
-                    angle_bar += b_im * amplitudes[re, out, voxel] - b_re * amplitudes[im, out, voxel]
-                    if kinds[i] == OMEGA:
-                        seed_bar = b_im * amplitudes[0, out, voxel] - b_re * amplitudes[1, out, voxel]
-                        seed_bars[i] += time * seed_bar
-                        time_bar += seeds[i] * seed_bar
-                rate_bars[OMEGA] += time * angle_bar
-                time_bar += rates[OMEGA] * angle_bar
+            rate_bars[R1] -= time * log_bar
+            moment_bars[T] -= rates[R1] * log_bar
+
+    @helper
+    def give_f(b, f, component, row, quadrature):
+        """Add adjoints of F_0 (set, plane) to a row of P, or of M."""
+        negated = component == 1 and (planes == 2 or quadrature == 1)
         for i in range(n_sets):
-            re = bars[i * planes, out, voxel]
-            im = zero
-            if planes == 2:
-                im = bars[i * planes + planes - 1, out, voxel]
-            if i == 0 and planes == 2 and precesses and component != 2:
-                for k in range(1, n_sets):
-                    if kinds[k] == OMEGA:
-                        re += time * seeds[k] * bars[2 * k + 1, out, voxel]
-                        im -= time * seeds[k] * bars[2 * k, out, voxel]
-            if planes == 2:
-                re, im = turn(re, im, c, -s)
-                if component == 1:
-                    im = -im
-                if component == 2:
-                    re = zero
-            add_reading(b, i, component, row, scale * re, scale * im)
-            if i > 0 and kinds[i] == rate:
-                add_reading(b, 0, component, row, -time * seeds[i] * scale * re, -time * seeds[i] * scale * im)
-        return time_bar
+            for plane in range(planes):
+                value = f[i, plane]
+                if plane == planes - 1:
+                    value = select(negated, -value, value)
+                add_row(b, i, plane, component, row, value, zero)
 
     @helper
-    def add_reading(b, i, component, row, re, im):
-        """Add to a row of a component in both planes."""
-        add_row(b, i, 0, component, row, re, zero)
-        if planes == 2:
-            add_row(b, i, planes - 1, component, row, im, zero)
-
-    @helper
-    def uninvert(b, seeds, arriving, rate_bars, seed_bars, rates, flip, e1, time):
-        """Adjoint of an inversion and the decay before it; derivatives by its efficiency, and by its time.
-
-        `arriving` is overwritten.
-        """
-        plane, scale = planes - 1, -two * rates[N_RATES]
-        flip_bar, time_bar, log_bar = zero, zero, zero
+    def uninvert(b, seeds, arriving, rate_bars, seed_bars, moment_bars, rates, flip, e1, time, scale):
+        """Adjoint of an inversion and the decay before it, of which Z_0 `arriving` is left; that is overwritten."""
+        plane = planes - 1
         bar = b[0, plane, 2, 0]
         total = bar * arriving[0]
         bar = -flip * rates[INVERSION] * bar
@@ -124,59 +152,25 @@ def make_rewind(shape, timing, turning):
             total += own * arriving[i]
             if kinds[i] == INVERSION:
                 seed_bars[i] -= flip * own * arriving[0]
-                flip_bar -= seeds[i] * own * arriving[0] / half_pi
+                moment_bars[FLIP] -= seeds[i] * own * arriving[0] / half_pi
                 bar -= flip * seeds[i] * own
         rate_bars[INVERSION] -= flip * total
-        flip_bar -= rates[INVERSION] * total / half_pi
-        log_bar += bar * (arriving[0] - scale)
+        moment_bars[FLIP] -= rates[INVERSION] * total / half_pi
+        log_bar = bar * (arriving[0] - scale)
         for i in range(1, n_sets):
             own = -flip * rates[INVERSION] * b[i, plane, 2, 0]
             log_bar += own * arriving[i]
             if kinds[i] == R1:
                 seed_bars[i] -= time * own * (arriving[0] - scale)
-                time_bar -= seeds[i] * own * (arriving[0] - scale)
+                moment_bars[T] -= seeds[i] * own * (arriving[0] - scale)
                 bar -= time * seeds[i] * own
             arriving[i] = e1 * own
-        bar *= e1
         rate_bars[R1] -= time * log_bar
-        time_bar -= rates[R1] * log_bar
+        moment_bars[T] -= rates[R1] * log_bar
         clear(b, zero)
-        b[0, plane, 2, 0] = bar
+        b[0, plane, 2, 0] = e1 * bar
         for i in range(1, n_sets):
             b[i, plane, 2, 0] = arriving[i]
-        return flip_bar, time_bar
-
-    @helper
-    def turning_pair(b, x, i, k, j):
-        """The pairing of i times set k with the adjoint of set i: M turns the other way."""
-        p = b[i, planes - 1, 0, j] * x[k, 0, 0] - b[i, 0, 0, j] * x[k, planes - 1, 0]
-        m = b[i, planes - 1, 1, j] * x[k, 0, 1] - b[i, 0, 1, j] * x[k, planes - 1, 1]
-        return p - m
-
-    @helper
-    def undecay(b, seeds, j, e1, e2, time, tc, ts):
-        """Adjoint of decay, of the turn, and of the seeds that come before them, on a row."""
-        for i in range(n_sets):
-            for plane in range(planes):
-                b[i, plane, 0, j] *= e2
-                b[i, plane, 1, j] *= e2
-                b[i, plane, 2, j] *= e1
-            if planes == 2:
-                b[i, 0, 0, j], b[i, planes - 1, 0, j] = turn(b[i, 0, 0, j], b[i, planes - 1, 0, j], tc, -ts)
-                b[i, 0, 1, j], b[i, planes - 1, 1, j] = turn(b[i, 0, 1, j], b[i, planes - 1, 1, j], tc, ts)
-        for i in range(1, n_sets):
-            g = time * seeds[i]
-            for plane in range(planes):
-                if kinds[i] == R1:
-                    b[0, plane, 2, j] -= g * b[i, plane, 2, j]
-                if kinds[i] == R2:
-                    b[0, plane, 0, j] -= g * b[i, plane, 0, j]
-                    b[0, plane, 1, j] -= g * b[i, plane, 1, j]
-            if planes == 2 and kinds[i] == OMEGA:
-                b[0, 0, 0, j] += g * b[i, planes - 1, 0, j]
-                b[0, planes - 1, 0, j] -= g * b[i, 0, 0, j]
-                b[0, 0, 1, j] -= g * b[i, planes - 1, 1, j]
-                b[0, planes - 1, 1, j] += g * b[i, 0, 1, j]
 
     @helper
     def give_start(b, start_bar, voxel):
@@ -188,63 +182,7 @@ def make_rewind(shape, timing, turning):
                 start_bar[2, i, voxel] = b[i, planes - 1, 0, 0] - b[i, planes - 1, 1, 0]
 
     @helper
-    def undo_flip(j, plane, b, x, seeds, seed_bars, sums, g_flip):
-        """Derivatives by the flip angle and its seeds, from a row after the pulse; takes off x what the seeds added."""
-        gp, gw = half * x[0, plane, 2], x[0, plane, 1] - x[0, plane, 0]
-        for i in range(n_sets):
-            odd = half * (b[i, plane, 0, j] - b[i, plane, 1, j])
-            sums[FLIP] += odd * x[i, plane, 2] + b[i, plane, 2, j] * (x[i, plane, 1] - x[i, plane, 0])
-        for i in range(1, n_sets):
-            if kinds[i] == B1:
-                g = g_flip * seeds[i]
-                odd = b[i, plane, 0, j] - b[i, plane, 1, j]
-                seed_bar = odd * gp + b[i, plane, 2, j] * gw
-                seed_bars[i] += g_flip * seed_bar
-                sums[SEEDED] += seeds[i] * seed_bar
-                b[0, plane, 0, j] -= g * b[i, plane, 2, j]
-                b[0, plane, 1, j] += g * b[i, plane, 2, j]
-                b[0, plane, 2, j] += g * (half * odd)
-                x[i, plane, 0] -= g * gp
-                x[i, plane, 1] += g * gp
-                x[i, plane, 2] -= g * gw
-
-    @helper
-    def undo_rotation(j, plane, b, x, c, s):
-        """Adjoints and states of a row back through the rotation."""
-        for i in range(n_sets):
-            p, m, w = pulse_adjoint(
-                b[i, plane, 0, j], b[i, plane, 1, j], b[i, plane, 2, j], half * c, half * s, c, s, half
-            )
-            b[i, plane, 0, j] = p
-            b[i, plane, 1, j] = m
-            b[i, plane, 2, j] = w
-            if timing or angles:
-                even, odd = x[i, plane, 0] + x[i, plane, 1], x[i, plane, 0] - x[i, plane, 1]
-                before = c * odd - s * x[i, plane, 2]
-                x[i, plane, 2] = c * x[i, plane, 2] + s * odd
-                x[i, plane, 0] = half * (even + before)
-                x[i, plane, 1] = half * (even - before)
-
-    @helper
-    def pair_decay(j, plane, b, x, seeds, seed_bars, sums, time):
-        """Pair a row of the adjoints with the states between decay and pulse."""
-        for i in range(n_sets):
-            sums[LOG_1] += b[i, plane, 2, j] * x[i, plane, 2]
-            sums[LOG_2] += b[i, plane, 0, j] * x[i, plane, 0] + b[i, plane, 1, j] * x[i, plane, 1]
-            seed_bar = zero
-            if kinds[i] == R1:
-                seed_bar = b[i, plane, 2, j] * x[0, plane, 2]
-            if kinds[i] == R2:
-                seed_bar = b[i, plane, 0, j] * x[0, plane, 0] + b[i, plane, 1, j] * x[0, plane, 1]
-            if kinds[i] == R1 or kinds[i] == R2:
-                seed_bars[i] -= time * seed_bar
-                sums[TIME] -= seeds[i] * seed_bar
-
-    @helper
-    def undo_row(
-        j, b, x, seeds, seed_bars, sums, tape, place, lane, rows, c, s, e1, e2, time, tc, ts, g_flip,
-        gained
-    ):  # fmt: skip
+    def undo_row(j, b, x, sums, tape, place, lane, rows, gained, order, stride, shared):
         """Row j of the adjoints back through a pulse, and what is before it; rows beyond the pulse's are left alone."""
         inside = lane * n_rows + j < rows
         if lanes > 1 or inside:
@@ -253,32 +191,19 @@ def make_rewind(shape, timing, turning):
                 row = select(inside, place, place - np.uint64(cuda.threadIdx.x))
             for i in range(n_sets):
                 for plane in range(planes):
-                    for component in range(3):
-                        number = ((j * n_sets + i) * planes + plane) * 3 + component
+                    for component in range(COMPONENTS):
+                        number = ((j * n_sets + i) * planes + plane) * COMPONENTS + component
                         value = tape[row + np.uint64(number * threads)]
                         x[i, plane, component] = select(inside, value, zero)
-            for plane in range(planes):
-                undo_flip(j, plane, b, x, seeds, seed_bars, sums, g_flip)
-                undo_rotation(j, plane, b, x, c, s)
-                if timing and plane == planes - 1 and lane + j == 0:
-                    x[0, plane, 2] -= gained
-                if timing:
-                    pair_decay(j, plane, b, x, seeds, seed_bars, sums, time)
-            if angles:
-                for i in range(n_sets):
-                    sums[ANGLE] += turning_pair(b, x, i, i, j)
-                    if timing and kinds[i] == OMEGA:
-                        seed_bar = turning_pair(b, x, i, 0, j)
-                        seed_bars[i] += time * seed_bar
-                        sums[TIME] += seeds[i] * seed_bar
-            undecay(b, seeds, j, e1, e2, time, tc, ts)
+            undo(j, b, x, sums, lane, gained, order, stride, shared)
 
     undo_rows = unrolled(undo_row, n_rows)
 
     @launched
     def rewind(
         steps, reads, durations, flips, turns, tissue, state, tape, amplitudes, bars, flip_bars, turn_bars,
-        duration_bars, voxel_bars, start_bar, first, last, n_voxels, tape_rows, profile, equilibrium, fresh
+        duration_bars, voxel_bars, start_bar, first, last, n_voxels, tape_rows, profile, equilibrium, fresh, dephasing,
+        stride
     ):  # fmt: skip
         thread = cuda.grid(1)
         lane = thread % lanes
@@ -288,87 +213,109 @@ def make_rewind(shape, timing, turning):
         thread = min(thread, n_voxels * lanes - lanes + lane)
         state_place = np.uint64(cuda.blockIdx.x) * np.uint64(state_rows * threads) + np.uint64(cuda.threadIdx.x)
         tape_place = np.uint64(cuda.blockIdx.x) * np.uint64(tape_rows * threads) + np.uint64(cuda.threadIdx.x)
-        b = cuda.local.array((n_sets, planes, 3, n_rows), real)
-        x = cuda.local.array((n_sets, planes, 3), real)
+        b = cuda.local.array((n_sets, planes, COMPONENTS, n_rows), real)
+        x = cuda.local.array((n_sets, planes, COMPONENTS), real)
+        f = cuda.local.array((n_sets, planes), real)
         seeds = cuda.local.array(n_sets, real)
         arriving = cuda.local.array(n_sets, real)
         sums = cuda.local.array(n_sums, real)
-        seed_bars = cuda.local.array(n_sets, real)
+        rates = cuda.local.array(N_RATES, real)
+        moments = cuda.local.array(FLIP, real)
+        read_moments = cuda.local.array(FLIP, real)
         rate_bars = cuda.local.array(N_RATES, real)
-        rates = cuda.local.array(n_rates, real)  # and the Z_0 that recovery aims at
-        for rate in range(N_RATES):
-            rates[rate] = tissue[rate, voxel]
-            rate_bars[rate] = zero
-        rates[B1] *= profile
-        rates[N_RATES] = equilibrium
+        seed_bars = cuda.local.array(n_sets, real)
+        moment_bars = cuda.local.array(N_BARS, real)
+        load_rates(rates, seeds, tissue, voxel, profile)
         scale = -two * equilibrium
+        for rate in range(N_RATES):
+            rate_bars[rate] = zero
         for i in range(n_sets):
             seed_bars[i] = zero
-        load_seeds(seeds, rates[R1], rates[R2], profile)
         if fresh:
             clear(b, zero)
         else:
             restore(b, state, state_place, threads)
-        duration, time, e1, e2 = -1, zero, one, one
+        duration, e1, e2, oc, os = -1, one, one, one, zero
         for n in range(last - 1, first - 1, -1):
-            step = n * col.N_STEP
+            step = n * width
             for r in range(steps[step + col.READ_BEGIN], steps[step + col.READ_END]):
-                component, row, out = reads[r, 0], reads[r, 1], reads[r, 3]
+                component, row, out = reads[r, cpu.READ_COMPONENT], reads[r, cpu.READ_OFFSET], reads[r, cpu.READ_OUT]
                 own = row // n_rows
                 if lane == own:
-                    time_bar = unread(
-                        b, seeds, rate_bars, seed_bars, amplitudes, bars, out, voxel, component, row - own * n_rows,
-                        steps[step + col.QUADRATURE], rates, durations[reads[r, 2]]
-                    )  # fmt: skip
+                    load_read_moments(read_moments, durations, reads, r)
+                    for k in range(FLIP):
+                        moment_bars[k] = zero
+                    time = read_moments[T]
+                    e = math.exp(-time * (rates[R1] if component == 2 else rates[R2]))
+                    if component == 2:
+                        unread_z(
+                            b, bars, amplitudes, out, voxel, e, time, equilibrium, rates, seeds, rate_bars, seed_bars,
+                            moment_bars
+                        )  # fmt: skip
+                    else:
+                        turning_c, turning_s = one, zero
+                        if planes == 2 and precesses:
+                            turning_c, turning_s = rotation(time * rates[OMEGA])
+                        unread_f(
+                            f, bars, amplitudes, out, voxel, e, e, turning_c, turning_s, read_moments, dephasing,
+                            rates, seeds, rate_bars, seed_bars, moment_bars
+                        )  # fmt: skip
+                        give_f(b, f, component, row - own * n_rows, steps[step + col.QUADRATURE])
                     if timing and present:
-                        duration_bars[reads[r, 2], thread] += time_bar
+                        duration_bars[reads[r, cpu.READ_DURATION], thread] += moment_bars[T]
+                        if ordered:
+                            duration_bars[reads[r, cpu.READ_MOMENT_1], thread] += moment_bars[S1]
+                            duration_bars[reads[r, cpu.READ_MOMENT_2], thread] += moment_bars[S2]
+                        if out_of_phase:
+                            place = reads[r, cpu.READ_OUT_OF_PHASE]
+                            way = -one if durations[place] < zero else one
+                            duration_bars[place, thread] += way * moment_bars[OUT_OF_PHASE]
             if steps[step + col.DURATION] != duration:
                 duration = steps[step + col.DURATION]
-                time = durations[duration]
-                e1, e2 = math.exp(-time * rates[R1]), math.exp(-time * rates[R2])
-            before = np.uint64(steps[step + col.TAPE] - steps[first * col.N_STEP + col.TAPE])
-            place = tape_place + before * np.uint64(n_sets * planes * 3 * threads)
-            flip_bar, time_bar, angle_bar = zero, zero, zero
+                moments[T] = durations[duration]
+                e1, e2 = math.exp(-moments[T] * rates[R1]), math.exp(-moments[T] * rates[R2])
+                if planes == 2 and precesses:
+                    oc, os = rotation(moments[T] * rates[OMEGA])
+            before = np.uint64(steps[step + col.TAPE] - steps[first * width + col.TAPE])
+            place = tape_place + before * np.uint64(n_sets * planes * COMPONENTS * threads)
+            for k in range(N_BARS):
+                moment_bars[k] = zero
             if steps[step + col.INVERT]:
                 if lane == 0:
                     for i in range(n_sets):
-                        arriving[i] = tape[place + np.uint64((i * planes + planes - 1) * 3 * threads)]
-                    flip_bar, time_bar = uninvert(b, seeds, arriving, rate_bars, seed_bars, rates, flips[n], e1, time)
+                        arriving[i] = tape[place + np.uint64((i * planes + planes - 1) * COMPONENTS * threads)]
+                    uninvert(
+                        b, seeds, arriving, rate_bars, seed_bars, moment_bars, rates, flips[n], e1, moments[T], scale
+                    )  # fmt: skip
                 else:
                     clear(b, zero)
             else:
-                quarters = flips[n] * rates[B1]
-                c, s = cos_sin(quarters)
+                c, s = cos_sin(flips[n] * rates[B1])
                 tc, ts = one, zero
                 if planes == 2:
                     tc, ts = turns[n, 0], turns[n, 1]
                     if precesses:
-                        oc, os = rotation(time * rates[OMEGA])
                         tc, ts = turn(oc, os, tc, ts)
-                gained = scale if steps[step + col.RECOVERY] else zero
-                g_flip = flips[n] * half_pi
+                load_moments(moments, durations, steps, step)
+                nominal = flips[n] * half_pi
+                shared = prepare(c, s, e1, e2, tc, ts, nominal, moments, dephasing, rates, seeds)
                 for k in range(n_sums):
                     sums[k] = zero
                 undo_rows(
-                    b, x, seeds, seed_bars, sums, tape, place, lane,
-                    steps[step + col.ROWS], c, s, e1, e2, time, tc, ts, g_flip, gained
+                    b, x, sums, tape, place, lane, steps[step + col.ROWS],
+                    scale if steps[step + col.RECOVERY] else zero, first_order(steps, step, stride, lane), stride,
+                    shared
                 )  # fmt: skip
-                flip_bar, angle_bar, time_bar = sums[FLIP], sums[ANGLE], sums[TIME]
-                if timing:
-                    rate_bars[R1] -= time * sums[LOG_1]
-                    rate_bars[R2] -= time * sums[LOG_2]
-                    time_bar -= rates[R1] * sums[LOG_1] + rates[R2] * sums[LOG_2]
-                if precesses and timing:
-                    rate_bars[OMEGA] += time * angle_bar
-                    time_bar += rates[OMEGA] * angle_bar
-                rate_bars[B1] += g_flip * flip_bar
-                flip_bar = rates[B1] * flip_bar + sums[SEEDED]
+                gather(sums, nominal, moments, dephasing, rates, seeds, rate_bars, seed_bars, moment_bars)
             if present:
-                flip_bars[n, thread] += flip_bar
-                if turning and planes == 2:
-                    turn_bars[n, thread] += angle_bar
+                flip_bars[n, thread] += moment_bars[FLIP]
+                if turning:
+                    turn_bars[n, thread] += moment_bars[TURN]
                 if timing:
-                    duration_bars[duration, thread] += time_bar
+                    duration_bars[duration, thread] += moment_bars[T]
+                    if ordered:
+                        duration_bars[steps[step + col.MOMENT_1], thread] += moment_bars[S1]
+                        duration_bars[steps[step + col.MOMENT_2], thread] += moment_bars[S2]
             leave(b, steps, step, one, zero, lane, last_lane)
         if present:
             for rate in range(N_RATES):

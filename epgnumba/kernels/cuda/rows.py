@@ -84,8 +84,8 @@ def exchange(x, wanted):
 
 @helper
 def add_row(x, i, plane, component, row, value, zero):
-    """Add to a row and a component that are no constants; nothing if there is no such row."""
-    for c in range(3):
+    """Add to a row of P or M, neither of them a constant; nothing if there is no such row."""
+    for c in range(2):
         here = select(component == c, value, zero)
         x[i, plane, c, 0] += select(row == 0, here, zero)
         if row > 0:
@@ -95,14 +95,13 @@ def add_row(x, i, plane, component, row, value, zero):
 
 @helper
 def get_row(x, i, plane, component, row):
-    """What a row of a component holds, neither of them a constant."""
-    p, m, w = x[i, plane, 0, 0], x[i, plane, 1, 0], x[i, plane, 2, 0]
+    """What a row of P or M holds, neither of them a constant."""
+    p, m = x[i, plane, 0, 0], x[i, plane, 1, 0]
     if row > 0:
         for j in range(1, x.shape[3]):
             p = select(j == row, x[i, plane, 0, j], p)
             m = select(j == row, x[i, plane, 1, j], m)
-            w = select(j == row, x[i, plane, 2, j], w)
-    return select(component == 0, p, select(component == 1, m, w))
+    return select(component == 0, p, m)
 
 
 @helper

@@ -5,9 +5,7 @@ without recovery and from nothing with it, give A column by column and b as ampl
 voxel): Z_0 is output 0 and F_0 output 1. The steady state solves (I - A) x = b, its tangents (I - A) dx = dA x + db.
 """
 
-from numba import cuda
-
-from .jit import helper, launched, turn
+from .jit import cuda, helper, launched, turn
 
 
 def make_steady(real, size, n_sets, planes):

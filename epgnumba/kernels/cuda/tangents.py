@@ -1,41 +1,74 @@
-"""What both sweeps make of a voxel's rates: seeds of its tangents, and turns."""
+"""What both sweeps make of a voxel's rates and of a program's times: seeds of its tangents, moments, turns."""
 
-from ..columns import B1, HZ, OMEGA, R1, R2
+from ..algebra import HALF_PI
+from ..columns import ALWAYS, B1, HZ, OMEGA, READ_DURATION, READ_MOMENT_1, READ_MOMENT_2, READ_OUT_OF_PHASE
+from ..exponents import OUT_OF_PHASE, S1, S2, T, by_order, of_shape
+from ..load import TIMES
+from . import columns as col
 from . import jit
 from .jit import helper, sin_cos_turns
 
-HALF_PI = 1.5707963267948966
 
-
-def make_tangents(real, kinds):
-    """Functions for a precision and the kinds of the state sets, of which the first is none."""
-    n_sets = len(kinds)
-    half, one, half_pi, hz = real(0.5), real(1), real(HALF_PI), real(HZ)
+def make_turns(real):
+    """Cosine and sine of an angle in quarter turns, and of one in radians."""
+    half, per_quarter = real(0.5), real(HALF_PI)
     sin_cos, floor = sin_cos_turns[real], jit.floor[real]
 
     @helper
     def cos_sin(quarters):
-        """Cosine and sine of an angle in quarter turns."""
         s, c = sin_cos(quarters, floor(quarters + half))
         return c, s
 
     @helper
     def rotation(angle):
-        """Cosine and sine of an angle in radians."""
-        return cos_sin(angle / half_pi)
+        return cos_sin(angle / per_quarter)
+
+    return cos_sin, rotation
+
+
+def make_loads(shape):
+    """Functions that load a voxel's rates and seeds; moments and the first order of an interval; those of a readout."""
+    rated, present = (*ALWAYS, *shape.terms), of_shape(shape)
+    kinds, n_sets = (-1, *shape.kinds), len(shape.kinds) + 1
+    timed = tuple(kind in TIMES for kind in kinds)
+    ordered, out_of_phase = bool(by_order(shape)), any(e.moment == OUT_OF_PHASE for e in present)
+    real, n_rows = shape.real, shape.rows
+    zero, one, hz = real(0), real(1), real(HZ)
 
     @helper
-    def load_seeds(seeds, r1, r2, profile):
-        """For each tangent the derivative of the rate that it changes: dR1/dT1 = -R1^2, ..."""
+    def load_rates(rates, seeds, tissue, voxel, profile):
+        """And for each tangent the derivative of the rate that it changes: dR1/dT1 = -R1^2, ..."""
+        for k in range(len(rated)):
+            rates[rated[k]] = tissue[rated[k], voxel]
+        rates[B1] *= profile
         for i in range(n_sets):
             seeds[i] = one
-            if kinds[i] == R1:
-                seeds[i] = -r1 * r1
-            if kinds[i] == R2:
-                seeds[i] = -r2 * r2
+            if timed[i]:
+                seeds[i] = -rates[kinds[i]] * rates[kinds[i]]
             if kinds[i] == B1:
                 seeds[i] = profile
             if kinds[i] == OMEGA:
                 seeds[i] = hz
 
-    return cos_sin, rotation, load_seeds
+    @helper
+    def load_moments(moments, durations, steps, step):
+        """Those beside time, of the interval before a pulse."""
+        if ordered:
+            moments[S1] = durations[steps[step + col.MOMENT_1]]
+            moments[S2] = durations[steps[step + col.MOMENT_2]]
+
+    @helper
+    def first_order(steps, step, stride, lane):
+        """Order of a thread's first row."""
+        return real(steps[step + col.ORDER]) + stride * real(lane * n_rows) if ordered else zero
+
+    @helper
+    def load_read_moments(moments, durations, reads, r):
+        moments[T] = durations[reads[r, READ_DURATION]]
+        if ordered:
+            moments[S1] = durations[reads[r, READ_MOMENT_1]]
+            moments[S2] = durations[reads[r, READ_MOMENT_2]]
+        if out_of_phase:
+            moments[OUT_OF_PHASE] = abs(durations[reads[r, READ_OUT_OF_PHASE]])
+
+    return load_rates, load_moments, first_order, load_read_moments

@@ -2,10 +2,9 @@
 
 import math
 
-from numba import cuda
-
-from ..columns import B1, EARLIEST, HZ, M0, N_RATES, OF_SIGNAL, OF_STATES, OMEGA, R1, R2
-from .jit import SIMULATED, launched
+from ..columns import B1, EARLIEST, HZ, M0, N_RATES, OF_SIGNAL, OF_STATES, OMEGA, R2
+from ..load import TIMES
+from .jit import SIMULATED, cuda, launched
 
 SUM_THREADS = 8 if SIMULATED else 256  # of a block that sums; a power of two
 
@@ -16,6 +15,7 @@ def make_voxels(real, kinds, planes, lanes, codes, sets):
     n_codes, n_kinds = len(codes), len(kinds)
     n_sets = n_kinds + 1
     kinds, codes, sets = (*kinds, -1), (*codes, -1), (*sets, 0)
+    timed = tuple(kind in TIMES for kind in kinds)
 
     @launched
     def load_bars(
@@ -71,7 +71,7 @@ def make_voxels(real, kinds, planes, lanes, codes, sets):
                 tissue_bar[rate, first + voxel] += bar
             for i in range(n_kinds):
                 bar = voxel_bars[N_RATES + i, thread]
-                if kinds[i] == R1 or kinds[i] == R2:
+                if timed[i]:
                     tissue_bar[kinds[i], first + voxel] -= two * tissue[kinds[i], voxel] * bar
                 if kinds[i] == B1:
                     profile_bar += bar
@@ -114,7 +114,7 @@ def make_maps(real, given):
         if voxel >= n_voxels:
             return
         value = real(values[first + voxel if values.shape[0] > 1 else 0])
-        if code <= R2:
+        if code in TIMES:
             value = one / value
         if code == OMEGA:
             value *= hz

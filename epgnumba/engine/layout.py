@@ -1,4 +1,4 @@
-"""From a pruned score to the tables that the kernels play, for a given number of lanes.
+"""Where a pruned score's states lie in memory: the tables that the kernels play, for a given number of lanes.
 
 Rows are orders: row j at pulse n is order offset_n + stride j. Where the states of one pulse meet the next is a matter
 of row offsets only; nothing moves in memory. `columns` says what each entry means.
@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from ..kernels import columns as col
 from ..kernels.columns import VECTOR
-from .reach import Reach
-from .score import F_MINUS, Z_ZERO, Read, Score
+from ..program.program import Part, Program
+from ..program.reach import Frame, Reach
+from ..program.score import F_MINUS, Z_ZERO, Read, Score
 
 IntTable = npt.NDArray[np.int64]
 
@@ -23,25 +24,6 @@ def _up(count: int) -> int:
     """`count` rounded up to whole vectors."""
     vectors: int = -(-count // VECTOR)
     return vectors * int(VECTOR)
-
-
-@dataclass
-class Frame:
-    """Frames of a real program: sign of each flip, whether the frame turns by 90 degrees before it."""
-
-    signs: list[int]
-    quarter: list[int]
-
-
-def find_frame(quarters: list[int | None]) -> Frame:
-    """Absorb half turns of the RF phase in the sign of the flip, so that frames differ by 0 or +90 degrees only."""
-    signs, steps = [1], [0]
-    for quarter in quarters[1:]:
-        total = (quarter or 0) % 4
-        half_turn = total >= 2
-        signs.append(-signs[-1] if half_turn else signs[-1])
-        steps.append(total % 2)
-    return Frame(signs, steps)
 
 
 @dataclass
@@ -68,8 +50,6 @@ class Layout:
     room: int
     arena: int
     pair_arena: int
-    factor_step: IntTable  # the pulse that each output follows
-    quadrature: IntTable  # real programs: 1 for outputs in quadrature with that pulse
 
     @property
     def updates(self) -> int:
@@ -152,23 +132,12 @@ def _segments(sizes: list[int], limit: int) -> list[int]:
     return cuts
 
 
-def lay_out(
-    score: Score,
-    reads: list[list[Read]],
-    reach: Reach,
-    frame: Frame,
-    lanes: int,
-    tape_limit: int = TAPE_LIMIT,
-    starts_full: bool = False,
-    components: int = 3,
-) -> Layout:
-    """Tables for `lanes` lanes side by side; `starts_full`: there may be transverse states before the first pulse.
-
-    `components`: of a block, 4 with a bound pool.
-    """
-    steps, blocks = _fill_steps(score, reach, frame, lanes, starts_full)
+def lay_out(part: Part, lanes: int, tape_limit: int) -> Layout:
+    """Tables of a part for `lanes` lanes side by side."""
+    score, reads, reach = part.score, part.reads, part.reach
+    steps, blocks = _fill_steps(score, reach, part.frame, lanes, part.boundary == 3)
     n_steps = len(steps)
-    per_block = [components * reach.planes * block.size() for block in blocks]
+    per_block = [part.components * reach.planes * block.size() for block in blocks]
     zeros = max(VECTOR * int(steps[:, col.VECTORS].max()), VECTOR)
     pair = 6 * zeros  # the zeros that pulses read where nothing arrives, and room for what adjoints write there
     largest = max(per_block)
@@ -196,24 +165,18 @@ def lay_out(
         steps[n, col.SRC_SIZE], steps[n, col.DST_SIZE] = source.size(), target.size()
         steps[n, col.SRC_ROWS], steps[n, col.SRC_VECTORS] = source.rows, _up(source.rows) // VECTOR
         steps[n, col.SRC_LOW], steps[n, col.DST_LOW] = source.low, target.low
-    table, factor_step, quadrature = _fill_reads(steps, score, reads, reach, lanes)
+    table = _fill_reads(steps, score, reads, reach, lanes)
     return Layout(
-        steps, table, segments, pair + blocks[0].low, pair_arena + blocks[0].low, zeros, arena, pair_arena,
-        factor_step, quadrature,
+        steps, table, segments, pair + blocks[0].low, pair_arena + blocks[0].low, zeros, arena, pair_arena
     )  # fmt: skip
 
 
-def _fill_reads(
-    steps: IntTable, score: Score, reads: list[list[Read]], reach: Reach, lanes: int
-) -> tuple[IntTable, IntTable, IntTable]:
+def _fill_reads(steps: IntTable, score: Score, reads: list[list[Read]], reach: Reach, lanes: int) -> IntTable:
     """The table of readouts; one that no state can reach is left out, and its output stays zero."""
-    n_out = sum(map(len, reads))
     rows: list[list[int]] = []
-    factor_step, quadrature = np.zeros(n_out, np.int64), np.zeros(n_out, np.int64)
     for n, group in enumerate(reads):
         steps[n, col.READ_BEGIN] = len(rows)
         for read in group:
-            factor_step[read.out], quadrature[read.out] = n, reach.planes == 1 and reach.plane[n] == 1
             row, off = divmod(read.order - reach.offsets[n], reach.stride)
             wrong_plane = read.component == Z_ZERO and reach.planes == 1 and reach.plane[n] == 0
             if off or not 0 <= row < reach.counts[n] or wrong_plane:
@@ -224,4 +187,57 @@ def _fill_reads(
                 [component, row * lanes, read.duration, read.out, *score.moment_places(read.moments), out_of_phase]
             )
         steps[n, col.READ_END] = len(rows)
-    return np.asarray(rows, np.int64).reshape(-1, col.N_READ), factor_step, quadrature
+    return np.asarray(rows, np.int64).reshape(-1, col.N_READ)
+
+
+@dataclass
+class Tables:
+    """The tables of a program's parts, one after another, and their sizes (a row a part). See `kernels.columns`."""
+
+    flat: IntTable
+    sizes: IntTable
+    updates: int  # state updates of one play of everything a call plays
+    arena: int
+    pair_arena: int
+
+
+def _join(layouts: list[Layout], program: Program, lanes: int) -> Tables:
+    """The tables of all parts."""
+    arena, pair_arena = max(at.arena for at in layouts), max(at.pair_arena for at in layouts)
+    sizes = np.zeros((len(layouts), col.N_SIZE), np.int64)
+    chunks: list[IntTable] = []
+    filled = updates = 0
+    for row, layout, part in zip(sizes, layouts, program.parts, strict=True):
+        planes = part.reach.planes
+        row[col.N_STEPS], row[col.N_SEGMENTS] = len(layout.steps), len(layout.segments)
+        row[col.LANES], row[col.PLANES], row[col.N_OUT] = lanes, planes, len(part.factor_step)
+        row[col.PRECESSES] = program.precesses
+        row[col.BOUNDARY] = program.end.boundary + (program.end.components > 3) if program.end else 0
+        row[col.PAIR], row[col.TAPE], row[col.ROOM] = layout.pair, layout.tape, layout.room
+        row[col.ARENA], row[col.PAIR_ARENA] = arena, pair_arena
+        row[col.N_DURATIONS], row[col.STRIDE] = len(part.score.durations), part.reach.stride
+        places = col.STEPS_AT, col.READS_AT, col.SEGMENTS_AT
+        for place, table in zip(places, (layout.steps, layout.reads, layout.segments), strict=True):
+            row[place] = filled
+            chunks.append(table.ravel())
+            filled += table.size
+        updates += layout.updates * planes * (1 if part is program.signal else 1 + part.boundary)
+    return Tables(np.concatenate(chunks), sizes, updates // lanes, arena, pair_arena)
+
+
+def layout_of(part: Part, lanes: int, tape_limit: int | None = None) -> Layout:
+    """Tables of a part; made once."""
+    known: dict[tuple[int, int], Layout] = part.__dict__.setdefault("layouts", {})
+    key = lanes, TAPE_LIMIT if tape_limit is None else tape_limit
+    if key not in known:
+        known[key] = lay_out(part, *key)
+    return known[key]
+
+
+def tables_of(program: Program, lanes: int, tape_limit: int | None = None) -> Tables:
+    """Tables of a program; made once."""
+    known: dict[tuple[int, int], Tables] = program.__dict__.setdefault("tables", {})
+    key = lanes, TAPE_LIMIT if tape_limit is None else tape_limit
+    if key not in known:
+        known[key] = _join([layout_of(part, *key) for part in program.parts], program, lanes)
+    return known[key]
