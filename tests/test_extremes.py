@@ -10,11 +10,29 @@ from hypothesis import strategies as st
 
 import epgnumba
 from epgnumba import tissue_parameters
+from epgnumba.checks import GRADIENT_AREA, RF_DURATION
 from epgnumba.derivatives import push_forward
 from epgnumba.problem import read_problem
 from epgnumba.tissue_parameters import NAMES
 
-TISSUE = {"T1": 310.0, "T2": 45.0, "B1": 0.9, "M0": 1.7, "B0": 13.0, "inv_efficiency": 0.93, "slice_prof": 0.8}
+PLAIN = {"T1": 310.0, "T2": 45.0, "B1": 0.9, "M0": 1.7, "B0": 13.0, "inv_efficiency": 0.93, "slice_prof": 0.8}
+TERMS = {
+    "D": 1.3, "velocity": -2.0, "T2prime": 30.0, "bound_fraction": 0.1, "exchange": 25.0, "T1_bound": 250.0,
+    "lineshape": 12.0,
+}  # fmt: skip
+assert {*PLAIN, *TERMS} == {*NAMES, "slice_prof"}
+
+
+def played(name, terms):
+    """A family, and a tissue with all that it can have of what not every tissue has, or with none of it."""
+    sequence = FAMILIES[name].on_scanner(gradient_area=200.0, rf_duration=0.9)
+    if not terms:
+        return sequence, PLAIN
+    try:
+        epgnumba.simulate(sequence, 310.0, 45.0, T2prime=30.0)
+    except ValueError:  # pathways differ in how long they have been out of phase
+        return sequence, {**PLAIN, **{key: value for key, value in TERMS.items() if key != "T2prime"}}
+    return sequence, {**PLAIN, **TERMS}
 
 
 def sizes():
@@ -25,7 +43,8 @@ def sizes():
 
 def everything(sequence, tissue, dtype):
     """Signal, derivatives by the tissue, derivatives of a scalar of both by everything, and along everything."""
-    diff = NAMES
+    diff = tuple(key for key in (tissue if tissue.keys() <= PLAIN.keys() else ("T2", *TERMS)) if key in tissue)
+    diff = tuple(key for key in diff if key != "slice_prof")
     problem = read_problem(sequence, **tissue, diff=diff, dtype=dtype)
     signal, slopes = epgnumba.jacobian(sequence, **tissue, diff=diff, dtype=dtype)
     bars = epgnumba.vjp(
@@ -37,37 +56,41 @@ def everything(sequence, tissue, dtype):
     return {"signal": signal, "slopes": slopes, "along": along[0], "slopes along": along[1], **bars}
 
 
-def run(name, changes, dtype):
+def run(name, terms, changes, dtype):
     """Everything of a family with some arguments changed; None if they are refused by name."""
-    base = FAMILIES[name]
-    tissue = {**TISSUE, **{key: value for key, value in changes.items() if key in TISSUE}}
+    base, tissue = played(name, terms)
     try:
-        sequence = base.replace(**{key: value for key, value in changes.items() if key not in TISSUE})
-        return everything(sequence, tissue, dtype)
+        sequence = base.replace(**{key: value for key, value in changes.items() if key not in tissue})
+        return everything(sequence, {**tissue, **{key: changes[key] for key in tissue if key in changes}}, dtype)
     except (TypeError, ValueError) as error:
-        known = "|".join([*base.parameters, *TISSUE])
+        known = "|".join([*base.parameters, *tissue])
         if re.search(rf"(?<![A-Za-z0-9_])({known})(?![A-Za-z0-9_])|no steady state", str(error)):
             return None
         raise
 
 
+@pytest.mark.parametrize("terms", [False, True], ids=["plain", "with terms"])
 @pytest.mark.parametrize("name", FAMILIES)
-@settings(max_examples=25, deadline=None)
-@given(st.data())
-def test_any_size_of_any_argument(name, data):
-    arguments = [*FAMILIES[name].parameters, *TISSUE]
-    chosen = data.draw(st.lists(st.sampled_from(arguments), min_size=1, max_size=3, unique=True))
-    changes = {}
-    for key in chosen:
-        shape = np.shape(FAMILIES[name].parameters.get(key, 0.0))
-        changes[key] = (
-            np.full(shape, data.draw(sizes()))
-            if data.draw(st.booleans()) or shape == ()
-            else data.draw(st.lists(sizes(), min_size=shape[0], max_size=shape[0]))
-        )
-    results = run(name, changes, data.draw(st.sampled_from([np.float64, np.float32])))
-    for key, value in (results or {}).items():
-        assert np.isfinite(value).all(), (key, value)
+def test_any_size_of_any_argument(name, terms):
+    sequence, tissue = played(name, terms)
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.data())
+    def check(data):
+        chosen = data.draw(st.lists(st.sampled_from([*sequence.parameters, *tissue]), min_size=1, max_size=3, unique=True))
+        changes = {}
+        for key in chosen:
+            shape = np.shape(sequence.parameters.get(key, 0.0))
+            changes[key] = (
+                np.full(shape, data.draw(sizes()))
+                if data.draw(st.booleans()) or shape == ()
+                else data.draw(st.lists(sizes(), min_size=shape[0], max_size=shape[0]))
+            )
+        results = run(name, terms, changes, data.draw(st.sampled_from([np.float64, np.float32])))
+        for key, value in (results or {}).items():
+            assert np.isfinite(value).all(), (key, value)
+
+    check()
 
 
 ENDS = {
@@ -78,13 +101,31 @@ ENDS = {
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("terms", [False, True], ids=["plain", "with terms"])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_ends_of_the_limits(name, dtype):
-    """The smallest and the largest that are allowed, alone and two by two."""
-    known = {**FAMILIES[name].parameters, **TISSUE}
+def test_ends_of_the_limits(name, terms, dtype):
+    """The smallest and the largest that are allowed, alone and two by two: of terms with each other and with times."""
+    sequence, tissue = played(name, terms)
+    known = {**sequence.parameters, **tissue}
     ends = [(key, end) for key, allowed in ENDS.items() if key in known for end in allowed]
     pairs = [{a: x, b: y} for i, (a, x) in enumerate(ends) for b, y in ends[i:] if a != b or x == y]
+    if terms:
+        pairs = [pair for pair in pairs if pair.keys() <= {*TERMS, "T1", "T2", "TR", "ESP"} and not pair.keys().isdisjoint(TERMS)]
     for changes in pairs:
         shaped = {key: np.full(np.shape(known[key]), value) for key, value in changes.items()}
-        for key, value in (run(name, shaped, dtype) or {}).items():
+        for key, value in (run(name, terms, shaped, dtype) or {}).items():
             assert np.isfinite(value).all(), (changes, key)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("limits", [GRADIENT_AREA, RF_DURATION], ids=["gradient_area", "rf_duration"])
+def test_ends_of_what_terms_take(limits, dtype):
+    """The smallest and the largest area and duration, with the largest of what takes them."""
+    name = "gradient_area" if limits is GRADIENT_AREA else "rf_duration"
+    for family in ("FSE", "MRF", "own, steady"):
+        sequence, tissue = played(family, True)
+        for end in (limits["minimum"], limits["maximum"]):
+            for changes in ({}, {"D": 1e3}, {"velocity": 1e4}, {"lineshape": 1e3, "B1": 10.0}, {"exchange": 1e6}):
+                results = everything(sequence.on_scanner(**{name: end}), {**tissue, **changes}, dtype)
+                for key, value in results.items():
+                    assert np.isfinite(value).all(), (family, end, changes, key)

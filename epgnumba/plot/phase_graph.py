@@ -121,10 +121,9 @@ def find_pathways(sequence: Sequence, T1: float, T2: float, B1: float = 1.0, sma
         now, pending_time, pending_shift = end, 0.0, 0
 
     for event in events:
-        if isinstance(event, Wait):
+        if isinstance(event, (Wait, Shift)):
             pending_time += number(event.duration, parameters)
-        elif isinstance(event, Shift):
-            pending_shift += event.orders
+            pending_shift += event.orders if isinstance(event, Shift) else 0
         else:
             draw()
             if isinstance(event, Pulse):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..checks import Array
-from .events import Inversion, Pulse, Readout, Value, Wait, linear
+from .events import Inversion, Pulse, Readout, Shift, Value, Wait, linear
 from .sequence import Sequence
 
 
@@ -66,7 +66,7 @@ def timeline(sequence: Sequence) -> Timeline:
     pulses: list[tuple[float, float, float]] = []
     inversions, readouts = [], []
     for event in sequence.events():
-        if isinstance(event, Wait):
+        if isinstance(event, (Wait, Shift)):
             now += number(event.duration, parameters)
         elif isinstance(event, Pulse):
             pulses.append((now, number(event.flip, parameters), number(event.phase, parameters)))

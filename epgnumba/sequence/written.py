@@ -12,6 +12,7 @@ from .events import Event, Holder, Inversion, Linear, Pulse, Shift, Spoil, Wait
 
 MOST_EVENTS = 1_000_000
 EVENTS = get_args(Event)
+LASTING = Wait, Shift  # events that take time
 
 
 class Events:
@@ -118,10 +119,10 @@ class Ranges:
         self._columns = np.array([starts[name] + index for _, name, index, _ in terms], np.int64)
         self._factors = np.array([factor for *_, factor in terms], np.float64)
         self._constants = np.array([value.constant for _, _, value in self._held], np.float64)
-        waits = [event.duration for event in events if isinstance(event, Wait)]
-        self._fixed_time = sum(time for time in waits if not isinstance(time, Linear))
-        often = Counter(time for time in waits if isinstance(time, Linear))
-        self._counts = np.array([often[value] if kind is Wait else 0 for kind, _, value in self._held], np.float64)
+        passed = [(type(event), event.duration) for event in events if isinstance(event, LASTING)]
+        self._fixed_time = sum(time for _, time in passed if not isinstance(time, Linear))
+        often = Counter(passed)
+        self._counts = np.array([often[kind, value] for kind, _, value in self._held], np.float64)
 
     def check(self, parameters: Mapping[str, Array], steady: bool) -> None:
         """Refuse parameters that give an event a number it cannot have, or a repetition no time to speak of.
@@ -136,7 +137,7 @@ class Ranges:
             values = self._constants + np.bincount(self._rows, self._factors * x[self._columns], len(self._held))
             period = self._fixed_time + self._counts @ values
         if steady and 0 < period < INTERVAL["minimum"]:
-            names = sorted({name for kind, _, value in self._held if kind is Wait for name, _, _ in value.terms})
+            names = sorted({name for kind, _, value in self._held if kind in LASTING for name, _, _ in value.terms})
             raise ValueError(
                 f"a repetition takes {period:g} ms, by {names}; at least {INTERVAL['minimum']:g} ms are needed"
             )

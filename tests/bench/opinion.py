@@ -1,8 +1,10 @@
 """A second opinion: an EPG that shares nothing with the package and takes no short cut.
 
 Orders of either sign, long double, complex everywhere; every event is played as it is written, and steady states are
-reached by playing repetitions until nothing changes. States are P_k = F_k, Q_k = conj(F_-k), Z_k for every k. Each of
-a batch of variants (a leading axis) has numbers of its own, so that differences are played together.
+reached by playing repetitions until nothing changes. States are P_k = F_k, Q_k = conj(F_-k), Z_k for every k, and B_k
+of a bound pool, whose exchange is a power series of its matrix. Diffusion and flow go by the order at every moment of
+an interval (Weigel, JMRI 41 (2015) 266). Each of a batch of variants (a leading axis) has numbers of its own, so that
+differences are played together.
 """
 
 import numpy as np
@@ -11,17 +13,39 @@ from epgnumba.sequence import Inversion, Linear, Pulse, Readout, Shift, Spoil, W
 
 REAL, COMPLEX = np.longdouble, np.clongdouble
 DEGREE = REAL(np.pi) / 180 if REAL is float else REAL("3.14159265358979323846264338327950288") / 180
-TISSUE = ("T1", "T2", "B1", "B0", "inv_efficiency", "M0")
+GAMMA = 267.52218708e-6  # radians per um and mT ms/m
+DEFAULTS = {
+    "T1": None, "T2": None, "B1": 1.0, "B0": 0.0, "inv_efficiency": 1.0, "M0": 1.0, "D": 0.0, "velocity": 0.0,
+    "bound_fraction": 0.0, "exchange": 0.0, "T1_bound": 1000.0, "lineshape": 14.0,
+}  # fmt: skip
 SETTLED = 1e-18  # change of a signal from one repetition to the next that is none
 
 
-class States:
-    """Configuration states up to `orders` of either sign, for a batch of tissues (dict of arrays of one length)."""
+def exponential(matrix):
+    """exp of small matrices (variants, 2, 2): a power series of a 2^-n-th of it, squared n times."""
+    doublings = max(int(np.ceil(np.log2(float(abs(matrix).max()) + 1))), 0) + 3
+    term = result = np.broadcast_to(np.eye(2, dtype=REAL), matrix.shape)
+    for n in range(1, 25):
+        term = np.einsum("vij,vjk->vik", term, matrix / REAL(2) ** doublings) / n
+        result = result + term
+    for _ in range(doublings):
+        result = np.einsum("vij,vjk->vik", result, result)
+    return result
 
-    def __init__(self, orders, tissue):
+
+class States:
+    """Configuration states up to `orders` of either sign, for a batch of tissues (dict of arrays of one length).
+
+    `scanner`: area of a gradient by one order (mT ms/m), effective duration of pulses (ms).
+    """
+
+    def __init__(self, orders, tissue, scanner):
         self.zero, self.tissue = orders, {name: np.asarray(value, REAL)[:, None] for name, value in tissue.items()}
-        self.P, self.Q, self.Z = np.zeros((3, len(tissue["T1"]), 2 * orders + 1), COMPLEX)
-        self.Z[:, orders] = self.tissue["M0"][:, 0]
+        self.P, self.Q, self.Z, self.B = np.zeros((4, len(tissue["T1"]), 2 * orders + 1), COMPLEX)
+        self.orders, (area, self.rf_duration) = np.arange(-orders, orders + 1), (REAL(x or 0) for x in scanner)
+        self.dephasing, f = REAL(GAMMA) * area, self.tissue["bound_fraction"]
+        self.rest = self.tissue["M0"] * np.concatenate([1 - f, f], 1)
+        self.Z[:, orders], self.B[:, orders] = self.rest.T
 
     def pulse(self, flip, phase):
         a, turn = flip[:, None] * self.tissue["B1"] * DEGREE, np.exp(1j * phase[:, None] * DEGREE)
@@ -30,16 +54,33 @@ class States:
         self.P = c2 * P + turn**2 * s2 * Q - 1j * turn * s * Z
         self.Q = s2 / turn**2 * P + c2 * Q + 1j / turn * s * Z
         self.Z = -0.5j / turn * s * P + 0.5j * turn * s * Q + c * Z
+        if self.rf_duration:
+            self.B = self.B * np.exp(-180 * DEGREE * self.tissue["lineshape"] / 1000 * a**2 / self.rf_duration)
 
-    def wait(self, time):
-        t, tissue = time[:, None], self.tissue
-        e1, e2, turn = (
-            np.exp(-t / tissue["T1"]),
-            np.exp(-t / tissue["T2"]),
-            np.exp(12j * 30 * DEGREE * tissue["B0"] * t / 1000),
-        )
-        self.P, self.Q, self.Z = self.P * e2 * turn, self.Q * e2 / turn, self.Z * e1
-        self.Z[:, self.zero] += (tissue["M0"] * (1 - e1))[:, 0]
+    def wait(self, time, orders=0):
+        """Time, during which a gradient may dephase evenly: by `orders` in all, counted by `shift`."""
+        t, tissue, k = time[:, None], self.tissue, self.orders
+        b, flow = tissue["D"] * self.dephasing**2, tissue["velocity"] * self.dephasing
+        for name, way in (("P", 1), ("Q", -1)):
+            # P_k goes from k to k + orders; Q_k is the conjugate of F at -k
+            mean, square = k + way * orders / REAL(2), k**2 + way * k * orders + orders**2 / REAL(3)
+            turn = np.exp(1j * t * (way * 360 * DEGREE * tissue["B0"] / 1000 - flow * mean))
+            setattr(self, name, getattr(self, name) * np.exp(-t / tissue["T2"] - b * square * t) * turn)
+        self._relax(time)
+        along = np.exp(-b * k**2 * t - 1j * flow * k * t)
+        self.Z, self.B = self.Z * along, self.B * along
+
+    def _relax(self, time):
+        """Both pools' Z, by exchange and towards what they rest at."""
+        tissue = {name: value[:, 0] for name, value in self.tissue.items()}
+        f, k = tissue["bound_fraction"], tissue["exchange"] / 1000
+        rows = [[-1 / tissue["T1"] - k * f, k * (1 - f)], [k * f, -1 / tissue["T1_bound"] - k * (1 - f)]]
+        kept = exponential(np.moveaxis(np.array(rows, REAL), 2, 0) * time[:, None, None])
+        both = np.stack([self.Z, self.B], 1)
+        both[:, :, self.zero] -= self.rest
+        both = np.einsum("vij,vjk->vik", kept, both)
+        both[:, :, self.zero] += self.rest
+        self.Z, self.B = both[:, 0], both[:, 1]
 
     def shift(self, orders):
         """F_k to F_{k + orders}: P moves one way, Q the other; what leaves the window is lost."""
@@ -51,9 +92,9 @@ class States:
             setattr(self, name, after)
 
     def spoil(self):
-        kept = self.Z[:, self.zero].copy()
-        self.P, self.Q, self.Z = np.zeros((3, *self.Z.shape), COMPLEX)
-        self.Z[:, self.zero] = kept
+        kept = self.Z[:, self.zero].copy(), self.B[:, self.zero].copy()
+        self.P, self.Q, self.Z, self.B = np.zeros((4, *self.Z.shape), COMPLEX)
+        self.Z[:, self.zero], self.B[:, self.zero] = kept
 
     def invert(self, efficiency):
         self.spoil()
@@ -93,14 +134,15 @@ def play(sequence, tissue, parameters=None, size=1, orders=None):
     """Signals (variants, readouts). Tissue and parameters: numbers, or arrays whose first axis is that of variants."""
     given = broadcast({**sequence.parameters, **(parameters or {})}, size)
     maps = {
-        name: broadcast({name: tissue.get(name, float(name in ("B1", "inv_efficiency", "M0")))}, size)[name][:, 0]
-        for name in TISSUE
+        name: broadcast({name: tissue.get(name, default)}, size)[name][:, 0] for name, default in DEFAULTS.items()
     }
     events = [(event, *(number(value, given, size) for value in vars(event).values())) for event in sequence.events()]
     step, growth = (number(value, given, size) for value in sequence.advance)
-    period = sum(values[0] for event, *values in events if isinstance(event, Wait))
-    repetitions = int(48 * max(maps["T1"] / period)) + 3 if sequence.steady else 1
-    states = States(orders or _orders(sequence.events(), repetitions), maps)
+    period = sum(values[-1] for event, *values in events if isinstance(event, (Wait, Shift)))
+    slowest = np.maximum(maps["T1"], np.where(maps["bound_fraction"] > 0, maps["T1_bound"], 0))
+    repetitions = int(48 * max(slowest / period)) + 3 if sequence.steady else 1
+    scanner = sequence.gradient_area, sequence.rf_duration
+    states = States(orders or _orders(sequence.events(), repetitions), maps, scanner)
 
     def once(added):
         readings = []
@@ -110,6 +152,7 @@ def play(sequence, tissue, parameters=None, size=1, orders=None):
             elif isinstance(event, Wait):
                 states.wait(values[0])
             elif isinstance(event, Shift):
+                states.wait(values[1], event.orders)
                 states.shift(event.orders)
             elif isinstance(event, Spoil):
                 states.spoil()
@@ -134,13 +177,10 @@ def play(sequence, tissue, parameters=None, size=1, orders=None):
 def derivatives(sequence, tissue, names, orders=None, step=2e-5):
     """Signal (readouts) and its derivatives (names, readouts) by differences of fourth order."""
     weights = {1: 8, -1: -8, 2: -1, -2: 1}
-    scales = {"B1": 1.0, "inv_efficiency": 1.0, "M0": 1.0, "B0": 10.0}
+    scales = {"B1": 1.0, "inv_efficiency": 1.0, "M0": 1.0, "B0": 10.0, "velocity": 1.0, "D": 1.0}
     steps = {name: REAL(step) * scales.get(name, tissue.get(name)) for name in names}
     size = 1 + 4 * len(names)
-    maps = {
-        name: np.full((size, 1), value, REAL)
-        for name, value in {"B1": 1.0, "inv_efficiency": 1.0, "M0": 1.0, "B0": 0.0, **tissue}.items()
-    }
+    maps = {name: np.full((size, 1), value, REAL) for name, value in {**DEFAULTS, **tissue}.items()}
     for k, name in enumerate(names):
         for j, multiple in enumerate(weights):
             maps[name][1 + 4 * k + j] += multiple * steps[name]

@@ -9,16 +9,29 @@ from epgnumba import EventSequence
 from epgnumba.sequence import Inversion, Pulse, Readout, Shift, Spoil, Wait
 
 NAMES = ("T1", "T2", "B1", "B0", "inv_efficiency", "M0")
-UNITS = {"B1": 1.0, "B0": 10.0, "inv_efficiency": 1.0, "M0": 1.0}  # what a derivative is measured in, but for times
+# What a derivative is measured in, where it is not the value.
+UNITS = {"B1": 1.0, "B0": 10.0, "inv_efficiency": 1.0, "M0": 1.0, "D": 1.0, "velocity": 1.0}
+AREA, RF_DURATION = 250.0, 0.7  # mT ms/m, ms
+# Maps that not every tissue has.
+TERMS = {
+    "diffusion": {"D": st.floats(0.1, 3.0)},
+    "flow": {"velocity": st.one_of(st.floats(0.2, 5.0), st.floats(-5.0, -0.2))},
+    "bound pool": {
+        "bound_fraction": st.floats(0.03, 0.3), "exchange": st.floats(1.0, 60.0), "T1_bound": st.floats(60.0, 140.0),
+        "lineshape": st.floats(1.0, 20.0),
+    },
+}  # fmt: skip
+TERMS["diffusion and flow"] = TERMS["diffusion"] | TERMS["flow"]
+TERMS["all"] = TERMS["diffusion and flow"] | TERMS["bound pool"]
 
 
 @dataclass
 class Case:
     """Events as tuples, tissue, and how they repeat.
 
-    ('p', flip, phase), ('w', ms), ('s', orders), ('r', receiver phase), ('c',): a crusher, ('i', efficiency). Numbers
-    become entries of the parameters flip, phase, wait, receiver and efficiency. `linked` makes linear combinations: a
-    wait then is half of its own entry and half of the first.
+    ('p', flip, phase), ('w', ms), ('s', orders, ms), ('r', receiver phase), ('c',): a crusher, ('i', efficiency).
+    Numbers become entries of the parameters flip, phase, wait, ramp, receiver and efficiency. `linked` makes linear
+    combinations: a wait then is half of its own entry and half of the first.
     """
 
     events: list
@@ -34,12 +47,15 @@ class Case:
     @property
     def parameters(self):
         """Vectors by name."""
-        columns = {"flip": ("p", 1), "phase": ("p", 2), "wait": ("w", 1), "receiver": ("r", 1), "efficiency": ("i", 1)}
+        columns = {
+            "flip": ("p", 1), "phase": ("p", 2), "wait": ("w", 1), "ramp": ("s", 2), "receiver": ("r", 1),
+            "efficiency": ("i", 1),
+        }  # fmt: skip
         found = {name: [event[at] for event in self.events if event[0] == kind] for name, (kind, at) in columns.items()}
         return {name: np.array(values, float) for name, values in found.items() if values}
 
     def build(self, p):
-        counts = dict.fromkeys("pwri", 0)
+        counts = dict.fromkeys("pwrsi", 0)
         for kind, *numbers in self.events:
             n = counts.get(kind, 0)
             counts[kind] = n + 1
@@ -48,7 +64,7 @@ class Case:
             elif kind == "w":
                 yield Wait(0.5 * p.wait[n] + 0.5 * p.wait[0] if self.linked else p.wait[n])
             elif kind == "s":
-                yield Shift(*numbers)
+                yield Shift(numbers[0], p.ramp[n])
             elif kind == "r":
                 yield Readout(p.receiver[n] - 90.0 if self.linked else p.receiver[n])
             elif kind == "c":
@@ -57,10 +73,11 @@ class Case:
                 yield Inversion(p.efficiency[n])
 
     def sequence(self):
-        return EventSequence(
+        made = EventSequence(
             self.build, steady=self.steady, advance=self.advance, growth=self.growth, **self.parameters,
             **({"tolerance": self.tolerance} if self.steady else {}),
         )  # fmt: skip
+        return made.on_scanner(gradient_area=AREA, rf_duration=RF_DURATION)
 
     def scale(self, name):
         return UNITS.get(name) or self.tissue[name]
@@ -96,7 +113,8 @@ def trains(draw, shifts=True, crushers=True, most=14):
         st.tuples(st.just("w"), wait), st.tuples(st.just("r"), phase), st.tuples(st.just("i"), st.floats(0, 1)),
     ]  # fmt: skip
     if shifts:
-        event += [st.tuples(st.just("s"), st.sampled_from([1, 1, 1, 2, -1, -2, 3]))] * 2
+        ramp = st.sampled_from([0.0, 0.0, 2.5, 7.0])
+        event += [st.tuples(st.just("s"), st.sampled_from([1, 1, 1, 2, -1, -2, 3]), ramp)] * 2
     if crushers:
         event += [st.tuples(st.just("c"))]
     if not crushers:
@@ -160,7 +178,40 @@ def unbalanced(draw):
     events = draw(trains(most=6))
     tissue = draw(tissues(False))
     advance = draw(st.sampled_from([0.0, 0.0, 180.0, 41.0]))
-    return Case([*events, ("s", 1), ("w", 40.0)], tissue, True, advance, **_options(draw))
+    return Case([*events, ("s", 1, 0.0), ("w", 40.0)], tissue, True, advance, **_options(draw))
+
+
+@st.composite
+def with_terms(draw, kind):
+    """Tissue that not everybody has."""
+    case = draw(kind)
+    maps = {name: draw(values) for name, values in TERMS[draw(st.sampled_from(sorted(TERMS)))].items()}
+    diff = st.lists(st.sampled_from((*maps, *NAMES)), unique=True, min_size=1, max_size=5)
+    return case.using(tissue={**case.tissue, **maps}, diff=tuple(draw(diff)))
+
+
+@st.composite
+def evenly(draw):
+    """A sequence, once or repeated, whose gradients dephase in proportion to time, with readouts before and behind them.
+
+    The time of an order is a parameter: numbers that happen to be equal would not do.
+    """
+    phase = phases_of(draw, draw(st.sampled_from(["zero", "constant", "random"])))
+    events, interval = [], st.tuples(st.integers(1, 3), st.floats(0.0, 1.0))
+    for _ in range(draw(st.integers(1, 4))):
+        events.append((draw(st.floats(20.0, 160.0)), draw(phase)))
+        events += draw(st.lists(interval, min_size=1, max_size=2))
+
+    def build(p):
+        for first, second in events:
+            if type(first) is float:
+                yield Pulse(first, second)
+            else:
+                early = second * p.unit
+                yield [Wait(early), Readout(), Wait(first * p.unit - early), Shift(first), Readout(second)]
+
+    return EventSequence(build, steady=draw(st.sampled_from([False, False, True])), unit=5.0)
 
 
 KINDS = {"plain": plain(), "bounded": bounded(), "balanced": balanced(), "unbalanced": unbalanced()}
+TERMED = {f"{name}, with terms": with_terms(kind) for name, kind in KINDS.items()}
