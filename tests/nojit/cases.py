@@ -18,7 +18,6 @@ from epgnumba import sequence as seq
 from epgnumba.derivatives import push_forward
 from epgnumba.engine import layout
 from epgnumba.problem import read_problem
-from epgnumba.tissue_parameters import NAMES
 
 ONE = {"T1": 200.0, "T2": 40.0, "B1": 0.93, "inv_efficiency": 0.8, "M0": 1.3}
 # Voxels side by side; and more than a vector has lanes, so that the last of them share theirs with none.
@@ -26,6 +25,7 @@ SPREAD = np.linspace(0.9, 1.1, 18)
 MANY = {name: value * SPREAD for name, value in ONE.items()} | {"M0": 1.3 * SPREAD[::-1]}
 THREE = {name: value[:3] for name, value in MANY.items()}
 B0 = 9.0
+ALL = ("T1", "T2", "B1", "B0", "inv_efficiency", "M0")  # of what every tissue has
 REAL = ("T2", "T1", "B1", "M0", "inv_efficiency")  # off-resonance would make all programs complex
 
 
@@ -52,7 +52,7 @@ def bar(shape, seed):
     return rng.normal(size=shape) + 1j * rng.normal(size=shape)
 
 
-def signal_and_derivatives(sequence, tissue, diff=NAMES, parts=False, **options):
+def signal_and_derivatives(sequence, tissue, diff=ALL, parts=False, **options):
     """Signal, Jacobian, and what a reverse sweep finds; `parts`: also when only flips, times or phases are wanted."""
     signal, jacobian = epgnumba.jacobian(sequence, **tissue, diff=diff, **options)
     scale = np.maximum(abs(jacobian).max(axis=-1, keepdims=True), 1e-3)
@@ -73,7 +73,7 @@ def signal_and_derivatives(sequence, tissue, diff=NAMES, parts=False, **options)
     return found
 
 
-def direction(sequence, tissue, diff=NAMES):
+def direction(sequence, tissue, diff=ALL):
     """A directional derivative: the forward kernels in complex arithmetic."""
     values, rng = {**sequence.parameters, **tissue}, np.random.default_rng(3)
     tangents = {name: rng.normal(size=np.shape(value)) for name, value in values.items()}
@@ -144,6 +144,53 @@ def not_finite():
     return play(1 / 40.0)
 
 
+AREA, RF_DURATION = 300.0, 0.9
+FLOWING = {"D": 1.4, "velocity": -3.0}
+POOL = {"bound_fraction": 0.12, "exchange": 30.0, "T1_bound": 90.0, "lineshape": 12.0}
+POOLS = ("T1", "T2", "B1", "inv_efficiency", *POOL)
+
+
+def out_of_phase(p):
+    """Readouts before and behind a spin echo, whose spins have been out of phase one way and the other."""
+    yield [seq.Pulse(p.flip, 90.0), seq.Wait(p.first), seq.Shift(1, 2.0), seq.Pulse(150.0), seq.Shift(1, 2.0)]
+    yield [seq.Wait(p.second), seq.Readout(), seq.Wait(6.0), seq.Readout()]
+
+
+# Sequences, with what not every tissue has, and what is differentiated.
+TERMED = {
+    "diffusion": (CPMG, {"D": 1.4}, ("T2", "D", "B1")),
+    "flow": (CP, FLOWING, ("D", "velocity", "T1")),
+    "flow between repetitions": (SHORT["unbalanced"], FLOWING, ("velocity",)),
+    "out of phase": (seq.EventSequence(out_of_phase, flip=80.0, first=10.0, second=6.0), {**FLOWING, "T2prime": 30.0},
+                     ("T2prime", "D", "velocity", "T2")),
+    "out of phase, real": (seq.EventSequence(out_of_phase, flip=80.0, first=10.0, second=6.0), {"T2prime": 30.0},
+                           ("T2prime", "T2")),
+    "bound pool": (seq.MRF(np.linspace(10, 50, 5), 11.0, TI=15.0, TE=2.0), POOL, POOLS),
+    "bound pool, steady": (CPMG_STEADY, POOL, ("bound_fraction", "B1", "T1")),
+    "bound pool, balanced": (seq.BSSFP(40.0, 2.5, 6.0, phase_inc=150.0), POOL, ("exchange", "lineshape", "T2")),
+    "bound pool, all else": (SEQUENCES["own, steady"], {**POOL, **FLOWING}, ("bound_fraction", "T1_bound", "D")),
+}  # fmt: skip
+
+
+def terms():
+    for name, (sequence, maps, diff) in TERMED.items():
+        played = sequence.on_scanner(gradient_area=AREA, rf_duration=RF_DURATION)
+        short = {"T1": 50.0} if name == "flow between repetitions" else {}
+        one = {**ONE, **maps, **short}
+        many = {**MANY, **{key: value * SPREAD for key, value in maps.items()}, **short}
+        yield f"{name}, one", lambda s=played, t=one, d=diff: signal_and_derivatives(s, t, d, parts=True)
+        yield f"{name}, direction", lambda s=played, t=one, d=diff: direction(s, t, d)
+        yield f"{name}, many", lambda s=played, t=many, d=diff: signal_and_derivatives(s, t, d)
+        yield (
+            f"{name}, float32, many",
+            lambda s=played, t=many, d=diff: signal_and_derivatives(s, t, d, dtype=np.float32),
+        )
+        yield f"{name}, float32, one", lambda s=played, t=one: {"signal": epgnumba.simulate(s, **t, dtype=np.float32)}
+    none = {"bound_fraction": 0.0, "exchange": 0.0}
+    train = CPMG.on_scanner(rf_duration=RF_DURATION)
+    yield "bound pool of nothing", lambda: signal_and_derivatives(train, {**ONE, **none}, ("bound_fraction", "exchange"))
+
+
 def in_segments(function):
     """What a function finds while tapes hold next to nothing, so that trains are played in segments."""
     limit, layout.TAPE_LIMIT = layout.TAPE_LIMIT, 1
@@ -155,7 +202,7 @@ def in_segments(function):
 
 SEGMENTED = {
     "segments, real": (seq.FSE(np.linspace(150, 50, 9), 7.0, TR=200.0), ONE, REAL),
-    "segments, complex": (seq.FSE(np.linspace(150, 50, 9), 7.0, np.linspace(0, 70, 9), TR=200.0), THREE, NAMES),
+    "segments, complex": (seq.FSE(np.linspace(150, 50, 9), 7.0, np.linspace(0, 70, 9), TR=200.0), THREE, ALL),
 }
 
 
@@ -195,13 +242,15 @@ def objectives():
     untold = {"unknowns": ("T1", "T2"), "weights": [1.0, 1.0]}
     refocused = seq.FSE(np.full(4, 180.0), 7.0)
     yield "objective, T1 unseen", lambda: at_start(CRLBObjective(refocused, 200.0, 40.0, **untold), False)
+    diffusing = CPMG.on_scanner(gradient_area=AREA)
+    yield "objective, diffusion", lambda: at_start(CRLBObjective(diffusing, **few, D=1.4, unknowns=("M0", "D")))
     for name, options in {"D": {"criterion": "D"}, "E": {"criterion": "E", "data": "magnitude"}}.items():
         yield f"objective, {name}", lambda o=options: at_start(CRLBObjective(CPMG, **few, **unknowns, **o))
 
 
 def cases():
     """Names, and functions of no argument that find named arrays."""
-    for group in (families, real_programs, odd_ones, segments, objectives):
+    for group in (families, real_programs, odd_ones, terms, segments, objectives):
         yield from group()
 
 

@@ -52,7 +52,7 @@ def fence(owner, names, starts, further=0):
         )
 
 
-ROOM = "rates", "seeds", "decay", "trig", "amplitudes", "amplitude_bars", "space", "adjoint"
+ROOM = "rates", "seeds", "decay", "pools", "trig", "amplitudes", "amplitude_bars", "space", "adjoint"
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def fences(monkeypatch):
             first = sizes.pointer.start // col.N_SIZE * col.N_SIZE
             table = sizes.pointer.numbers
             fence(self, ROOM, [table[row + place] for row in (*rows, first) for place in here])
-            of_values = [table[first + place] for place in (col.PROFILE_AT, col.ROUNDING_AT)]
+            of_values = [table[first + place] for place in (col.PROFILE_AT, col.ROUNDING_AT, col.SCANNER_AT)]
             of_values += [table[row + place] for row in rows for place in (col.FLIPS_AT, col.TURNS_AT)]
             fence(self, ("durations", "flips", "turns"), of_values, col.VECTOR - 1)  # their last vector reaches beyond
 
@@ -75,7 +75,7 @@ def fences(monkeypatch):
         def __init__(self, player, lane, sums):
             super().__init__(player, lane, sums)
             base, sizes = sums.pointer.start, player.sizes
-            fence(self, ("rates", "seeds", "start"), [])
+            fence(self, ("rates", "seeds", "start", "pools"), [])
             places = col.FACTOR_SUMS_AT, col.PROFILE_SUMS_AT, col.SUMS_WIDTH
             fence(self, ("flips", "turns", "durations"), [base + sizes[place] for place in places])
 
