@@ -140,8 +140,8 @@ class Problem:
         key = free_phases, precesses, self.terms(needed)
         if key not in self._jobs:
             program, entries = self.compile(self.sequence, *key)
-            if precesses:
-                self._check_turns(entries[2][: len(program.signal.train.durations)])
+            if precesses or VELOCITY in program.terms:
+                self._check_turns(program, entries[2])
             self._jobs[key] = self._make_job(program, entries)
         return self._jobs[key]
 
@@ -172,8 +172,8 @@ class Problem:
 
         return HostJob(program, entries, table, profile, self.codes, self.device)
 
-    def _check_turns(self, durations: npt.NDArray[np.inexact]) -> None:
-        """Refuse precession by so many turns that rounding leaves nothing of the angle.
+    def _check_turns(self, program: Program, durations: npt.NDArray[np.inexact]) -> None:
+        """Refuse turns so many that rounding leaves nothing of the angle.
 
         Raises
         ------
@@ -181,15 +181,18 @@ class Problem:
             If it is more than a hundredth of a turn.
         """
         info = np.finfo(self.dtype)
-        alive = min(
-            float(durations.real.max()), -np.log(info.eps) * self.tissue.longest_t2
-        )  # ms; later nothing is left
-        turns = self.tissue.largest_b0 * alive / 1000
-        if turns * info.eps > 1e-2:
-            raise ValueError(
-                f"B0={self.tissue.largest_b0:g} Hz is not allowed here: over {alive:g} ms it makes {turns:.0f} turns, "
-                f"of which dtype={info.dtype} leaves no fraction; use float64, or shorter waits"
-            )
+        longest = float(durations[: len(program.signal.train.durations)].real.max())
+        alive = min(longest, -np.log(info.eps) * self.tissue.longest("T2"))  # ms; later nothing is left
+        reach = program.signal.reach
+        highest = max(o + reach.stride * (count - 1) for o, count in zip(reach.offsets, reach.counts, strict=True))
+        fastest = self.tissue.largest("velocity") * program.scanner[0] * (highest + 1) / (2 * np.pi)  # turns per ms
+        for name, unit, each in (("B0", "Hz", self.tissue.largest("B0") / 1000), ("velocity", "um/ms", fastest)):
+            if each * alive * info.eps > 1e-2:
+                raise ValueError(
+                    f"{name}={self.tissue.largest(name):g} {unit} is not allowed here: over {alive:g} ms it makes "
+                    f"{each * alive:.0f} turns, of which dtype={info.dtype} leaves no fraction; use float64, or "
+                    "shorter waits"
+                )
 
     @property
     def host_tissue(self) -> Tissue:
@@ -218,18 +221,22 @@ class Problem:
         self, sequence: Sequence, free_phases: bool, precesses: bool, terms: tuple[int, ...]
     ) -> tuple[Program, Entries]:
         """The program of this or a like sequence, for this tissue."""
-        tissues = self._tissues(sequence, bool(terms))
+        tissues = self._tissues(sequence, terms)
         return compile_program(sequence, self.nstates, free_phases, precesses, tissues, terms)
 
-    def _tissues(self, sequence: Sequence, by_order: bool) -> Tissues:
+    def _tissues(self, sequence: Sequence, terms: tuple[int, ...]) -> Tissues:
         """What the way to a steady state depends on; devices play no means, nor can what depends on orders be one."""
         if not sequence.steady:
             return ANY
         on_cpu = self.device is None and isinstance(self.tissue, Tissue)
         few = on_cpu and self.tissue.size <= engine.FEW_VOXELS
         rounding = float(np.finfo(self.dtype).eps)
-        averages = on_cpu and not by_order
-        return Tissues(self.tissue.longest_t1, self.tissue.longest_t2, rounding, averages, few)
+        longest = self.tissue.longest("T1")
+        if FRACTION in terms:
+            longest, name = max((longest, "T1"), (self.tissue.longest("T1_bound"), "T1_bound"))
+            if longest == np.inf:
+                raise ValueError(f"no steady state with a bound pool: {name} reaches inf")
+        return Tissues(longest, self.tissue.longest("T2"), rounding, on_cpu and not terms, few)
 
     def shape_signal(self, signal: npt.NDArray[Any]) -> Any:
         """The signal (voxel, output) as it is returned: in the shape of the maps, and named as they are."""

@@ -143,20 +143,17 @@ class Tissue:
         assert self.numbers is not None, "maps are made at once"
         return {name: np.asarray(self.numbers.get(name, DEFAULTS.get(name))) for name in NAMES}
 
-    @property
-    def longest_t1(self) -> float:
-        """The longest T1, ms."""
-        return self.numbers["T1"] if self.numbers else float(self.maps["T1"].max(initial=0.0))
+    def longest(self, name: str) -> float:
+        """The largest value of a map."""
+        if self.numbers:
+            return self.numbers.get(name, DEFAULTS.get(name, 0.0))
+        return float(self.maps[name].max(initial=0.0))
 
-    @property
-    def longest_t2(self) -> float:
-        """The longest T2, ms."""
-        return self.numbers["T2"] if self.numbers else float(self.maps["T2"].max(initial=0.0))
-
-    @property
-    def largest_b0(self) -> float:
-        """The largest off-resonance either way, Hz."""
-        return float(abs(self.maps["B0"]).max(initial=0.0))
+    def largest(self, name: str) -> float:
+        """The largest value of a map, either way."""
+        if self.numbers:
+            return abs(self.numbers.get(name, DEFAULTS.get(name, 0.0)))
+        return float(abs(self.maps[name]).max(initial=0.0))
 
     @property
     def precesses(self) -> bool:

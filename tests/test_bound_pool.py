@@ -6,8 +6,22 @@ from numpy.testing import assert_allclose
 from scipy.linalg import expm
 from test_terms import slope
 
-from epgnumba import jacobian, simulate, vjp
-from epgnumba.sequence import BSSFP, FSE, MRF, SPGR, EventSequence, Inversion, Pulse, Readout, Shift, Spoil, Wait
+from epgnumba import CRLBObjective, jacobian, simulate, vjp
+from epgnumba.sequence import (
+    BSSFP,
+    DESS,
+    FSE,
+    MRF,
+    SPGR,
+    EventSequence,
+    Inversion,
+    Pulse,
+    Readout,
+    Shift,
+    Spoil,
+    StimulatedEcho,
+    Wait,
+)  # fmt: skip
 
 TISSUE = {"T1": 900.0, "T2": 70.0, "bound_fraction": 0.13, "exchange": 25.0, "T1_bound": 600.0, "lineshape": 12.0}
 RF = 0.9  # ms
@@ -197,3 +211,37 @@ def test_limits():
     assert_allclose(simulate(train, 900.0, 70.0, bound_fraction=0.2), 0.8 * alone, rtol=1e-13)
     with pytest.raises(ValueError, match="rf_duration"):
         simulate(FSE([150.0], ESP=9.0), 900.0, 70.0, bound_fraction=0.1)
+
+
+def test_gradients_through_derivatives_by_order():
+    """What a pool takes in of the seeds of diffusion and flow."""
+    sequence = StimulatedEcho(20.0, 100.0).on_scanner(rf_duration=RF, gradient_area=100.0)
+    at = {**TISSUE, "D": 1.0, "velocity": 2.0}
+    for diff in (("D",), ("velocity",), ("D", "velocity", "T1")):
+        bars = np.array([0.3 - 1j]), np.full((len(diff), 1), 0.2 + 0.5j)
+
+        def scalar(diff=diff, bars=bars, **moved):
+            results = jacobian(sequence, **{**at, **moved}, diff=diff)
+            return sum((bar.conj() * value).real.sum() for bar, value in zip(bars, results, strict=True))
+
+        found = vjp(sequence, **at, signal_bar=bars[0], jacobian_bar=bars[1], diff=diff)
+        for name, value in at.items():
+            expected = slope(lambda x, name=name: scalar(**{name: x}), value, value * 1e-3)
+            assert_allclose(found[name], expected, rtol=1e-8, atol=1e-14, err_msg=name)
+
+
+def test_a_slow_pool_is_waited_for():
+    slow = {"T1": 300.0, "T2": 50.0, "bound_fraction": 0.3, "exchange": 0.5, "T1_bound": 6000.0, "lineshape": 2.0}
+    found, longer = (simulate(DESS(20.0, 2.0, 10.0, tolerance).on_scanner(rf_duration=1.0), **slow)
+                     for tolerance in (1e-8, 1e-13))  # fmt: skip
+    assert_allclose(found, longer, rtol=0, atol=1e-8)
+    for name in ("T1", "T1_bound"):
+        with pytest.raises(ValueError, match=f"no steady state.*{name} reaches inf"):
+            simulate(SPGR(20.0, TE=2.0, TR=15.0).on_scanner(rf_duration=1.0), **{**slow, name: np.inf})
+
+
+def test_what_cannot_be_told_without_a_pool():
+    train = FSE([150.0] * 5, ESP=9.0).on_scanner(rf_duration=RF)
+    for name in ("exchange", "T1_bound", "lineshape"):
+        with pytest.raises(ValueError, match=f"unknowns: {name} cannot be told where bound_fraction is 0"):
+            CRLBObjective(train, 900.0, 70.0, unknowns=("M0", name))

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from epgnumba import jacobian, simulate, vjp
-from epgnumba.sequence import BSSFP, DESS, FSE, MRF, SPGR, EventSequence, Pulse, Readout, Shift, Spoil, Wait
+from epgnumba.sequence import BSSFP, DESS, FSE, MRF, SPGR, EventSequence, Inversion, Pulse, Readout, Shift, Spoil, Wait
 
 GAMMA = 2.6752218708e-4  # radians per um and mT ms/m
 AREA = 150.0
@@ -305,3 +305,43 @@ def test_what_is_refused():
         simulate(BSSFP(40.0, TE=4.0, TR=8.0), 1000.0, 100.0, T2prime=30.0)
     with pytest.raises(ValueError, match=r"T2prime.*out of phase"):
         simulate(MRF([10.0, 40.0, 60.0], TR=[12.0, 14.0, 13.0]), 1000.0, 100.0, T2prime=30.0)
+
+
+BALANCED = {
+    "behind": [Pulse(40), Wait(3.0), Readout(), Wait(2.0), Shift(5, 1.0), Shift(-5, 1.0)],
+    "before": [Shift(5, 1.0), Shift(-5, 1.0), Pulse(40), Wait(3.0), Readout(), Wait(2.0)],
+    "around": [Pulse(40), Shift(-1, 1.0), Shift(2, 2.0), Shift(-1, 1.0), Wait(1.0), Readout(), Shift(5, 1.0),
+               Shift(-5, 1.0)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("events", BALANCED.values(), ids=BALANCED)
+@pytest.mark.parametrize("terms", [{"D": 3.0}, {"velocity": 100.0}, {"D": 3.0, "velocity": 100.0}])
+def test_balanced_steady_states(events, terms):
+    """Gradients between the last readout and the next pulse act in the steady state, and once."""
+    expected = plain(events * 250, 100.0, 50.0, **terms)[-1]
+    assert_allclose(simulate(as_sequence(events, steady=True), 100.0, 50.0, **terms), [expected], rtol=0, atol=1e-10)
+
+
+MIXED = {
+    "an inversion passes Z_0 on": [Pulse(90), Wait(5.0), Pulse(90), Inversion(), Wait(10.0), Pulse(90), Readout()],
+    "so does a spoiler": [Pulse(90), Wait(5.0), Pulse(90), Spoil(), Wait(10.0), Pulse(90), Readout()],
+}
+MIXED_STEADY = {
+    "Z_0 comes back": [Pulse(90), Wait(2.0), Readout(), Wait(3.0), Pulse(60), Spoil(), Wait(100.0)],
+    "F_0 comes back": [Pulse(50), Wait(5.0), Inversion(), Wait(4.0), Pulse(60), Wait(3.0), Readout(), Wait(10.0)],
+}
+
+
+def test_mixed_pathways_are_refused():
+    for cases, steady in ((MIXED, False), (MIXED_STEADY, True)):
+        for events in cases.values():
+            with pytest.raises(ValueError, match=r"T2prime.*out of phase"):
+                simulate(as_sequence(events, steady=steady), 300.0, 60.0, T2prime=20.0)
+
+
+def test_velocity_that_leaves_no_fraction():
+    train = FSE([150.0] * 4, ESP=10.0).on_scanner(gradient_area=1e4)
+    with pytest.raises(ValueError, match="velocity=10000 um/ms"):
+        simulate(train, 900.0, 80.0, velocity=1e4, dtype="float32")
+    assert np.isfinite(simulate(train, 900.0, 80.0, velocity=1e4)).all()

@@ -123,6 +123,11 @@ class CRLBObjective:
         if empty:
             raise ValueError(f"{empty[0]} holds no tissue to design for; at least one is needed")
         self.unknowns = tuple(NAMES[code] for code in problem.codes)
+        of_pool = [name for name in self.unknowns if name in ("exchange", "T1_bound", "lineshape")]
+        if of_pool and not problem.tissue.has("bound_fraction"):
+            raise ValueError(
+                f"unknowns: {of_pool[0]} cannot be told where bound_fraction is 0, as it is in all tissues"
+            )
         self.map = Variables(sequence.parameters, variables)
         self._lock = threading.RLock()  # the buffers are one objective's: calls from several threads take turns
         self._problem, self._singular, self._per_time = problem, singular, checks.flag("per_time", per_time)

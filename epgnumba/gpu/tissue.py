@@ -64,10 +64,18 @@ class DeviceTissue:
                     TISSUE[name].read(host.reshape(tuple(self.maps[name].shape)))
                 ranges[name] = low, high
         self.size = int(np.prod(self.shape))
-        self.longest_t1, self.longest_t2 = ranges["T1"][1], ranges["T2"][1]
-        self.largest_b0 = max(map(abs, ranges["B0"]))
-        self.precesses = self.largest_b0 > 0
+        self._longest = {name: high for name, (_, high) in ranges.items()}
+        self._largest = {name: max(map(abs, ends)) for name, ends in ranges.items()}
+        self.precesses = self._largest["B0"] > 0
         self._elsewhere = {name for name, ends in ranges.items() if ends != (DEFAULTS.get(name), DEFAULTS.get(name))}
+
+    def longest(self, name: str) -> float:
+        """The largest value of a map."""
+        return self._longest[name]
+
+    def largest(self, name: str) -> float:
+        """The largest value of a map, either way."""
+        return self._largest[name]
 
     def has(self, name: str) -> bool:
         """Whether a parameter is anywhere what it is not by default."""

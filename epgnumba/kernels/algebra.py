@@ -136,6 +136,7 @@ class Interval:
         """
         multiply = self._factors(k)
         sets = [multiply(planes, 1) for planes in sets]
+        sets = [self._seeded(sets[0], planes, i, k) if i else planes for i, planes in enumerate(sets)]
 
         def pairs(x, bar):
             return [added(b[i] * a[j] for a, b in zip(x, bar, strict=True)) for i in (W, C) for j in (W, C)]

@@ -198,7 +198,7 @@ class Player:
         step, room = self.step(n), self.sizes[col.ROOM]
         no_f, no_w = step[col.NO_F] > 0, step[col.NO_W] > 0
         return [  # ROOM is as long as the zeros below it
-            [p, choose(no_f, room, m), choose(no_w, room * (2 + plane), w),
+            [choose(no_f, room, p), choose(no_f, room, m), choose(no_w, room * (2 + plane), w),
              *(choose(no_w, room * (4 + plane), c) for c in bound)]
             for plane, (p, m, w, *bound) in zip(self.planes, self.arrivals(n, start), strict=True)
         ]  # fmt: skip

@@ -58,6 +58,7 @@ class Train:
     end_spoiled: bool
     waits: list[Linear]
     moments: list[Linear]  # distinct ones, none where they were not asked for
+    end_moments: tuple[int, int]
     out_of_phase: list[Linear] = field(default_factory=list)  # times that readouts have been out of phase, likewise
 
     @cached_property
@@ -82,7 +83,7 @@ class Train:
     def end_reads(self, bound: bool = False) -> list[Read]:
         """What is read at the end of a repetition; `bound`: Z_0 of a bound pool too, last."""
         names = [Z_ZERO, F_PLUS] if self.boundary == 3 else [Z_ZERO]
-        reads = [Read(name, 0, self.end, Linear(), out) for out, name in enumerate(names)]
+        reads = [Read(name, 0, self.end, Linear(), out, self.end_moments) for out, name in enumerate(names)]
         return [*reads, Read(Z_ZERO, 0, self.end, Linear(), len(reads), bound=True)] if bound else reads
 
 
@@ -165,6 +166,6 @@ def write_train(events: list[Event], with_moments: bool = False) -> Train:
             raise TypeError(f"{event!r} is not an event")
     if not steps or not n_out:
         raise ValueError("a sequence needs at least one pulse and one readout")
-    end = index()
+    end, end_moments = index(), moment_indices()
     apart = [wait for wait in waits if wait not in durations]
-    return Train(steps, list(durations), n_out, end, interval.shift, spoiled, apart, list(moments))
+    return Train(steps, list(durations), n_out, end, interval.shift, spoiled, apart, list(moments), end_moments)
