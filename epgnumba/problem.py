@@ -141,7 +141,7 @@ class Problem:
         if key not in self._jobs:
             program, entries = self.compile(self.sequence, *key)
             if precesses:
-                self._check_turns(entries[2][: len(program.signal.score.durations)])
+                self._check_turns(entries[2][: len(program.signal.train.durations)])
             self._jobs[key] = self._make_job(program, entries)
         return self._jobs[key]
 

@@ -94,7 +94,7 @@ def find_nstates(
         return truncation_error(truncated, truncated.job().signals())
 
     whole = replace(problem, nstates=ALL).job().program
-    low, high = 0, sum(abs(beat.shift) for beat in whole.signal.score.beats) + 1
+    low, high = 0, sum(abs(step.shift) for step in whole.signal.train.steps) + 1
     while high - low > 1:  # `high` meets the tolerance, `low` does not
         middle = (low + high) // 2
         low, high = (low, middle) if error(middle) <= limit else (middle, high)

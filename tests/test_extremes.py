@@ -77,7 +77,9 @@ def test_any_size_of_any_argument(name, terms):
     @settings(max_examples=25, deadline=None)
     @given(st.data())
     def check(data):
-        chosen = data.draw(st.lists(st.sampled_from([*sequence.parameters, *tissue]), min_size=1, max_size=3, unique=True))
+        chosen = data.draw(
+            st.lists(st.sampled_from([*sequence.parameters, *tissue]), min_size=1, max_size=3, unique=True)
+        )
         changes = {}
         for key in chosen:
             shape = np.shape(sequence.parameters.get(key, 0.0))
@@ -110,7 +112,11 @@ def test_ends_of_the_limits(name, terms, dtype):
     ends = [(key, end) for key, allowed in ENDS.items() if key in known for end in allowed]
     pairs = [{a: x, b: y} for i, (a, x) in enumerate(ends) for b, y in ends[i:] if a != b or x == y]
     if terms:
-        pairs = [pair for pair in pairs if pair.keys() <= {*TERMS, "T1", "T2", "TR", "ESP"} and not pair.keys().isdisjoint(TERMS)]
+        pairs = [
+            pair
+            for pair in pairs
+            if pair.keys() <= {*TERMS, "T1", "T2", "TR", "ESP"} and not pair.keys().isdisjoint(TERMS)
+        ]
     for changes in pairs:
         shaped = {key: np.full(np.shape(known[key]), value) for key, value in changes.items()}
         for key, value in (run(name, terms, shaped, dtype) or {}).items():

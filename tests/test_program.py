@@ -7,7 +7,7 @@ from epgnumba import FSE, Sequence
 from epgnumba.engine.layout import layout_of
 from epgnumba.kernels import columns as col
 from epgnumba.program import compile_program
-from epgnumba.program.score import write_score
+from epgnumba.program.train import write_train
 from epgnumba.sequence import Linear, Pulse, Readout, Shift, Spoil, Wait
 
 
@@ -77,7 +77,7 @@ def test_a_subclass_cannot_hide_what_its_events_depend_on():
 
 
 def test_durations_are_shared():
-    assert len(signal_part(20).score.durations) == 3  # none, half a spacing, a spacing
+    assert len(signal_part(20).train.durations) == 3  # none, half a spacing, a spacing
 
 
 def test_linear_expressions():
@@ -98,12 +98,12 @@ def test_linear_expressions():
 )
 def test_events_that_make_no_sense(events, message):
     with pytest.raises(ValueError, match=message):
-        write_score(events)
+        write_train(events)
 
 
 def test_an_event_must_be_one():
     with pytest.raises(TypeError, match="'echo' is not an event"):
-        write_score([Pulse(90.0), "echo"])
+        write_train([Pulse(90.0), "echo"])
 
 
 class Spoiled(Sequence):

@@ -1,4 +1,4 @@
-"""Where a pruned score's states lie in memory: the tables that the kernels play, for a given number of lanes.
+"""Where the states of a pruned pulse train lie in memory: the tables that the kernels play, for some lanes.
 
 Rows are orders: row j at pulse n is order offset_n + stride j. Where the states of one pulse meet the next is a matter
 of row offsets only; nothing moves in memory. `columns` says what each entry means.
@@ -13,7 +13,7 @@ from ..kernels import columns as col
 from ..kernels.columns import VECTOR
 from ..program.program import Part, Program
 from ..program.reach import Frame, Reach
-from ..program.score import F_MINUS, Z_ZERO, Read, Score
+from ..program.train import F_MINUS, Z_ZERO, Read, Train
 
 IntTable = npt.NDArray[np.int64]
 
@@ -58,58 +58,58 @@ class Layout:
 
 
 def _fill_steps(
-    score: Score, reach: Reach, frame: Frame, lanes: int, starts_full: bool
+    train: Train, reach: Reach, frame: Frame, lanes: int, starts_full: bool
 ) -> tuple[IntTable, list[_Block]]:
     """Everything about the steps but where their blocks lie."""
-    n_steps, stride, complex_ = len(score.beats), reach.stride, reach.planes == 2
-    steps = np.zeros((n_steps, col.N_STEP), np.int64)
+    n_steps, stride, complex_ = len(train.steps), reach.stride, reach.planes == 2
+    table = np.zeros((n_steps, col.N_STEP), np.int64)
     blocks = [_Block(lanes)] + [_Block(rows * lanes) for rows in reach.counts]
     offset, plane = 0, 1  # of the block before: equilibrium
-    for n, beat in enumerate(score.beats):
-        step, block = steps[n], blocks[n]
+    for n, step in enumerate(train.steps):
+        entry, block = table[n], blocks[n]
         rows = reach.counts[n] * lanes
-        ahead = reach.offsets[n] - offset - beat.shift, reach.offsets[n] - offset + beat.shift
+        ahead = reach.offsets[n] - offset - step.shift, reach.offsets[n] - offset + step.shift
         if complex_:
             no_f, no_w = any(a % stride for a in ahead), reach.offsets[n] != offset
         else:
             quarter = frame.quarter[n]
             no_f = any(a % stride for a in ahead) or (plane == reach.plane[n]) != (quarter == 0)
             no_w = reach.offsets[n] != offset or plane != reach.plane[n]
-        no_f = no_f or beat.spoiled or (n == 0 and not starts_full)
+        no_f = no_f or step.spoiled or (n == 0 and not starts_full)
         shifts = [0 if no_f else a // stride * lanes for a in ahead]
-        step[col.ROWS], step[col.VECTORS] = rows, _up(rows) // VECTOR
-        step[col.SHIFT_P], step[col.SHIFT_M], step[col.SHIFT_W] = *shifts, 0
-        step[col.NO_F], step[col.NO_W] = no_f, no_w
-        step[col.PLANE], step[col.DURATION] = reach.plane[n], beat.duration
-        step[col.INVERT] = beat.invert
-        step[col.MOMENT_1], step[col.MOMENT_2] = score.moment_places(beat.moments)
-        step[col.ORDER] = reach.offsets[n]
-        step[col.RECOVERY] = reach.zero[n] and reach.offsets[n] == 0
+        entry[col.ROWS], entry[col.VECTORS] = rows, _up(rows) // VECTOR
+        entry[col.SHIFT_P], entry[col.SHIFT_M], entry[col.SHIFT_W] = *shifts, 0
+        entry[col.NO_F], entry[col.NO_W] = no_f, no_w
+        entry[col.PLANE], entry[col.DURATION] = reach.plane[n], step.duration
+        entry[col.INVERT] = step.invert
+        entry[col.MOMENT_1], entry[col.MOMENT_2] = train.moment_places(step.moments)
+        entry[col.ORDER] = reach.offsets[n]
+        entry[col.RECOVERY] = reach.zero[n] and reach.offsets[n] == 0
         block.low = _up(-min(*shifts, 0))
         block.top = max(_up(block.rows), *(_up(s + _up(rows)) for s in (*shifts, 0))) + VECTOR
         if n:
-            _fill_padding(steps[n - 1], step, beat.shift, offset, stride, block.rows, lanes)
+            _fill_padding(table[n - 1], entry, step.shift, offset, stride, block.rows, lanes)
             if not complex_ and frame.quarter[n] and not no_f:
-                steps[n - 1, col.SWAP] = 2 if plane == 1 else 1
-        step[col.NEXT_PLANE] = reach.plane[n]
+                table[n - 1, col.SWAP] = 2 if plane == 1 else 1
+        entry[col.NEXT_PLANE] = reach.plane[n]
         offset, plane = reach.offsets[n], reach.plane[n]
     blocks[-1].top = _up(blocks[-1].rows) + VECTOR
-    return steps, blocks
+    return table, blocks
 
 
 def _fill_padding(
-    before: IntTable, step: IntTable, shift: int, offset: int, stride: int, rows: int, lanes: int
+    before: IntTable, entry: IntTable, shift: int, offset: int, stride: int, rows: int, lanes: int
 ) -> None:
     """What the next pulse finds around the `rows` elements of the block between two pulses.
 
     Above, zeros. Below, what has crossed zero from the other component: row -1 is order offset - stride, that is, the
     complex conjugate of order stride - offset there.
     """
-    before[col.NEXT_PLANE] = step[col.PLANE]
+    before[col.NEXT_PLANE] = entry[col.PLANE]
     for c in range(3):
-        absent = step[col.NO_W] if c == 2 else step[col.NO_F]
-        before[col.FILL_P + c] = 0 if absent else max(0, step[col.SHIFT_P + c] + step[col.ROWS] - rows)
-    below = -min(step[col.SHIFT_P], step[col.SHIFT_M], 0) // lanes
+        absent = entry[col.NO_W] if c == 2 else entry[col.NO_F]
+        before[col.FILL_P + c] = 0 if absent else max(0, entry[col.SHIFT_P + c] + entry[col.ROWS] - rows)
+    below = -min(entry[col.SHIFT_P], entry[col.SHIFT_M], 0) // lanes
     first = 1 - 2 * offset // stride
     before[col.FOLD_INTO_M] = int(shift < 0)
     before[col.FOLD_FROM] = first * lanes
@@ -134,11 +134,11 @@ def _segments(sizes: list[int], limit: int) -> list[int]:
 
 def lay_out(part: Part, lanes: int, tape_limit: int) -> Layout:
     """Tables of a part for `lanes` lanes side by side."""
-    score, reads, reach = part.score, part.reads, part.reach
-    steps, blocks = _fill_steps(score, reach, part.frame, lanes, part.boundary == 3)
-    n_steps = len(steps)
+    train, reads, reach = part.train, part.reads, part.reach
+    table, blocks = _fill_steps(train, reach, part.frame, lanes, part.boundary == 3)
+    n_steps = len(table)
     per_block = [part.components * reach.planes * block.size() for block in blocks]
-    zeros = max(VECTOR * int(steps[:, col.VECTORS].max()), VECTOR)
+    zeros = max(VECTOR * int(table[:, col.VECTORS].max()), VECTOR)
     pair = 6 * zeros  # the zeros that pulses read where nothing arrives, and room for what adjoints write there
     largest = max(per_block)
     pair_arena = pair + 2 * largest
@@ -148,9 +148,9 @@ def lay_out(part: Part, lanes: int, tape_limit: int) -> Layout:
     for k, (begin, end) in enumerate(zip(cuts, [*cuts[1:], n_steps], strict=True)):
         position = pair_arena
         for n in range(begin, end):
-            steps[n, col.SRC_TAPE] = position + blocks[n].low
+            table[n, col.SRC_TAPE] = position + blocks[n].low
             position += per_block[n]
-            steps[n, col.DST_TAPE] = position + blocks[n + 1].low
+            table[n, col.DST_TAPE] = position + blocks[n + 1].low
         tape_top = max(tape_top, position + per_block[end])
         segments[k, col.SEGMENT_BEGIN], segments[k, col.SEGMENT_END] = begin, end
     arena = tape_top
@@ -161,32 +161,32 @@ def lay_out(part: Part, lanes: int, tape_limit: int) -> Layout:
     for n in range(n_steps):
         source, target = blocks[n], blocks[n + 1]
         slot = [pair + (n & 1) * largest, pair + (1 - (n & 1)) * largest]
-        steps[n, col.SRC_PAIR], steps[n, col.DST_PAIR] = slot[0] + source.low, slot[1] + target.low
-        steps[n, col.SRC_SIZE], steps[n, col.DST_SIZE] = source.size(), target.size()
-        steps[n, col.SRC_ROWS], steps[n, col.SRC_VECTORS] = source.rows, _up(source.rows) // VECTOR
-        steps[n, col.SRC_LOW], steps[n, col.DST_LOW] = source.low, target.low
-    table = _fill_reads(steps, score, reads, reach, lanes)
+        table[n, col.SRC_PAIR], table[n, col.DST_PAIR] = slot[0] + source.low, slot[1] + target.low
+        table[n, col.SRC_SIZE], table[n, col.DST_SIZE] = source.size(), target.size()
+        table[n, col.SRC_ROWS], table[n, col.SRC_VECTORS] = source.rows, _up(source.rows) // VECTOR
+        table[n, col.SRC_LOW], table[n, col.DST_LOW] = source.low, target.low
+    read_table = _fill_reads(table, train, reads, reach, lanes)
     return Layout(
-        steps, table, segments, pair + blocks[0].low, pair_arena + blocks[0].low, zeros, arena, pair_arena
+        table, read_table, segments, pair + blocks[0].low, pair_arena + blocks[0].low, zeros, arena, pair_arena
     )  # fmt: skip
 
 
-def _fill_reads(steps: IntTable, score: Score, reads: list[list[Read]], reach: Reach, lanes: int) -> IntTable:
+def _fill_reads(table: IntTable, train: Train, reads: list[list[Read]], reach: Reach, lanes: int) -> IntTable:
     """The table of readouts; one that no state can reach is left out, and its output stays zero."""
     rows: list[list[int]] = []
     for n, group in enumerate(reads):
-        steps[n, col.READ_BEGIN] = len(rows)
+        table[n, col.READ_BEGIN] = len(rows)
         for read in group:
             row, off = divmod(read.order - reach.offsets[n], reach.stride)
             wrong_plane = read.component == Z_ZERO and reach.planes == 1 and reach.plane[n] == 0
             if off or not 0 <= row < reach.counts[n] or wrong_plane:
                 continue
             component = 3 if read.bound else {Z_ZERO: 2, F_MINUS: 1}.get(read.component, 0)
-            out_of_phase = len(score.durations) + len(score.moments) + read.out_of_phase
+            out_of_phase = len(train.durations) + len(train.moments) + read.out_of_phase
             rows.append(
-                [component, row * lanes, read.duration, read.out, *score.moment_places(read.moments), out_of_phase]
+                [component, row * lanes, read.duration, read.out, *train.moment_places(read.moments), out_of_phase]
             )
-        steps[n, col.READ_END] = len(rows)
+        table[n, col.READ_END] = len(rows)
     return np.asarray(rows, np.int64).reshape(-1, col.N_READ)
 
 
@@ -215,7 +215,7 @@ def _join(layouts: list[Layout], program: Program, lanes: int) -> Tables:
         row[col.BOUNDARY] = program.end.boundary + (program.end.components > 3) if program.end else 0
         row[col.PAIR], row[col.TAPE], row[col.ROOM] = layout.pair, layout.tape, layout.room
         row[col.ARENA], row[col.PAIR_ARENA] = arena, pair_arena
-        row[col.N_DURATIONS], row[col.STRIDE] = len(part.score.durations), part.reach.stride
+        row[col.N_DURATIONS], row[col.STRIDE] = len(part.train.durations), part.reach.stride
         places = col.STEPS_AT, col.READS_AT, col.SEGMENTS_AT
         for place, table in zip(places, (layout.steps, layout.reads, layout.segments), strict=True):
             row[place] = filled

@@ -7,7 +7,7 @@ time, as in a spin echo train or a gradient echo of constant TR.
 """
 
 from ..sequence.events import Linear
-from .score import F_MINUS, Z_ZERO, Read, Score
+from .train import F_MINUS, Z_ZERO, Read, Train
 
 MIXED = None  # of pathways that have been out of phase for different times
 Times = dict[int, Linear | None]  # by order k >= 0: of F_k and Z_k; F_-k has been for as long the other way
@@ -34,37 +34,37 @@ def _after_pulse(arriving: list[tuple[int, Linear | None]], stored: Times, recov
     return found
 
 
-def find_out_of_phase(score: Score, boundary: int) -> list[list[Linear | None]]:
+def find_out_of_phase(train: Train, boundary: int) -> list[list[Linear | None]]:
     """For each pulse and each of its readouts of F_0 that time; None where pathways differ in it."""
     times: Times = {0: Linear()}
     arriving: list[tuple[int, Linear | None]] = [(0, MIXED)] if boundary > 1 else []
     stored = times
     result = []
-    for n, beat in enumerate(score.beats):
-        time = score.durations[beat.duration]
+    for n, step in enumerate(train.steps):
+        time = train.durations[step.duration]
         if n:
             stored = times
             signed = [(k, one) for k, one in times.items()] + [(-k, _negative(one)) for k, one in times.items() if k]
-            arriving = [(k + beat.shift, MIXED if one is MIXED else one + time) for k, one in signed]
-        if beat.spoiled:
+            arriving = [(k + step.shift, MIXED if one is MIXED else one + time) for k, one in signed]
+        if step.spoiled:
             arriving, stored = [], {k: one for k, one in stored.items() if k == 0}
         times = _after_pulse(arriving, stored, time != Linear())
-        if beat.invert:
+        if step.invert:
             times = {0: Linear()}
-        result.append([_read(times, score, read) for read in beat.reads])
+        result.append([_read(times, train, read) for read in step.reads])
     return result
 
 
-def _read(times: Times, score: Score, read: Read) -> Linear | None:
+def _read(times: Times, train: Train, read: Read) -> Linear | None:
     if read.component == Z_ZERO:
         return Linear()
     own = times.get(read.order, Linear())
     if own is MIXED:
         return MIXED
-    return (-own if read.component == F_MINUS else own) + score.durations[read.duration]
+    return (-own if read.component == F_MINUS else own) + train.durations[read.duration]
 
 
-def mark_out_of_phase(score: Score, boundary: int) -> None:
+def mark_out_of_phase(train: Train, boundary: int) -> None:
     """Write down for each readout how long it has been out of phase.
 
     Raises
@@ -73,12 +73,12 @@ def mark_out_of_phase(score: Score, boundary: int) -> None:
         If pathways differ in that.
     """
     known: dict[Linear, int] = {}
-    for beat, times in zip(score.beats, find_out_of_phase(score, boundary), strict=True):
-        for read, time in zip(beat.reads, times, strict=True):
+    for step, times in zip(train.steps, find_out_of_phase(train, boundary), strict=True):
+        for read, time in zip(step.reads, times, strict=True):
             if time is MIXED:
                 raise ValueError(
                     f"T2prime is not allowed with this sequence: what readout {read.out} sees has been out of phase "
                     "for different times, so that no factor does it; average over B0 instead"
                 )
             read.out_of_phase = known.setdefault(time, len(known))
-    score.out_of_phase = list(known)
+    train.out_of_phase = list(known)

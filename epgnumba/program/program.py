@@ -15,8 +15,8 @@ from . import steady
 from .expressions import Entries, Expressions, LinearMap, flatten, make_room, unit_phase
 from .out_of_phase import mark_out_of_phase
 from .reach import Frame, Reach, find_frame, find_reach
-from .score import Read, Score, write_score
 from .steady import ANY, Ensemble, Tissues, Way
+from .train import Read, Train, write_train
 
 ComplexArray = npt.NDArray[np.complex128]
 
@@ -41,9 +41,9 @@ class _Recent:
 
 @dataclass
 class Part:
-    """A pruned program for one set of outputs; `boundary` as `Score.boundary`, 0 if it starts from equilibrium."""
+    """A pruned program for one set of outputs; `boundary` as `Train.boundary`, 0 if it starts from equilibrium."""
 
-    score: Score
+    train: Train
     reads: list[list[Read]]
     reach: Reach
     frame: Frame
@@ -58,14 +58,14 @@ class Part:
         self.quadrature = np.array([self.reach.planes == 1 and self.reach.plane[n] == 1 for _, n in reads], np.int64)
         real = self.reach.planes == 1
         signs = [
-            sign if real and not beat.invert else 1
-            for sign, beat in zip(self.frame.signs, self.score.beats, strict=True)
+            sign if real and not step.invert else 1
+            for sign, step in zip(self.frame.signs, self.train.steps, strict=True)
         ]
         self.signs = np.asarray(signs, np.float64)
         # Durations, by index, in which there are transverse states: before pulses, and before readouts.
-        between = [beat.duration for beat in self.score.beats[1:] if not beat.spoiled]
+        between = [step.duration for step in self.train.steps[1:] if not step.spoiled]
         if self.boundary == 3:
-            between += [self.score.end, self.score.beats[0].duration]
+            between += [self.train.end, self.train.steps[0].duration]
         self.between = np.array(between, np.int64)
         self.after = np.array(sorted({read.duration for group in self.reads for read in group}))
 
@@ -125,29 +125,29 @@ class Program:
 
     @property
     def n_out(self) -> int:
-        return self.signal.score.n_out
+        return self.signal.train.n_out
 
 
-def _write(sequence: Sequence, terms: tuple[int, ...], count: int = 1) -> tuple[Score, Expressions, LinearMap]:
+def _write(sequence: Sequence, terms: tuple[int, ...], count: int = 1) -> tuple[Train, Expressions, LinearMap]:
     with_moments = not {col.DIFFUSION, col.VELOCITY}.isdisjoint(terms)
-    score = write_score(steady.repeated(sequence, count), with_moments)
+    train = write_train(steady.repeated(sequence, count), with_moments)
     if col.R2_PRIME in terms:
-        mark_out_of_phase(score, (score.boundary or 0) if sequence.steady and count == 1 else 0)
+        mark_out_of_phase(train, (train.boundary or 0) if sequence.steady and count == 1 else 0)
     sizes = {name: int(value.size) for name, value in sequence.parameters.items()}
-    reads = sorted((read for beat in score.beats for read in beat.reads), key=lambda read: read.out)
+    reads = sorted((read for step in train.steps for read in step.reads), key=lambda read: read.out)
     groups = [
-        [beat.flip for beat in score.beats],
-        [beat.phase for beat in score.beats],
-        score.times,
+        [step.flip for step in train.steps],
+        [step.phase for step in train.steps],
+        train.times,
         [read.phase for read in reads],
         [linear(sequence.advance[0])],
     ]
-    return score, Expressions(groups, sizes, [beat.invert for beat in score.beats]), LinearMap(score.waits, sizes)
+    return train, Expressions(groups, sizes, [step.invert for step in train.steps]), LinearMap(train.waits, sizes)
 
 
 GAMMA = 2.6752218708e-4  # radians per um of a gradient's area in mT ms/m (CODATA 2022, protons)
 
-_scores = _Recent(64)
+_trains = _Recent(64)
 _programs = _Recent(64)
 _steps = _Recent(64)
 _ensembles = _Recent(8)
@@ -195,7 +195,7 @@ def _read_scanner(sequence: Sequence, terms: tuple[int, ...]) -> tuple[float, fl
 
 
 def _compile(
-    score: Score,
+    train: Train,
     expressions: Expressions,
     quarters: list[int | None],
     free_phases: bool,
@@ -206,7 +206,7 @@ def _compile(
     terms: tuple[int, ...],
     scanner: tuple[float, float],
 ) -> Program:
-    boundary = (score.boundary or 0) if solve else 0
+    boundary = (train.boundary or 0) if solve else 0
     force_complex = free_phases or precesses or boundary == 3
     if force_complex:
         quarters = [None] * len(quarters)
@@ -215,18 +215,18 @@ def _compile(
 
     def part(reads: list[list[Read]], force_complex: bool) -> Part:
         last = max(n for n, group in enumerate(reads) if group) + 1  # what comes after has no effect
-        kept = replace(score, beats=score.beats[:last])
+        kept = replace(train, steps=train.steps[:last])
         reach = find_reach(kept, reads[:last], quarters[:last], way.nstates, boundary, force_complex)
         return Part(kept, reads[:last], reach, find_frame(quarters[:last]), boundary, 3 + bound)
 
-    read = [[beat.reads for beat in score.beats]]
+    read = [[step.reads for step in train.steps]]
     if solve:
-        read.append([*([] for _ in score.beats[:-1]), score.end_reads(bound)])
+        read.append([*([] for _ in train.steps[:-1]), train.end_reads(bound)])
     parts = [part(reads, force_complex) for reads in read]
     if len({each.reach.planes for each in parts}) > 1:  # a repetition has one kind of state
         parts = [part(reads, True) for reads in read]
-    places = [*(beat.duration for beat in score.beats), score.end]
-    counts = np.bincount(places, minlength=len(score.times)) / way.repetitions
+    places = [*(step.duration for step in train.steps), train.end]
+    counts = np.bincount(places, minlength=len(train.times)) / way.repetitions
     return Program(parts[0], parts[1] if solve else None, expressions, precesses, counts, ensemble, terms, scanner)
 
 
@@ -302,31 +302,31 @@ def _compile_anew(
     scanner = _read_scanner(sequence, terms)
     if terms:
         structure = structure, terms, scanner
-    once, expressions, waits = _scores.get(structure, lambda: _write(sequence, terms))
-    score = once
+    once, expressions, waits = _trains.get(structure, lambda: _write(sequence, terms))
+    train = once
     x = flatten(parameters)
     entries = expressions.evaluate(x)
-    _check_durations(score.durations, entries[2][: len(score.durations)])
-    _check_durations(score.waits, waits.values(x))
-    solve = sequence.steady and score.boundary is not None
+    _check_durations(train.durations, entries[2][: len(train.durations)])
+    _check_durations(train.waits, waits.values(x))
+    solve = sequence.steady and train.boundary is not None
     way = steady.Way(nstates)
     if sequence.steady:
-        steady.check_period(sequence, score, entries[2])
+        steady.check_period(sequence, train, entries[2])
         if not solve:
-            way = steady.choose(sequence, score, entries[2], tissues, nstates)
+            way = steady.choose(sequence, train, entries[2], tissues, nstates)
     ensemble = None
     if way.members:
-        score, ensemble = _ensembles.get((structure, way), lambda: steady.find_ensemble(once, way.members))
+        train, ensemble = _ensembles.get((structure, way), lambda: steady.find_ensemble(once, way.members))
     elif way.repetitions > 1:
         structure = structure, way.repetitions
-        score, expressions, _ = _scores.get(structure, lambda: _write(sequence, terms, way.repetitions))
+        train, expressions, _ = _trains.get(structure, lambda: _write(sequence, terms, way.repetitions))
         entries = expressions.evaluate(x)
     free_phases = free_phases or precesses or col.VELOCITY in terms
     steps = None if free_phases else _steps.get(entries[1].tobytes(), lambda: _phase_steps(entries[1]))
     solve = solve or ensemble is not None
 
     def make() -> Program:
-        quarters = [0, *[None] * (len(score.beats) - 1)] if steps is None else _quarters(steps)
-        return _compile(score, expressions, quarters, free_phases, precesses, solve, way, ensemble, terms, scanner)
+        quarters = [0, *[None] * (len(train.steps) - 1)] if steps is None else _quarters(steps)
+        return _compile(train, expressions, quarters, free_phases, precesses, solve, way, ensemble, terms, scanner)
 
     return _programs.get((structure, steps, way, precesses), make), entries

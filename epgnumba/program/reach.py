@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import gcd
 
 from ..sequence.events import Linear
-from .score import F_MINUS, F_PLUS, Z_ZERO, Read, Score
+from .train import F_MINUS, F_PLUS, Z_ZERO, Read, Train
 
 Sets = list[list[int]]  # [plane][component]
 BOTH = (0, 1)
@@ -48,23 +48,23 @@ def _shift_sets(sets: Sets, shift: int, back: bool) -> None:
 
 
 def _forward(
-    score: Score, quarters: list[int | None], limit: int | None, boundary: int
+    train: Train, quarters: list[int | None], limit: int | None, boundary: int
 ) -> tuple[list[list[int]], list[int]]:
     """For each pulse: for each plane, the orders that it can find occupied; those that are transverse there."""
-    highest = sum(abs(beat.shift) for beat in score.beats)
+    highest = sum(abs(step.shift) for step in train.steps)
     mask = (1 << limit) - 1 if limit and limit <= highest else -1
     sets = _nothing()
     sets[1][Z_ZERO] = 1  # equilibrium: W = -2i Z_0 is in quadrature
     if boundary == 3:
         sets = [[1, 1, plane[Z_ZERO]] for plane in sets]
     reached, transverse = [], []
-    for beat, quarter in zip(score.beats, quarters, strict=True):
-        if beat.spoiled:
+    for step, quarter in zip(train.steps, quarters, strict=True):
+        if step.spoiled:
             sets = [[0, 0, plane[Z_ZERO] & 1] for plane in sets]
         sets = _turned(sets, quarter)
-        _shift_sets(sets, beat.shift, back=False)
+        _shift_sets(sets, step.shift, back=False)
         transverse.append((sets[0][F_PLUS] | sets[0][F_MINUS] | sets[1][F_PLUS] | sets[1][F_MINUS]) & mask)
-        if score.durations[beat.duration] != Linear():
+        if train.durations[step.duration] != Linear():
             sets[1][Z_ZERO] |= 1  # recovery
         orders = [(plane[0] | plane[1] | plane[2]) & mask for plane in sets]
         reached.append(orders)
@@ -73,13 +73,13 @@ def _forward(
 
 
 def _backward(
-    reads: list[list[Read]], score: Score, quarters: list[int | None], reached: list[list[int]]
+    reads: list[list[Read]], train: Train, quarters: list[int | None], reached: list[list[int]]
 ) -> list[list[int]]:
     """For each pulse and plane, the occupied orders that something read later depends on."""
     needed: list[list[int]] = []
     sets = _nothing()  # what is needed just after the pulse
-    for n in range(len(score.beats) - 1, -1, -1):
-        beat = score.beats[n]
+    for n in range(len(train.steps) - 1, -1, -1):
+        step = train.steps[n]
         for read in reads[n]:
             for plane in BOTH if read.component != Z_ZERO else (1,):
                 sets[plane][read.component] |= 1 << read.order
@@ -88,9 +88,9 @@ def _backward(
         orders = [(plane[0] | plane[1] | plane[2]) & reach for plane, reach in zip(sets, reached[n], strict=True)]
         needed.append(orders)
         sets = [[order] * 3 for order in orders]
-        _shift_sets(sets, beat.shift, back=True)
+        _shift_sets(sets, step.shift, back=True)
         sets = _turned(sets, quarters[n])
-        if beat.spoiled:
+        if step.spoiled:
             sets = [[0, 0, plane[Z_ZERO] & 1] for plane in sets]
     return needed[::-1]
 
@@ -111,20 +111,20 @@ class Reach:
 
 
 def find_reach(
-    score: Score,
+    train: Train,
     reads: list[list[Read]],
     quarters: list[int | None],
     limit: int | None,
     boundary: int = 0,
     force_complex: bool = False,
 ) -> Reach:
-    """Prune a score to what `reads` (for each pulse, its readouts) depend on.
+    """Prune a train to what `reads` (for each pulse, its readouts) depend on.
 
     `quarters` holds the phase steps in units of 90 degrees, None where they are anything else; `limit` keeps orders
-    below it only; `boundary` says what is there at the start (see `Score.boundary`), 0 that it is equilibrium.
+    below it only; `boundary` says what is there at the start (see `Train.boundary`), 0 that it is equilibrium.
     """
-    reached, transverse = _forward(score, quarters, limit, boundary)
-    needed = _backward(reads, score, quarters, reached)
+    reached, transverse = _forward(train, quarters, limit, boundary)
+    needed = _backward(reads, train, quarters, reached)
     together = [pair[0] | pair[1] for pair in needed]
     # A step that is not whole mixes the planes of what it turns, even where only one of them counts on either side.
     mixing = (

@@ -21,7 +21,7 @@ from ..kernels.columns import VECTOR
 from ..sequence.events import Event, Linear, Pulse, Readout, linear
 from ..sequence.sequence import Sequence
 from .expressions import unit_phase
-from .score import F_MINUS, F_PLUS, Read, Score
+from .train import F_MINUS, F_PLUS, Read, Train
 
 MOST_REPEATED = 50_000  # pulses of a sequence that is repeated to its steady state
 MOST_TURNS = 1 << 20  # of all members of an ensemble, before pulses and readouts
@@ -94,9 +94,9 @@ def round_up(count: int) -> int:
     return -(-count // unit) * unit
 
 
-def period(score: Score, durations: npt.NDArray[np.inexact]) -> float:
+def period(train: Train, durations: npt.NDArray[np.inexact]) -> float:
     """Duration of a repetition, ms."""
-    return float(sum(durations[beat.duration].real for beat in score.beats) + durations[score.end].real)
+    return float(sum(durations[step.duration].real for step in train.steps) + durations[train.end].real)
 
 
 def repeated(sequence: Sequence, count: int) -> list[Event]:
@@ -119,7 +119,7 @@ def repeated(sequence: Sequence, count: int) -> list[Event]:
 
 
 def choose(
-    sequence: Sequence, score: Score, durations: npt.NDArray[np.inexact], tissues: Tissues, nstates: int | None
+    sequence: Sequence, train: Train, durations: npt.NDArray[np.inexact], tissues: Tissues, nstates: int | None
 ) -> Way:
     """The quicker way to a steady state that is not solved for at once.
 
@@ -133,14 +133,14 @@ def choose(
     # Repetitions after which what is left of the start is below the tolerance: nothing decays slower than with T1,
     # or with T2 should that be longer.
     longest, name = max((tissues.T1, "T1"), (tissues.T2, "T2"))
-    count = ceil(-log(sequence.tolerance) * longest / period(score, durations)) + 1
-    pulses = count * len(score.beats)
-    highest = highest_order(score, durations, tissues, count)
+    count = ceil(-log(sequence.tolerance) * longest / period(train, durations)) + 1
+    pulses = count * len(train.steps)
+    highest = highest_order(train, durations, tissues, count)
     members = inf
-    if tissues.averages and nstates is None and not grows(sequence) and not any(beat.spoiled for beat in score.beats):
-        members = count_members(score, durations, tissues)
-    by_repeating = _repeated_cost(score, count, highest, tissues.few)
-    if members < inf and (pulses > MOST_REPEATED or _ensemble_cost(score, members) < by_repeating):
+    if tissues.averages and nstates is None and not grows(sequence) and not any(step.spoiled for step in train.steps):
+        members = count_members(train, durations, tissues)
+    by_repeating = _repeated_cost(train, count, highest, tissues.few)
+    if members < inf and (pulses > MOST_REPEATED or _ensemble_cost(train, members) < by_repeating):
         return Way(None, members=int(members))
     if pulses > MOST_REPEATED:
         raise ValueError(
@@ -157,72 +157,72 @@ MEMBER = 30  # what solving for one member costs
 PLAYS = 5  # of a member: four that say what a repetition does, one for what is read
 
 
-def _repeated_cost(score: Score, count: int, highest: int | None, few: bool) -> float:
+def _repeated_cost(train: Train, count: int, highest: int | None, few: bool) -> float:
     """In updates of a row: orders rise until the middle of the train, or as far as they are kept, and fall again."""
-    shifts = [s for _, s in _intervals(score)]
+    shifts = [s for _, s in _intervals(train)]
     peak = count * sum(map(abs, shifts)) / 2
     kept = peak if highest is None else min(highest, peak)
     rows = kept * (1 - kept / (2 * peak)) / gcd(*shifts) if peak else 0.0
-    return count * len(score.beats) * (PULSE + rows / (VECTOR if few else 1))
+    return count * len(train.steps) * (PULSE + rows / (VECTOR if few else 1))
 
 
-def _ensemble_cost(score: Score, members: float) -> float:
+def _ensemble_cost(train: Train, members: float) -> float:
     """The same, of an ensemble."""
-    pulses = PULSE * len(score.beats)
-    if is_fixed(score):
-        return MEMBER * members + pulses * (PLAYS + 2 * len(_orders(score)))
+    pulses = PULSE * len(train.steps)
+    if is_fixed(train):
+        return MEMBER * members + pulses * (PLAYS + 2 * len(_orders(train)))
     return members * pulses * PLAYS
 
 
-def is_fixed(score: Score) -> bool:
+def is_fixed(train: Train) -> bool:
     """Whether a gradient lies at the end of a repetition (or its start) only, so that all members are played as one."""
-    return not any(beat.shift for beat in score.beats[1:])
+    return not any(step.shift for step in train.steps[1:])
 
 
-def _intervals(score: Score) -> Iterator[tuple[list[int], int]]:
+def _intervals(train: Train) -> Iterator[tuple[list[int], int]]:
     """Durations (by index) and gradient of each interval between pulses; the last one leads to the next repetition."""
-    first, *rest = score.beats
-    yield [score.end, first.duration], score.end_shift + first.shift
-    for beat in rest:
-        yield [beat.duration], 0 if beat.spoiled else beat.shift
+    first, *rest = train.steps
+    yield [train.end, first.duration], train.end_shift + first.shift
+    for step in rest:
+        yield [step.duration], 0 if step.spoiled else step.shift
 
 
-def _time_per_order(score: Score, durations: npt.NDArray[np.inexact]) -> float:
+def _time_per_order(train: Train, durations: npt.NDArray[np.inexact]) -> float:
     """The shortest that it takes to dephase by one order, ms."""
-    times = [sum(durations[d].real for d in between) / abs(s) for between, s in _intervals(score) if s]
+    times = [sum(durations[d].real for d in between) / abs(s) for between, s in _intervals(train) if s]
     return float(min(times, default=inf))
 
 
-def _orders_until(score: Score, durations: npt.NDArray[np.inexact], tissues: Tissues, smallest: float) -> float:
+def _orders_until(train: Train, durations: npt.NDArray[np.inexact], tissues: Tissues, smallest: float) -> float:
     """Orders over which transverse states fall to `smallest` at least; infinite if there is no such bound."""
-    fall = SHARE * _time_per_order(score, durations)
+    fall = SHARE * _time_per_order(train, durations)
     return -log(smallest) * tissues.T2 / fall if fall > 0 else inf
 
 
-def highest_order(score: Score, durations: npt.NDArray[np.inexact], tissues: Tissues, count: int) -> int | None:
+def highest_order(train: Train, durations: npt.NDArray[np.inexact], tissues: Tissues, count: int) -> int | None:
     """Orders above it may be cut where a sequence is repeated `count` times; None if no order is as high."""
-    reach = count * sum(abs(s) for _, s in _intervals(score))
-    behind = max(read.order for beat in score.beats for read in beat.reads)
-    smallest = tissues.rounding / (MARGIN * count * len(score.beats))
-    orders = _orders_until(score, durations, tissues, smallest) / 2 + behind / 2
+    reach = count * sum(abs(s) for _, s in _intervals(train))
+    behind = max(read.order for step in train.steps for read in step.reads)
+    smallest = tissues.rounding / (MARGIN * count * len(train.steps))
+    orders = _orders_until(train, durations, tissues, smallest) / 2 + behind / 2
     return round_up(ceil(orders)) if orders < reach else None
 
 
-def count_members(score: Score, durations: npt.NDArray[np.inexact], tissues: Tissues) -> float:
+def count_members(train: Train, durations: npt.NDArray[np.inexact], tissues: Tissues) -> float:
     """Isochromats whose mean is the steady state to rounding; infinite if there is no such number."""
-    stride = gcd(*(s for _, s in _intervals(score)))
+    stride = gcd(*(s for _, s in _intervals(train)))
     if not stride:
         return 1
-    orders = _orders(score)
+    orders = _orders(train)
     behind = max(map(abs, orders))
-    members = (_orders_until(score, durations, tissues, tissues.rounding / MARGIN) + behind) / stride
-    turns = 1 + len(orders) + (0 if is_fixed(score) else len(score.beats))
+    members = (_orders_until(train, durations, tissues, tissues.rounding / MARGIN) + behind) / stride
+    turns = 1 + len(orders) + (0 if is_fixed(train) else len(train.steps))
     return round_up(ceil(members)) if members * turns < MOST_TURNS else inf
 
 
-def _orders(score: Score) -> list[int]:
+def _orders(train: Train) -> list[int]:
     """Different gradients between a pulse and a readout of it."""
-    return sorted({_signed(read) for beat in score.beats for read in beat.reads})
+    return sorted({_signed(read) for step in train.steps for read in step.reads})
 
 
 def _signed(read: Read) -> int:
@@ -230,27 +230,27 @@ def _signed(read: Read) -> int:
     return read.order if read.component == F_MINUS else -read.order
 
 
-def find_ensemble(score: Score, members: int) -> tuple[Score, Ensemble]:
+def find_ensemble(train: Train, members: int) -> tuple[Train, Ensemble]:
     """The sequence without its gradients, and what they do to each of the members."""
-    at_end, *before = (s for _, s in _intervals(score))
-    stride, orders = gcd(at_end, *before), _orders(score)
+    at_end, *before = (s for _, s in _intervals(train))
+    stride, orders = gcd(at_end, *before), _orders(train)
     columns = [at_end, *orders]
-    if not is_fixed(score):
+    if not is_fixed(train):
         columns += [0, *before]
     whole = members * (stride or 1)  # of the angle between two members in a turn
     turns = unit_phase(np.asarray(np.outer(np.arange(members), columns) % whole * (360 / whole), np.float64))
     turns[:, [n for n, order in enumerate(columns) if (order % stride if stride else order)]] = 0
-    beats = [
-        replace(beat, shift=0, reads=[replace(read, component=F_PLUS, order=0) for read in beat.reads])
-        for beat in score.beats
+    steps = [
+        replace(step, shift=0, reads=[replace(read, component=F_PLUS, order=0) for read in step.reads])
+        for step in train.steps
     ]
-    signed = {read.out: _signed(read) for beat in score.beats for read in beat.reads}
-    order_of = [orders.index(signed[out]) for out in range(score.n_out)]
-    cost = _ensemble_cost(score, members)
-    return replace(score, beats=beats, end_shift=0), Ensemble(orders, order_of, turns, cost)
+    signed = {read.out: _signed(read) for step in train.steps for read in step.reads}
+    order_of = [orders.index(signed[out]) for out in range(train.n_out)]
+    cost = _ensemble_cost(train, members)
+    return replace(train, steps=steps, end_shift=0), Ensemble(orders, order_of, turns, cost)
 
 
-def check_period(sequence: Sequence, score: Score, durations: npt.NDArray[np.inexact]) -> None:
+def check_period(sequence: Sequence, train: Train, durations: npt.NDArray[np.inexact]) -> None:
     """Refuse what has no steady state.
 
     Raises
@@ -258,10 +258,10 @@ def check_period(sequence: Sequence, score: Score, durations: npt.NDArray[np.ine
     ValueError
         If a repetition takes no time, or RF phases grow in a way that never settles.
     """
-    if not period(score, durations) > 0:
+    if not period(train, durations) > 0:
         raise ValueError("no steady state: a repetition takes no time")
-    if grows(sequence) and score.boundary != 1:
-        _check_growth(score)
+    if grows(sequence) and train.boundary != 1:
+        _check_growth(train)
 
 
 def grows(sequence: Sequence) -> bool:
@@ -269,7 +269,7 @@ def grows(sequence: Sequence) -> bool:
     return bool(linear(sequence.advance[1]) != Linear())
 
 
-def _check_growth(score: Score) -> None:
+def _check_growth(train: Train) -> None:
     """Refuse RF phases that grow where no steady state comes of it.
 
     Each repetition turns the spins by more than the one before. A gradient between repetitions makes up for that: it
@@ -282,11 +282,11 @@ def _check_growth(score: Score) -> None:
     ValueError
         If no gradient lies between repetitions, or one lies within them.
     """
-    first, *rest = score.beats
+    first, *rest = train.steps
     growing = "no steady state: RF phases grow from repetition to repetition, but"
-    if first.shift + score.end_shift == 0:
+    if first.shift + train.end_shift == 0:
         raise ValueError(f"{growing} no gradient is left over between the last pulse and the next first one")
-    if any(beat.shift and not beat.spoiled for beat in rest):
+    if any(step.shift and not step.spoiled for step in rest):
         raise ValueError(f"{growing} a gradient lies between pulses of one repetition; it must lie after the last")
-    if any(read.order for beat in score.beats for read in beat.reads):
+    if any(read.order for step in train.steps for read in step.reads):
         raise ValueError(f"{growing} a readout lies behind a gradient; readouts must come before it")

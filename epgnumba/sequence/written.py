@@ -121,7 +121,7 @@ class Ranges:
         self._constants = np.array([value.constant for _, _, value in self._held], np.float64)
         passed = [(type(event), event.duration) for event in events if isinstance(event, LASTING)]
         self._fixed_time = sum(time for _, time in passed if not isinstance(time, Linear))
-        often = Counter(passed)
+        often: Counter[Any] = Counter(passed)
         self._counts = np.array([often[kind, value] for kind, _, value in self._held], np.float64)
 
     def check(self, parameters: Mapping[str, Array], steady: bool) -> None:

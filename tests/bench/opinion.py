@@ -133,9 +133,7 @@ def _orders(events, repetitions):
 def play(sequence, tissue, parameters=None, size=1, orders=None):
     """Signals (variants, readouts). Tissue and parameters: numbers, or arrays whose first axis is that of variants."""
     given = broadcast({**sequence.parameters, **(parameters or {})}, size)
-    maps = {
-        name: broadcast({name: tissue.get(name, default)}, size)[name][:, 0] for name, default in DEFAULTS.items()
-    }
+    maps = {name: broadcast({name: tissue.get(name, default)}, size)[name][:, 0] for name, default in DEFAULTS.items()}
     events = [(event, *(number(value, given, size) for value in vars(event).values())) for event in sequence.events()]
     step, growth = (number(value, given, size) for value in sequence.advance)
     period = sum(values[-1] for event, *values in events if isinstance(event, (Wait, Shift)))

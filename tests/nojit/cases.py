@@ -188,7 +188,10 @@ def terms():
         yield f"{name}, float32, one", lambda s=played, t=one: {"signal": epgnumba.simulate(s, **t, dtype=np.float32)}
     none = {"bound_fraction": 0.0, "exchange": 0.0}
     train = CPMG.on_scanner(rf_duration=RF_DURATION)
-    yield "bound pool of nothing", lambda: signal_and_derivatives(train, {**ONE, **none}, ("bound_fraction", "exchange"))
+    yield (
+        "bound pool of nothing",
+        lambda: signal_and_derivatives(train, {**ONE, **none}, ("bound_fraction", "exchange")),
+    )
 
 
 def in_segments(function):

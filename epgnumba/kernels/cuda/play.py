@@ -4,72 +4,16 @@ The states of a pulse are (P, M, W) a row. What the kernels write is a column a 
 threads write side by side.
 """
 
-import math
-
 import numpy as np
 
-from ..algebra import Interval
-from ..columns import B1, INVERSION, M0, N_RATES, OMEGA, R1, R2, READ_COMPONENT, READ_OFFSET, READ_OUT
-from ..exponents import OUT_OF_PHASE, T, before_pulses, before_readouts, by_order
-from ..readouts import Readout
+from ..columns import M0, N_RATES, READ_COMPONENT, READ_OFFSET, READ_OUT
+from ..exponents import T
 from . import columns as col
 from .columns import COMPONENTS
-from .jit import block_threads, cuda, helper, launched, turn, unrolled
+from .jit import block_threads, cuda, helper, launched, unrolled
 from .rows import arrive, clear, get_row, neighbours, restore, save
-from .source import Source
-from .tangents import HALF_PI, make_loads, make_turns
-
-N_MOMENTS = OUT_OF_PHASE + 1
-PULSE = "c, s, e1, e2, tc, ts, nominal, moments, dephasing, rates, seeds"
-READOUT = "e1, e2, oc, os, moments, dephasing, rates, seeds"
-
-
-def pulse_numbers(source):
-    """What a pulse and the interval before it depend on, by the names of `PULSE`; and the order of row j."""
-    shape = source.shape
-    angle = ("tc", "ts") if shape.planes == 2 else None
-    order = source.row("order + stride * _real(j)") if by_order(shape) else None
-    return source.numbers(before_pulses(shape), ("c", "s"), angle, "nominal"), order
-
-
-def read_numbers(source):
-    """What a readout of F_0 depends on, by the names of `READOUT`."""
-    angle = ("oc", "os") if source.shape.planes == 2 and source.shape.precesses else None
-    return source.numbers(before_readouts(source.shape), angle=angle)
-
-
-def sets_of(source, text):
-    """Row j of all sets, by the place of each component."""
-    shape = source.shape
-    return [
-        [[source.row(text.format(i, plane, c)) for c in range(COMPONENTS)] for plane in range(shape.planes)]
-        for i in range(len(shape.kinds) + 1)
-    ]
-
-
-def write_sets(source, text, sets):
-    for i, planes in enumerate(sets):
-        for plane, components in enumerate(planes):
-            for c, number in enumerate(components):
-                source.write(text.format(i, plane, c), number)
-
-
-def write_pulse(shape, rotation):
-    """Functions for an interval and the pulse that ends it: what rows share, and a row from arrival to departure."""
-    source = Source(shape, rotation)
-    numbers, order = pulse_numbers(source)
-    write_sets(source, "x[{}, {}, {}, j]", Interval(shape, numbers).play(sets_of(source, "t[{}, {}, {}]"), order))
-    return source.shared(PULSE), source.each("x, t, j, order, stride")
-
-
-def write_read(shape, rotation):
-    """A function from F_0 just after a pulse (set, plane) to amplitudes, in place."""
-    source = Source(shape, rotation, by_rows=False)
-    sets = [[source.row(f"f[{i}, {plane}]") for plane in range(shape.planes)] for i in range(len(shape.kinds) + 1)]
-    for i, planes in enumerate(Readout(shape, read_numbers(source)).read(sets)):
-        for plane, number in enumerate(planes):
-            source.write(f"f[{i}, {plane}]", number)
-    return source.each(f"f, {READOUT}")
+from .tangents import make_loads, make_turns
+from .written import N_MOMENTS, write_invert, write_pulse, write_read, write_read_z, write_recover
 
 
 def make_play(shape, taped, codes, sets):
@@ -78,16 +22,17 @@ def make_play(shape, taped, codes, sets):
     `taped`: keep what a reverse sweep needs, and write bare amplitudes (set and plane, output, voxel). Otherwise write
     the signal and the Jacobian; `codes` are the derivatives wanted and `sets` the state sets that they come from.
     """
-    real, planes, kinds, _, precesses, n_rows, lanes = shape
+    real, planes, kinds, _, _, n_rows, lanes = shape
     n_sets, last_lane, n_codes, threads = len(kinds) + 1, lanes - 1, len(codes), block_threads(lanes)
-    state_rows, width = n_sets * planes * COMPONENTS * n_rows, col.step_width(shape)
+    state_rows, width, last_plane = n_sets * planes * COMPONENTS * n_rows, col.step_width(shape), planes - 1
     chunk = col.chunk_of(n_rows)
-    kinds, codes, sets = (-1, *kinds), (*codes, -1), (*sets, 0)
-    zero, half, one, two, half_pi = real(0), real(0.5), real(1), real(2), real(HALF_PI)
-    cos_sin, rotation = make_turns(real)
-    load_rates, load_moments, first_order, load_read_moments = make_loads(shape)
+    codes, sets = (*codes, -1), (*sets, 0)
+    zero, one, two = real(0), real(1), real(2)
+    _, rotation = make_turns(real)
+    load_rates, decay, angles, load_moments, load_readout = make_loads(shape)
     prepare, pulse_row = write_pulse(shape, rotation)
-    read_f = write_read(shape, rotation)
+    read_f, read_z = write_read(shape, rotation), write_read_z(shape)
+    recover, invert = write_recover(shape), write_invert(shape)
 
     @helper
     def fetch(x, t, carry, above, j, moving):
@@ -118,68 +63,29 @@ def make_play(shape, taped, codes, sets):
     pulse_rows = unrolled(rows_if_any, n_rows // chunk)
 
     @helper
-    def invert(x, seeds, efficiency, flip, e1, time, scale):
-        """Z_0 through decay and inversion; nothing else is left. What arrives stays in the first component."""
-        plane = planes - 1
-        before = x[0, plane, 2, 0]
-        arriving = e1 * before + scale * (one - e1)
-        for i in range(n_sets - 1, -1, -1):
-            w = e1 * x[i, plane, 2, 0] if i > 0 else arriving
-            if kinds[i] == R1:
-                w += e1 * time * seeds[i] * (scale - before)
-            for p in range(planes):
-                for c in range(3):
-                    for j in range(n_rows):
-                        x[i, p, c, j] = zero
-            x[i, plane, 0, 0] = w  # for the tape
-            x[i, plane, 2, 0] = -flip * efficiency * w
-            if kinds[i] == INVERSION:
-                x[i, plane, 2, 0] -= flip * seeds[i] * arriving
-
-    @helper
-    def forget_arriving(x):
+    def take_w(x, w):
+        """W of order zero."""
         for i in range(n_sets):
-            x[i, planes - 1, 0, 0] = zero
+            w[i] = x[i, last_plane, 2, 0]
 
     @helper
-    def recover(x, seeds, c, s, e1, time, nominal, scale):
-        """Add to order zero what Z_0 gains before the pulse, through the pulse."""
+    def forget_before(x):
         for i in range(n_sets):
-            odd, w = zero, zero
-            if i == 0 or kinds[i] == R1:
-                gain = scale * (one - e1) if i == 0 else scale * time * seeds[i] * e1
-                odd, w = half * (s * gain), c * gain
-            if kinds[i] == B1:
-                gain = nominal * seeds[i] * scale * (one - e1)
-                odd, w = half * c * gain, -s * gain
-            x[i, planes - 1, 0, 0] += odd
-            x[i, planes - 1, 1, 0] -= odd
-            x[i, planes - 1, 2, 0] += w
+            x[i, last_plane, 0, 0] = zero
 
     @helper
-    def read_z(x, seeds, amplitude, e, time, equilibrium):
-        """Amplitudes (set, plane) of Z_0 after `time`, which leaves e of what is not at equilibrium."""
-        for i in range(n_sets):
-            value, gain = x[i, planes - 1, 2, 0], one - e if i == 0 else zero
-            if kinds[i] == R1:
-                value -= time * seeds[i] * x[0, planes - 1, 2, 0]
-                gain = e * time * seeds[i]
-            amplitude[i, 0] = zero
-            amplitude[i, planes - 1] = equilibrium * gain - half * e * value
-
-    @helper
-    def fetch_f(x, amplitude, component, row, quadrature):
+    def fetch_f(x, f, component, row, quadrature):
         """F_0 (set, plane) from a row of P, or of M: F_-k is its conjugate."""
         negated = component == 1 and (planes == 2 or quadrature == 1)
         for i in range(n_sets):
             for plane in range(planes):
                 value = get_row(x, i, plane, component, row)
-                amplitude[i, plane] = value
-                if plane == planes - 1:
-                    amplitude[i, plane] = -value if negated else value
+                f[i, plane] = value
+                if plane == last_plane:
+                    f[i, plane] = -value if negated else value
 
     @helper
-    def write(amplitude, out, m0, weight, factors, signal, jacobian, voxel, accumulate):
+    def write(f, out, m0, weight, factors, signal, jacobian, voxel, accumulate):
         """Amplitudes, times M0 and the output's factor, into the results."""
         fr, fi = factors[out, 0], factors[out, 1]
         for k in range(-1, n_codes):
@@ -187,9 +93,9 @@ def make_play(shape, taped, codes, sets):
             scale = weight * m0
             if k >= 0 and codes[k] == M0:
                 scale = weight
-            re, im = scale * amplitude[i, 0], zero
+            re, im = scale * f[i, 0], zero
             if planes == 2:
-                im = scale * amplitude[i, planes - 1]
+                im = scale * f[i, last_plane]
             total_re, total_im = re * fr - im * fi, re * fi + im * fr
             if k < 0:
                 if accumulate:
@@ -234,24 +140,24 @@ def make_play(shape, taped, codes, sets):
         above = cuda.local.array((n_sets, planes), real)
         rates = cuda.local.array(N_RATES, real)
         seeds = cuda.local.array(n_sets, real)
+        w = cuda.local.array(n_sets, real)
+        f = cuda.local.array((n_sets, planes), real)  # what is read, and its amplitudes
         moments = cuda.local.array(N_MOMENTS, real)
         read_moments = cuda.local.array(N_MOMENTS, real)
-        amplitude = cuda.local.array((n_sets, planes), real)
         load_rates(rates, seeds, tissue, voxel, profile)
         m0 = tissue[M0, voxel]
-        scale = -two * equilibrium
         if first > 0:
             restore(x, state, state_place, threads)
         else:
             clear(x, zero)
             if lane == 0:
                 for i in range(n_sets):
-                    x[i, planes - 1, 2, 0] = -two * start[0, i, voxel]
+                    x[i, last_plane, 2, 0] = -two * start[0, i, voxel]
                     if planes == 2 and start.shape[0] == 3:
                         x[i, 0, 0, 0] = start[1, i, voxel]
                         x[i, 0, 1, 0] = start[1, i, voxel]
-                        x[i, planes - 1, 0, 0] = start[2, i, voxel]
-                        x[i, planes - 1, 1, 0] = -start[2, i, voxel]
+                        x[i, last_plane, 0, 0] = start[2, i, voxel]
+                        x[i, last_plane, 1, 0] = -start[2, i, voxel]
         duration, e1, e2, oc, os = -1, one, one, one, zero
         for n in range(first, last):
             step = n * width
@@ -259,25 +165,16 @@ def make_play(shape, taped, codes, sets):
             if steps[step + col.DURATION] != duration:
                 duration = steps[step + col.DURATION]
                 moments[T] = durations[duration]
-                e1, e2 = math.exp(-moments[T] * rates[R1]), math.exp(-moments[T] * rates[R2])
-                if planes == 2 and precesses:
-                    oc, os = rotation(moments[T] * rates[OMEGA])
+                e1, e2, oc, os = decay(rates, moments[T])
             if steps[step + col.INVERT]:
+                take_w(x, w)
+                clear(x, zero)
                 if lane == 0:
-                    invert(x, seeds, rates[INVERSION], flips[n], e1, moments[T], scale)
-                else:
-                    clear(x, zero)
+                    invert(x, w, flips[n], e1, moments, equilibrium, rates, seeds)
             else:
-                c, s = cos_sin(flips[n] * rates[B1])
-                tc, ts = one, zero
-                if planes == 2:
-                    tc, ts = turns[n, 0], turns[n, 1]
-                    if precesses:
-                        tc, ts = turn(oc, os, tc, ts)
-                load_moments(moments, durations, steps, step)
-                nominal, rows = flips[n] * half_pi, steps[step + col.ROWS]
+                c, s, tc, ts, nominal = angles(n, flips, turns, rates, oc, os)
+                order, rows = load_moments(moments, durations, steps, step, stride, lane), steps[step + col.ROWS]
                 shared = prepare(c, s, e1, e2, tc, ts, nominal, moments, dephasing, rates, seeds)
-                order = first_order(steps, step, stride, lane)
                 if moving:
                     fold, sign = steps[step + col.FOLD], -one if steps[step + col.QUADRATURE] else one
                     for i in range(n_sets):
@@ -289,34 +186,30 @@ def make_play(shape, taped, codes, sets):
                 else:
                     pulse_rows(rows, x, t, carry, above, order, stride, shared, False)
                 if steps[step + col.RECOVERY] and lane == 0:
-                    recover(x, seeds, c, s, e1, moments[T], nominal, scale)
+                    recover(x, c, s, nominal, e2, e1, moments, equilibrium, rates, seeds)
             if keep:
                 before = np.uint64(steps[step + col.TAPE] - steps[first * width + col.TAPE])
                 place = tape_place + before * np.uint64(n_sets * planes * 3 * threads)
                 record(x, tape, place, lane, steps[step + col.ROWS])
             if steps[step + col.INVERT] and lane == 0:
-                forget_arriving(x)
+                forget_before(x)
             for r in range(steps[step + col.READ_BEGIN], steps[step + col.READ_END]):
                 component, row, out = reads[r, READ_COMPONENT], reads[r, READ_OFFSET], reads[r, READ_OUT]
                 own = row // n_rows
                 if lane == own and present:
-                    load_read_moments(read_moments, durations, reads, r)
-                    time = read_moments[T]
-                    e = math.exp(-time * (rates[R1] if component == 2 else rates[R2]))
+                    e, rc, rs = load_readout(read_moments, durations, reads, r, component, rates)
                     if component == 2:
-                        read_z(x, seeds, amplitude, e, time, equilibrium)
+                        take_w(x, w)
+                        read_z(f, w, e, read_moments, equilibrium, rates, seeds)
                     else:
-                        turning = one, zero
-                        if planes == 2 and precesses:
-                            turning = rotation(time * rates[OMEGA])
-                        fetch_f(x, amplitude, component, row - own * n_rows, steps[step + col.QUADRATURE])
-                        read_f(amplitude, e, e, turning[0], turning[1], read_moments, dephasing, rates, seeds)
+                        fetch_f(x, f, component, row - own * n_rows, steps[step + col.QUADRATURE])
+                        read_f(f, e, rc, rs, read_moments, dephasing, rates, seeds)
                     if taped:
                         for i in range(n_sets):
                             for plane in range(planes):
-                                signal[i * planes + plane, out, voxel] = amplitude[i, plane]
+                                signal[i * planes + plane, out, voxel] = f[i, plane]
                     else:
-                        write(amplitude, out, m0, weight, factors, signal, jacobian, offset + voxel, accumulate)
+                        write(f, out, m0, weight, factors, signal, jacobian, offset + voxel, accumulate)
         if taped and last * width < steps.shape[0]:
             save(x, saved, state_place, threads)
 

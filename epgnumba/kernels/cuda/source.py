@@ -1,7 +1,7 @@
-"""The algebra of rows and readouts, written down as device functions: every operation of the stand-ins here is a line.
+"""Device functions written down: every operation on the stand-ins for numbers here is a line of straight-line code.
 
-`kernels.algebra` and `kernels.readouts` are run once for a `Shape`, and what they do becomes the source of functions of
-straight-line code. Constants are of the kernel's precision. What rows share is done once, by a function that gives it
+So what is plain algebra (`kernels.algebra`, `readouts`, `longitudinal`) is run once for a `Shape`, and becomes the
+source of functions. Constants are of the kernel's precision. What rows share is done once, by a function that gives it
 as a tuple: so it stays in registers.
 """
 
@@ -18,21 +18,27 @@ class Number:
         self.source, self.name, self.of_row = source, name, of_row
 
     def __add__(self, other):
-        return self.source.note("{} + {}", self, other)
+        return self if is_constant(other, 0) else self.source.note("{} + {}", self, other)
 
     def __sub__(self, other):
-        return self.source.note("{} - {}", self, other)
+        return self if is_constant(other, 0) else self.source.note("{} - {}", self, other)
+
+    def __rsub__(self, other):
+        return -self if is_constant(other, 0) else self.source.note("{} - {}", other, self)
 
     def __mul__(self, other):
-        return self if isinstance(other, int) and other == 1 else self.source.note("{} * {}", self, other)
-
-    def __radd__(self, other):
-        return self.source.note("{} + {}", other, self)
-
-    __rmul__ = __mul__
+        if is_constant(other, 0) or is_constant(other, 1):
+            return self if other else 0
+        return self.source.note("{} * {}", self, other)
 
     def __neg__(self):
         return self.source.note("-{}", self)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def is_constant(x, value):
+    return not isinstance(x, Number) and x == value
 
 
 class Source:
@@ -48,7 +54,7 @@ class Source:
         Whether there are rows; otherwise everything is in `each`.
     """
 
-    def __init__(self, shape, rotation, by_rows=True):
+    def __init__(self, shape, rotation=None, by_rows=False):
         self.shape, self._rotation, self._by_rows = shape, rotation, by_rows
         self._count, self._shared, self._each, self._carried = 0, [], [], {}
 
@@ -61,7 +67,7 @@ class Source:
         (self._each if of_row else self._shared).append(f"{', '.join(x.name for x in numbers)} = {value}")
         return numbers[0] if results == 1 else numbers
 
-    def _name(self, x, of_row):
+    def _name(self, x, of_row=True):
         if not isinstance(x, Number):
             return f"_real({x!r})"
         if of_row and not x.of_row:
@@ -74,16 +80,11 @@ class Source:
 
     def write(self, place, number):
         """Put a number where `place` says."""
-        self._each.append(f"{place} = {self._name(number, True)}")
+        self._each.append(f"{place} = {self._name(number)}")
 
     def add(self, place, number):
-        self._each.append(f"{place} += {self._name(number, True)}")
-
-    def exp(self, x):
-        return self.note("exp({})", x)
-
-    def rotation(self, x):
-        return self.note("rotation({})", x, results=2)
+        if not is_constant(number, 0):
+            self._each.append(f"{place} += {self._name(number)}")
 
     def shared(self, arguments):
         """The function that gives what rows share."""
@@ -103,16 +104,25 @@ class Source:
 
     # Numbers by the names that arguments have
 
+    def seed(self, i):
+        """Derivative of the rate that tangent `i` (from 1) changes."""
+        return self.note(f"seeds[{i}]")
+
+    def rate(self, code):
+        return self.note(f"rates[{code}]")
+
+    def moment(self, exponent):
+        return self.note(f"moments[{exponent.moment}]")
+
     def numbers(self, exponents, trig=None, angle=None, nominal=None):
-        """What intervals and readouts take, see `algebra.Numbers`: their arguments are named as here."""
-        kinds, terms = self.shape.kinds, self.shape.terms
+        """What intervals and readouts take, see `algebra.Numbers`; `trig`, ...: names."""
         return Numbers(
-            trig=trig and [self.note(name) for name in trig], decay=[self.note("e1"), self.note("e2")],
+            trig=trig and [self.note(name) for name in trig], decay=[trig and self.note("e1"), self.note("e2")],
             angle=angle and [self.note(name) for name in angle], nominal=nominal and self.note(nominal),
-            seeds={i: self.note(f"seeds[{i}]") for i in range(1, len(kinds) + 1)},
-            rates={rate: self.note(f"rates[{rate}]") for rate in terms},
-            moments={(e.moment, e.scale): self.scaled(e, self.note(f"moments[{e.moment}]")) for e in exponents},
-            exp=self.exp, rotation=self.rotation,
+            seeds={i: self.seed(i) for i in range(1, len(self.shape.kinds) + 1)},
+            rates={code: self.rate(code) for code in self.shape.terms},
+            moments={(e.moment, e.scale): self.scaled(e, self.moment(e)) for e in exponents},
+            exp=lambda x: self.note("exp({})", x), rotation=lambda x: self.note("rotation({})", x, results=2),
         )  # fmt: skip
 
     def scaled(self, exponent, x):
@@ -121,10 +131,8 @@ class Source:
             x = x * self.note("dephasing")
         return x
 
-    def gather(self, derivatives):
-        """Add derivatives by exponents (exponent, tangent or 0, value) to those by rates, seeds and moments."""
-        for e, i, value in derivatives:
-            value = self.scaled(e, value)
-            self.add(f"moment_bars[{e.moment}]", self.note(f"seeds[{i}]" if i else f"rates[{e.rate}]") * value)
-            place = f"seed_bars[{i}]" if i else f"rate_bars[{e.rate}]"
-            self.add(place, self.note(f"moments[{e.moment}]") * value)
+    def gather(self, exponent, value, i=0):
+        """Add a derivative by an exponent, or its change along tangent `i`, to those by moment and rate, or seed."""
+        value = self.scaled(exponent, value)
+        self.add(f"moment_bars[{exponent.moment}]", (self.seed(i) if i else self.rate(exponent.rate)) * value)
+        self.add(f"seed_bars[{i}]" if i else f"rate_bars[{exponent.rate}]", self.moment(exponent) * value)

@@ -1,8 +1,8 @@
-"""From events to a score: pulses, what happens before each, and the readouts that follow it.
+"""From events to a train: pulses, what happens before each, and the readouts that follow it.
 
 Between two pulses the order of waits and readouts matters, that of waits and gradients only for diffusion and flow, by
 the moments of dephasing (see `kernels.exponents`): a readout at time t after a pulse, when the gradients have summed to
-s, sees F_-s of the state just after the pulse, decayed by t. So only pulses act on states, and a score is a list of
+s, sees F_-s of the state just after the pulse, decayed by t. So only pulses act on states, and a train is a list of
 pulses.
 """
 
@@ -29,7 +29,7 @@ class Read:
 
 
 @dataclass
-class Beat:
+class Step:
     """A pulse, what happens in the interval before it, and the readouts after it."""
 
     flip: Linear
@@ -43,14 +43,14 @@ class Beat:
 
 
 @dataclass
-class Score:
+class Train:
     """Pulses in order, the distinct durations, the number of outputs, and what the end comes after.
 
     `end` is the duration between the last pulse and the end, `end_shift` the gradients in it. `waits` are the distinct
     waits that add up to durations and are none themselves: no time may run backward, not even for a while.
     """
 
-    beats: list[Beat]
+    steps: list[Step]
     durations: list[Linear]
     n_out: int
     end: int
@@ -66,9 +66,9 @@ class Score:
 
         1 (Z_0) where a crusher ends or begins it, 3 (Z_0 and F_0) where no gradient dephases; otherwise None.
         """
-        if self.end_spoiled or self.beats[0].spoiled:
+        if self.end_spoiled or self.steps[0].spoiled:
             return 1
-        return None if self.end_shift or any(beat.shift for beat in self.beats) else 3
+        return None if self.end_shift or any(step.shift for step in self.steps) else 3
 
     def moment_places(self, indices: tuple[int, int]) -> tuple[int, int]:
         """Where moments lie among durations, behind which they are."""
@@ -110,8 +110,8 @@ class _Interval:
         return self.first - self.time * s, self.second - 2 * s * self.first + self.time * (s * s)
 
 
-def write_score(events: list[Event], with_moments: bool = False) -> Score:
-    """Lower events to a score.
+def write_train(events: list[Event], with_moments: bool = False) -> Train:
+    """Lower events to a train.
 
     `with_moments`: with those of dephasing, which only some terms of physics take.
 
@@ -120,7 +120,7 @@ def write_score(events: list[Event], with_moments: bool = False) -> Score:
     ValueError
         If there is no pulse, no readout, or a readout that nothing can reach.
     """
-    beats: list[Beat] = []
+    steps: list[Step] = []
     durations: dict[Linear, int] = {}
     waits: dict[Linear, None] = {}
     moments: dict[Linear, int] = {}
@@ -138,13 +138,13 @@ def write_score(events: list[Event], with_moments: bool = False) -> Score:
     for event in events:
         if isinstance(event, Pulse):
             shift = interval.shift
-            beats.append(
-                Beat(linear(event.flip), linear(event.phase), index(), shift, spoiled, moments=moment_indices())
+            steps.append(
+                Step(linear(event.flip), linear(event.phase), index(), shift, spoiled, moments=moment_indices())
             )
             interval, spoiled = _Interval(with_moments), False
         elif isinstance(event, Inversion):
-            phase = beats[-1].phase if beats else Linear()
-            beats.append(Beat(90 * linear(event.efficiency), phase, index(), 0, True, invert=True))
+            phase = steps[-1].phase if steps else Linear()
+            steps.append(Step(90 * linear(event.efficiency), phase, index(), 0, True, invert=True))
             interval, spoiled = _Interval(with_moments), True
         elif isinstance(event, Wait):
             waits[linear(event.duration)] = None
@@ -155,16 +155,16 @@ def write_score(events: list[Event], with_moments: bool = False) -> Score:
             spoiled = True
             interval.shift = 0
         elif isinstance(event, Readout):
-            if spoiled or not beats:
+            if spoiled or not steps:
                 raise ValueError("a readout with nothing to read: no pulse comes between it and the start or a spoiler")
             shift = interval.shift
             component = F_MINUS if shift > 0 else F_PLUS
-            beats[-1].reads.append(Read(component, abs(shift), index(), linear(event.phase), n_out, moment_indices()))
+            steps[-1].reads.append(Read(component, abs(shift), index(), linear(event.phase), n_out, moment_indices()))
             n_out += 1
         else:
             raise TypeError(f"{event!r} is not an event")
-    if not beats or not n_out:
+    if not steps or not n_out:
         raise ValueError("a sequence needs at least one pulse and one readout")
     end = index()
     apart = [wait for wait in waits if wait not in durations]
-    return Score(beats, list(durations), n_out, end, interval.shift, spoiled, apart, list(moments))
+    return Train(steps, list(durations), n_out, end, interval.shift, spoiled, apart, list(moments))
