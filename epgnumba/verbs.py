@@ -185,8 +185,8 @@ def vjp(
     diff : str or tuple of str, optional
         What the Jacobian is with respect to; only with `jacobian_bar`.
     wanted : tuple of str, optional
-        Parameters to return; all by default. Leaving out phases keeps a real problem real, and durations and tissue
-        save time.
+        Parameters to return; by default all, but for what the tissue has none of (as `D` where it is zero). Leaving out
+        phases keeps a real problem real, and durations and tissue save time.
     **given
         Other maps, and options: `help(epgnumba.vjp)` lists them.
 

@@ -245,3 +245,20 @@ def test_what_cannot_be_told_without_a_pool():
     for name in ("exchange", "T1_bound", "lineshape"):
         with pytest.raises(ValueError, match=f"unknowns: {name} cannot be told where bound_fraction is 0"):
             CRLBObjective(train, 900.0, 70.0, unknowns=("M0", name))
+
+
+@pytest.mark.parametrize("flip", [10.0, 35.0, 80.0])
+def test_closed_form_of_balanced_ssfp(flip):
+    """Gloor, Scheffler and Bieri, MRM 60 (2008) 691: exact where both pools have one T1."""
+    T1, T2, TR, f, k, G = 800.0, 70.0, 5.0, 0.13, 0.03, 0.012  # ms, 1/ms
+    found = simulate(
+        BSSFP(flip, TE=0.0, TR=TR).on_scanner(rf_duration=RF), T1, T2, bound_fraction=f, exchange=1000 * k,
+        T1_bound=T1, lineshape=1000 * G,
+    )  # fmt: skip
+    a, ratio, e1, e2 = np.deg2rad(flip), f / (1 - f), np.exp(-TR / T1), np.exp(-TR / T2)
+    saturated, exchanged = np.exp(-np.pi * G * a**2 / RF), np.exp(-k * TR)
+    A = 1 + ratio - saturated * e1 * (ratio + exchanged)
+    B = 1 + exchanged * (ratio - saturated * e1 * (ratio + 1))
+    C = ratio * (1 - e1) * (1 - exchanged)
+    expected = (1 - f) * np.sin(a) * ((1 - e1) * B + C) / (A - B * e1 * e2 - (B * e1 - A * e2) * np.cos(a))
+    assert_allclose(abs(found), [expected], rtol=1e-10)

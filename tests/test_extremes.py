@@ -43,8 +43,8 @@ def sizes():
 
 def everything(sequence, tissue, dtype):
     """Signal, derivatives by the tissue, derivatives of a scalar of both by everything, and along everything."""
-    diff = tuple(key for key in (tissue if tissue.keys() <= PLAIN.keys() else ("T2", *TERMS)) if key in tissue)
-    diff = tuple(key for key in diff if key != "slice_prof")
+    has_terms = not tissue.keys().isdisjoint(TERMS)
+    diff = tuple(key for key in (("T2", *TERMS) if has_terms else NAMES) if key in tissue)
     problem = read_problem(sequence, **tissue, diff=diff, dtype=dtype)
     signal, slopes = epgnumba.jacobian(sequence, **tissue, diff=diff, dtype=dtype)
     bars = epgnumba.vjp(

@@ -9,8 +9,10 @@ from players import play
 import epgnumba
 from epgnumba import EventSequence, engine
 from epgnumba.derivatives import push_forward
+from epgnumba.plot.phase_graph import find_pathways
 from epgnumba.problem import read_problem
 from epgnumba.sequence import MRF, Inversion, Pulse, Readout, Shift, Spoil, Wait, t2_preparation
+from epgnumba.sequence.timeline import timeline
 
 ANGLES = [0.0, 90.0, 180.0, 270.0, 33.0]
 
@@ -437,3 +439,50 @@ def test_little_is_kept():
         epgnumba.simulate(train, 900.0, 80.0, slice_prof=np.full(n, 0.9), nstates=n)
     assert len(train.compiled) == 8
     assert all(len(entries.bound) <= 8 for _, entries in train.compiled.values())
+
+
+def lasting(p):
+    yield [
+        Pulse(90.0),
+        Shift(1, p.ramp),
+        Pulse(p.flip, 90.0),
+        Shift(1, p.ramp),
+        Readout(),
+        Shift(-2, 3.0),
+        Wait(p.late),
+    ]
+
+
+def waiting(p):
+    yield [Pulse(90.0), Shift(1), Wait(p.ramp), Pulse(p.flip, 90.0), Wait(p.ramp), Shift(1), Readout(), Shift(-2)]
+    yield [Wait(p.late), Wait(3.0)]
+
+
+@pytest.mark.parametrize("steady", [False, True])
+def test_gradients_that_last(steady):
+    """To all but diffusion and flow they are instants beside waits: signals, derivatives, timelines, phase graphs."""
+    parameters = {"ramp": 2.0, "flip": 120.0, "late": 30.0}
+    one, other = (EventSequence(build, steady=steady, **parameters) for build in (lasting, waiting))
+    tissue = {"T1": 60.0, "T2": 20.0, "B0": 5.0}
+    for sequence in (one, other):
+        assert timeline(sequence).duration == 37.0
+        assert timeline(sequence).readouts.tolist() == [4.0]
+    bars = [epgnumba.vjp(sequence, **tissue, signal_bar=[1 - 0.5j]) for sequence in (one, other)]
+    for name, expected in bars[1].items():
+        np.testing.assert_allclose(bars[0][name], expected, rtol=1e-9, atol=1e-12)
+    ends = [find_pathways(sequence, 60.0, 20.0).transverse[-1] for sequence in (one, other)]
+    np.testing.assert_array_equal(ends[0], ends[1])
+
+
+def test_a_repetition_takes_the_time_of_its_gradients():
+    sequence = EventSequence(lambda p: [Pulse(p.flip), Readout(), Shift(1, p.ramp)], steady=True, flip=20.0, ramp=9.0)
+    np.testing.assert_allclose(
+        epgnumba.simulate(sequence, 50.0, 20.0),
+        epgnumba.mrf_sim([20.0], 9.0, 50.0, 20.0, inversion=None, steady=True), rtol=0, atol=1e-8,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"a repetition takes 1e-12 ms, by \['ramp'\]"):
+        sequence.replace(ramp=1e-12)
+    with pytest.raises(
+        ValueError, match=r"Shift.duration = 1 ramp\[0\] =-1 is not allowed: it must be finite, at least 0"
+    ):
+        sequence.replace(ramp=-1.0)

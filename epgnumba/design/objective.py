@@ -42,7 +42,7 @@ class CRLBObjective:
     T1, T2, **given : array_like
         Tissues (and field errors), as for `simulate`: any number of them, in any shapes that broadcast.
     unknowns : str or tuple of str
-        What is estimated together: any of T1, T2, B1, B0, inv_efficiency, M0. No more than there are samples, of which
+        What is estimated together: any tissue parameters (see docs/maps.md). No more than there are samples, of which
         complex ones count twice unless the signal keeps to a line of the complex plane.
     weights : array_like, shape (unknowns,) or (*tissue, unknowns), optional
         Weights of the bounds, 1 by default; 0 makes an unknown a nuisance.

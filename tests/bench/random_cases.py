@@ -192,7 +192,7 @@ def with_terms(draw, kind):
 
 @st.composite
 def evenly(draw):
-    """A sequence, once or repeated, whose gradients dephase in proportion to time; readouts before and behind them.
+    """A sequence, once or repeated, whose gradients dephase in proportion to time, readouts before and behind them.
 
     The time of an order is a parameter: numbers that happen to be equal would not do.
     """

@@ -219,6 +219,11 @@ def segments():
         )
 
 
+def at_nearly_one_time(p):
+    """Readouts that tell M0 and T2 apart by little more than rounding does."""
+    yield [seq.Pulse(p.flip), seq.Wait(20.0), *[seq.Readout(), seq.Wait(p.step)] * 16]
+
+
 def at_start(objective, second=True):
     x = objective.x0
     value, gradient = objective(x)
@@ -242,6 +247,8 @@ def objectives():
     # Echoes that are alike cannot tell two unknowns apart; nor is there a bound where nothing depends on the unknown.
     alike, two = seq.SPGR(15.0, [2.0, 5.0], 20.0), {**unknowns, "unknowns": ("M0", "T1")}
     yield "objective, singular", lambda: at_start(CRLBObjective(alike, **few, **two), False)
+    series = seq.EventSequence(at_nearly_one_time, flip=90.0, step=9e-7)
+    yield "objective, nearly singular", lambda: at_start(CRLBObjective(series, 200.0, 40.0, **unknowns), False)
     untold = {"unknowns": ("T1", "T2"), "weights": [1.0, 1.0]}
     refocused = seq.FSE(np.full(4, 180.0), 7.0)
     yield "objective, T1 unseen", lambda: at_start(CRLBObjective(refocused, 200.0, 40.0, **untold), False)
