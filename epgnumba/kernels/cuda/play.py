@@ -69,7 +69,7 @@ def make_play(shape, taped, codes, sets):
             w[i] = x[i, last_plane, 2, 0]
 
     @helper
-    def forget_before(x):
+    def forget_arriving(x):
         for i in range(n_sets):
             x[i, last_plane, 0, 0] = zero
 
@@ -192,7 +192,7 @@ def make_play(shape, taped, codes, sets):
                 place = tape_place + before * np.uint64(n_sets * planes * 3 * threads)
                 record(x, tape, place, lane, steps[step + col.ROWS])
             if steps[step + col.INVERT] and lane == 0:
-                forget_before(x)
+                forget_arriving(x)
             for r in range(steps[step + col.READ_BEGIN], steps[step + col.READ_END]):
                 component, row, out = reads[r, READ_COMPONENT], reads[r, READ_OFFSET], reads[r, READ_OUT]
                 own = row // n_rows

@@ -9,7 +9,8 @@ before the pulse need not be read again.
 import numpy as np
 
 from .. import columns as cpu
-from ..columns import N_RATES, R2_PRIME
+from ..algebra import HALF_PI
+from ..columns import INVERSION, N_RATES, R1, R2_PRIME
 from ..exponents import OUT_OF_PHASE, S1, S2, T, by_order
 from . import columns as col
 from .columns import COMPONENTS
@@ -23,7 +24,6 @@ from .written import (
     TURN,
     write_gather,
     write_undo,
-    write_uninvert,
     write_unread,
     write_unread_z,
 )  # fmt: skip
@@ -35,12 +35,13 @@ def make_rewind(shape, timing, turning):
     n_sets, last_lane, threads = len(kinds) + 1, lanes - 1, block_threads(lanes)
     state_rows, width, last_plane = n_sets * planes * COMPONENTS * n_rows, col.step_width(shape), planes - 1
     turning, ordered, out_of_phase = turning and planes == 2, bool(by_order(shape)), R2_PRIME in shape.terms
-    zero, one, two = real(0), real(1), real(2)
+    zero, one, two, half_pi = real(0), real(1), real(2), real(HALF_PI)
     _, rotation = make_turns(real)
     load_rates, decay, angles, load_moments, load_readout = make_loads(shape)
     prepare, undo, n_sums = write_undo(shape, rotation, timing or turning)
-    gather, uninvert = write_gather(shape, timing, turning), write_uninvert(shape, timing)
+    gather = write_gather(shape, timing, turning)
     unread_f, unread_z = write_unread(shape, rotation, timing), write_unread_z(shape, timing)
+    kinds = (-1, *kinds)
 
     @helper
     def take_w(w, tape, place, c):
@@ -58,6 +59,37 @@ def make_rewind(shape, timing, turning):
                 if plane == last_plane:
                     value = select(negated, -value, value)
                 add_row(b, i, plane, component, row, value, zero)
+
+    @helper
+    def uninvert(b, seeds, arriving, rate_bars, seed_bars, moment_bars, rates, flip, e1, time, scale):
+        """Adjoint of an inversion and the decay before it, of which W `arriving` is left; that is overwritten."""
+        bar = b[0, last_plane, 2, 0]
+        total = bar * arriving[0]
+        bar = -flip * rates[INVERSION] * bar
+        for i in range(1, n_sets):
+            own = b[i, last_plane, 2, 0]
+            total += own * arriving[i]
+            if kinds[i] == INVERSION:
+                seed_bars[i] -= flip * own * arriving[0]
+                moment_bars[FLIP] -= seeds[i] * own * arriving[0] / half_pi
+                bar -= flip * seeds[i] * own
+        rate_bars[INVERSION] -= flip * total
+        moment_bars[FLIP] -= rates[INVERSION] * total / half_pi
+        log_bar = bar * (arriving[0] - scale)
+        for i in range(1, n_sets):
+            own = -flip * rates[INVERSION] * b[i, last_plane, 2, 0]
+            log_bar += own * arriving[i]
+            if kinds[i] == R1:
+                seed_bars[i] -= time * own * (arriving[0] - scale)
+                moment_bars[T] -= seeds[i] * own * (arriving[0] - scale)
+                bar -= time * seeds[i] * own
+            arriving[i] = e1 * own
+        rate_bars[R1] -= time * log_bar
+        moment_bars[T] -= rates[R1] * log_bar
+        clear(b, zero)
+        b[0, last_plane, 2, 0] = e1 * bar
+        for i in range(1, n_sets):
+            b[i, last_plane, 2, 0] = arriving[i]
 
     @helper
     def give_start(b, start_bar, voxel):
@@ -105,7 +137,6 @@ def make_rewind(shape, timing, turning):
         f = cuda.local.array((n_sets, planes), real)
         seeds = cuda.local.array(n_sets, real)
         w = cuda.local.array(n_sets, real)
-        leaving = cuda.local.array(n_sets, real)
         sums = cuda.local.array(n_sums, real)
         rates = cuda.local.array(N_RATES, real)
         moments = cuda.local.array(N_MOMENTS, real)
@@ -162,15 +193,14 @@ def make_rewind(shape, timing, turning):
             for k in range(N_BARS):
                 moment_bars[k] = zero
             if steps[step + col.INVERT]:
-                for i in range(n_sets):
-                    leaving[i] = b[i, last_plane, 2, 0]
-                clear(b, zero)
                 if lane == 0:
                     take_w(w, tape, place, 0)
                     uninvert(
-                        b, w, leaving, flips[n], e1, moments, equilibrium, rates, seeds, rate_bars, seed_bars,
-                        moment_bars
+                        b, seeds, w, rate_bars, seed_bars, moment_bars, rates, flips[n], e1, moments[T],
+                        -two * equilibrium
                     )  # fmt: skip
+                else:
+                    clear(b, zero)
             else:
                 c, s, tc, ts, nominal = angles(n, flips, turns, rates, oc, os)
                 order = load_moments(moments, durations, steps, step, stride, lane)

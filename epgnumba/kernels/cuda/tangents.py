@@ -8,7 +8,7 @@ from ..exponents import OUT_OF_PHASE, S1, S2, T, by_order, of_shape
 from ..load import TIMES
 from . import columns as col
 from . import jit
-from .jit import helper, sin_cos_turns, turn
+from .jit import helper, select, sin_cos_turns, turn
 
 
 def make_turns(real):
@@ -93,6 +93,6 @@ def make_loads(shape):
         c, s = one, zero
         if precesses:
             c, s = rotation(moments[T] * rates[OMEGA])
-        return math.exp(-moments[T] * (rates[R1] if component == 2 else rates[R2])), c, s
+        return math.exp(-moments[T] * select(component == 2, rates[R1], rates[R2])), c, s
 
     return load_rates, decay, angles, load_moments, load_readout

@@ -1,6 +1,6 @@
 """What a device does to rows, readouts and Z_0, written down from the algebra that all kernels share (see `source`)."""
 
-from ..algebra import HALF, HALF_PI, Interval, P, W, added, generated, paired, pairings, seeded
+from ..algebra import HALF, Interval, P, W, added, generated, paired, pairings, seeded
 from ..columns import B1, INVERSION, OMEGA
 from ..exponents import OUT_OF_PHASE, RELAXATION, T, before_pulses, before_readouts, by_order
 from ..longitudinal import gains, pass_time, unpass_time
@@ -202,36 +202,14 @@ def write_unread_z(shape, timing):
 
 
 def write_invert(shape):
-    """A function from W before the interval before an inversion to all after it; where P would be, W is kept."""
+    """A function from W before the interval before an inversion to what is after it; in place of P, what arrives."""
     source, last = Source(shape), shape.planes - 1
     voxel, flip = _Voxel(source), source.note("flip")
-    before = voxel.w()
-    arriving = [x for (x,) in pass_time(voxel, before, None)]
+    arriving = [x for (x,) in pass_time(voxel, voxel.w(), None)]
     for i, x in enumerate(arriving):
         after = -(flip * source.rate(INVERSION) * x)
         if i in _of_kind(shape, INVERSION):
             after = after - flip * source.seed(i) * arriving[0]
         source.write(f"x[{i}, {last}, {W}, 0]", after)
-        source.write(f"x[{i}, {last}, {P}, 0]", before[i][0])
+        source.write(f"x[{i}, {last}, {P}, 0]", x)
     return source.each(f"x, w, flip, {LONGITUDINAL}")
-
-
-def write_uninvert(shape, timing):
-    """The adjoint of that, from adjoints `leaving` of W after the inversion; w was before it."""
-    source, last = Source(shape), shape.planes - 1
-    voxel, flip, efficiency = _Voxel(source, timing), source.note("flip"), source.rate(INVERSION)
-    before, leaving = voxel.w(), [bar for (bar,) in voxel.w("leaving[{}]")]
-    arriving = [x for (x,) in pass_time(voxel, before, None)]
-    given = [[-(flip * efficiency * bar)] for bar in leaving]
-    by_efficiency = added(bar * x for bar, x in zip(leaving, arriving, strict=True))
-    source.add(f"rate_bars[{INVERSION}]", -(flip * by_efficiency))
-    by_flip = efficiency * by_efficiency
-    for i in _of_kind(shape, INVERSION):
-        own = leaving[i] * arriving[0]
-        source.add(f"seed_bars[{i}]", -(flip * own))
-        by_flip = by_flip + source.seed(i) * own
-        given[0] = [given[0][0] - flip * source.seed(i) * leaving[i]]
-    source.add(f"moment_bars[{FLIP}]", by_flip * (-1 / HALF_PI))
-    for i, (bar,) in enumerate(unpass_time(voxel, voxel, before, given, None)):
-        source.write(f"b[{i}, {last}, {W}, 0]", bar)
-    return source.each(f"b, w, leaving, flip, {LONGITUDINAL}, {BARS}")
