@@ -19,7 +19,7 @@ import epgnumba
 ALL = ("T1", "T2", "B1", "M0")
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parent / "bench")]  # for tests in folders
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-settings.register_profile("short", max_examples=120, deadline=None, derandomize=True, suppress_health_check=SLOW)
+settings.register_profile("short", max_examples=60, deadline=None, derandomize=True, suppress_health_check=SLOW)
 settings.register_profile("long", max_examples=5000, deadline=None, suppress_health_check=SLOW, print_blob=True)
 
 

@@ -34,8 +34,7 @@ class _Basis:
         return result
 
     def expression(self, vector: Array) -> Linear:
-        rounded = np.round(vector / CLOSE) * CLOSE
-        exact = np.where(np.abs(rounded - vector) < CLOSE / 8, np.round(vector, 9), vector)
+        exact = np.where(np.abs(vector) < CLOSE, 0.0, vector)
         terms = tuple((name, index, float(exact[n])) for (name, index), n in self._places.items() if exact[n])
         return Linear(terms, float(exact[-1]))
 
