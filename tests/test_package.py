@@ -72,17 +72,18 @@ def test_the_module_is_the_command():
 
 
 SMALL = "import epgnumba; print(epgnumba.fse_sim([100.0], 5, 900, 70)[0])"
+TOLD = f"from epgnumba import notice; notice.LONG = 0; {SMALL}"  # however quick the machine is
 
 
 def test_cache_is_kept_and_found(tmp_path):
-    first = run(SMALL, EPGNUMBA_CACHE_DIR=str(tmp_path))
+    first = run(TOLD, EPGNUMBA_CACHE_DIR=str(tmp_path))
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
     assert sorted(path.name.split(".")[0] for path in files) == ["batch", "forward"]  # an entry, and its loops
     (folder,) = {path.parent for path in files}
     (line,) = first.stderr.splitlines()  # the wait is told, and where it will be saved
     assert "compiling for signals and tissue derivatives" in line
     assert line.endswith(f"kept in {folder}")
-    again = run(SMALL, EPGNUMBA_CACHE_DIR=str(tmp_path))
+    again = run(TOLD, EPGNUMBA_CACHE_DIR=str(tmp_path))
     assert (again.stdout, again.stderr) == (first.stdout, "")
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")} == files
 
@@ -91,7 +92,7 @@ def test_without_a_place_for_the_cache(tmp_path):
     """A file where the cache's folder should be: everything works, nothing is kept."""
     blocked = tmp_path / "file"
     blocked.touch()
-    done = run(SMALL, EPGNUMBA_CACHE_DIR=str(blocked / "cache"))
+    done = run(TOLD, EPGNUMBA_CACHE_DIR=str(blocked / "cache"))
     assert done.stdout.startswith("(0.5")
     assert done.stderr.count("cannot be kept") == done.stderr.count("RuntimeWarning") == 1
 
