@@ -132,6 +132,11 @@ def test_ends_of_what_terms_take(limits, dtype):
         sequence, tissue = played(family, True)
         for end in (limits["minimum"], limits["maximum"]):
             for changes in ({}, {"D": 1e3}, {"velocity": 1e4}, {"lineshape": 1e3, "B1": 10.0}, {"exchange": 1e6}):
-                results = everything(sequence.on_scanner(**{name: end}), {**tissue, **changes}, dtype)
+                scanned = sequence.on_scanner(**{name: end})
+                if (name, end, dtype) == ("gradient_area", limits["maximum"], np.float32) and "velocity" in changes:
+                    with pytest.raises(ValueError, match="leaves no fraction"):  # it turns states too often
+                        everything(scanned, {**tissue, **changes}, dtype)
+                    continue
+                results = everything(scanned, {**tissue, **changes}, dtype)
                 for key, value in results.items():
                     assert np.isfinite(value).all(), (family, end, changes, key)

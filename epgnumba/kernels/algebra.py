@@ -90,10 +90,6 @@ class Interval:
         """Sets after the pulse, from those before the interval; `k`: their order."""
         return self.pulse(self.pass_time(sets, k))
 
-    def rewind(self, bars, k):
-        """Adjoints of what was before the interval, from those of what leaves the pulse."""
-        return self.unpass_time(self.unpulse(bars), k)
-
     def pass_time(self, sets, k):
         """Sets that meet the pulse."""
         multiply, pools = self._factors(k), self.numbers.pools

@@ -3,8 +3,6 @@
 - `kernel`: a compiled function whose pointer arguments do not overlap. LLVM vectorises loops over many arrays only
   when it knows that, and Numba can say so (it does for its own parallel loops) through a compiler flag. Should a
   release drop the flag, only speed is lost.
-- `pasted`: a kernel whose source its callers take in. LLVM goes over everything below a function again, so that every
-  level costs seconds when nothing is compiled yet.
 - `entry`: a kernel that Python calls; it releases the GIL and is kept on disk (`cache`).
 - `at`: a pointer into an array: no view, no reference count, one machine word as an argument. Kernels work on pointers
   and on named tuples of them; the arrays are the entry's.
@@ -188,11 +186,6 @@ def kernel(function, inline="never", fused=True):
     return compiled
 
 
-def pasted(function):
-    """A kernel that is compiled as part of its callers."""
-    return kernel(function, inline="always")
-
-
 def unfused(function):
     """A kernel that rounds after every operation, so that another way of writing it has the same bits."""
     return kernel(function, fused=False)
@@ -242,9 +235,6 @@ if config.DISABLE_JIT:
     def keep_out_of_line():
         """Nothing to do in plain Python."""
 
-    def paste_in():
-        """Nothing to do in plain Python."""
-
 else:  # pragma: no cover - compiled only
 
     @intrinsic
@@ -273,8 +263,6 @@ else:  # pragma: no cover - compiled only
 
         return mark
 
-    # A function that calls one of these is always or never inlined by LLVM. Whole sweeps, and what loads or writes a
-    # block of lanes, are worth a call, which keeps their registers to themselves. What they are made of is not: a call
-    # passes a whole player.
+    # A function that calls this is never inlined by LLVM: what writes a block of lanes, or solves for a steady state,
+    # is worth a call, which keeps its registers to itself.
     keep_out_of_line = intrinsic(_attribute("noinline"))
-    paste_in = intrinsic(_attribute("alwaysinline"))
