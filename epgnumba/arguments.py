@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .problem import Precision, read_problem
 from .sequence import Sequence
+from .slice_profile import Given as Profile
 from .tissue_parameters import DEFAULTS, NAMES, TISSUE, Maps
 
 P = ParamSpec("P")
@@ -20,7 +21,7 @@ T = TypeVar("T")
 class Playing(Maps, total=False):
     """Maps, and options of whatever is played."""
 
-    slice_prof: npt.ArrayLike
+    slice_prof: Profile
     dtype: Precision
     device: str | None
     mask: npt.ArrayLike | None
@@ -56,8 +57,9 @@ class Form(Options, Scanner, total=False):
 OPTIONS = {
     "diff": """str or tuple of str
         Tissue parameters to differentiate with respect to: any of {allowed}.""",
-    "slice_prof": """float or array_like, shape (positions,)
-        Flip angle across the slice, as a fraction of the nominal one; the signal is the mean over positions.""",
+    "slice_prof": """float, or array_like, shape (positions,), or mapping of str to such
+        Flip angle across the slice, as a fraction of the nominal one; the signal is the mean over positions. A mapping
+        says it for each kind of pulse that the sequence has: "excitation", "refocusing", "preparation".""",
     "nstates": """int, optional
         Keep configuration orders below it only, counted in crushers. By default all that matter are, and the
         result is exact.""",

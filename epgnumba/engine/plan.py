@@ -82,9 +82,8 @@ class Plan:
         self._turns = np.shape(ensemble.turns) if ensemble else (0, 0)
         sizes[:, col.MEMBERS], sizes[:, col.MEMBER_WIDTH] = self._turns
         sizes[:, col.N_ORDERS] = len(orders)
-        sizes[:, col.PROFILE_AT] = self.n_durations
-        sizes[:, col.ROUNDING_AT] = self.n_durations + self.n_positions
-        sizes[:, col.SCANNER_AT] = self.n_durations + self.n_positions + N_ROUNDING
+        sizes[:, col.ROUNDING_AT] = self.n_durations
+        sizes[:, col.SCANNER_AT] = self.n_durations + N_ROUNDING
         self.flips_at = self._place_values(program, sizes)
         self._room_size = self._place_room(program, sizes)
         self.width = self._place_sums(program, sizes)
@@ -121,15 +120,16 @@ class Plan:
         return int(N_EXCHANGE) * (1 + len({col.R1, *col.BOUND} & set(self._kinds) - {col.SATURATION}))
 
     def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> list[int]:
-        """Durations, slice profile, rounding, scanner, then flips and turns of each part, an ensemble's."""
-        filled, flips_at = self.n_durations + self.n_positions + N_ROUNDING + 2, []
+        """For each position durations, rounding, scanner, then flips and turns of each part; an ensemble's turns."""
+        filled, flips_at = self.n_durations + N_ROUNDING + 2, []
         for row, part in zip(sizes, program.parts, strict=True):
             row[col.FLIPS_AT] = filled
             flips_at.append(filled)
             filled += len(part.signs)
             row[col.TURNS_AT] = filled
             filled += 2 * (len(part.signs) + 1) if part.reach.planes == 2 else 0
-        sizes[:, col.MEMBERS_AT] = filled
+        sizes[:, col.VALUES_STRIDE], sizes[:, col.MEMBERS_AT] = filled, filled * self.n_positions
+        self.values_stride = filled
         return flips_at
 
     def _place_room(self, program: Program, sizes: npt.NDArray[np.int64]) -> int:
@@ -173,7 +173,7 @@ class Plan:
         return int(lines * VECTOR + sets_size + sets * sizes[0, col.PAIR_ARENA])
 
     def _place_sums(self, program: Program, sizes: npt.NDArray[np.int64]) -> int:
-        """A row of gathered derivatives; its length."""
+        """A row of gathered derivatives, those at a position; its length."""
         n_steps = max(len(part.signs) for part in program.parts)
         filled = 0
         for place, count in (
@@ -181,7 +181,6 @@ class Plan:
             (col.TURN_SUMS_AT, n_steps + 1),
             (col.DURATION_SUMS_AT, self.n_durations),
             (col.FACTOR_SUMS_AT, self._n_out),
-            (col.PROFILE_SUMS_AT, self.n_positions),
         ):
             sizes[:, place] = filled
             filled += count

@@ -108,6 +108,8 @@ class Program:
         Rates that there are of those that are not always there.
     scanner : tuple of float
         Dephasing of an order (radians per um), 1 over the root of pulses' duration (ms); 0 where unused.
+    kinds : tuple of str
+        Of each pulse its kind; an inversion has none.
     """
 
     signal: Part
@@ -118,6 +120,7 @@ class Program:
     ensemble: Ensemble | None = None
     terms: tuple[int, ...] = ()
     scanner: tuple[float, float] = (0.0, 0.0)
+    kinds: tuple[str, ...] = ()
 
     @property
     def parts(self) -> list[Part]:
@@ -227,7 +230,10 @@ def _compile(
         parts = [part(reads, True) for reads in read]
     places = [*(step.duration for step in train.steps), train.end]
     counts = np.bincount(places, minlength=len(train.times)) / way.repetitions
-    return Program(parts[0], parts[1] if solve else None, expressions, precesses, counts, ensemble, terms, scanner)
+    kinds = tuple(step.kind for step in train.steps)
+    return Program(
+        parts[0], parts[1] if solve else None, expressions, precesses, counts, ensemble, terms, scanner, kinds
+    )
 
 
 def _check_durations(expressions: list[Linear], values: npt.NDArray[np.inexact]) -> None:
