@@ -151,7 +151,7 @@ class GradientSums(Gathered):
         for part, table in zip(self.program.parts, sums, strict=True):
             n = len(part.signs)
             by_scale[:, :n] += part.signs * table[:, :n]
-        return job.profile.pull(DEGREE * job.flips * by_scale, self.program.kinds)
+        return cast("dict[str, Array]", job.profile.pull(DEGREE * job.flips * by_scale, self.program.kinds))
 
 
 class Flips:
@@ -191,7 +191,7 @@ class Flips:
         """Derivatives with respect to the variables."""
         if len(self._read) == 1 and len(self._read[0][-1]) == self._size:
             _, chosen, scale = self._read[0]
-            return scale * sums.flip_sums(0, chosen)
+            return cast("Array", scale * sums.flip_sums(0, chosen))
         gradient = np.zeros(self._size)
         for part, (played, chosen, scale) in enumerate(self._read):
             gradient[played] += scale * sums.flip_sums(part, chosen)
