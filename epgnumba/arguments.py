@@ -3,7 +3,7 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, ParamSpec, TypedDict, TypeVar
 
@@ -43,7 +43,7 @@ class Scanner(TypedDict, total=False):
     """What a one-call form says of the scanner; a sequence has it by `Sequence.on_scanner`."""
 
     gradient_area: float | None
-    rf_duration: float | None
+    rf_duration: float | Mapping[str, float] | None
 
 
 class PlayingForm(Playing, Scanner, total=False):
@@ -76,8 +76,8 @@ OPTIONS = {
         zero in all results.""",
     "gradient_area": """float, optional
         Area of a gradient that dephases by one order, mT ms/m; D and velocity take it (`Sequence.on_scanner`).""",
-    "rf_duration": """float, optional
-        Effective duration of RF pulses, ms; a bound pool takes it (`Sequence.on_scanner`).""",
+    "rf_duration": """float, or mapping of str to float, optional
+        Effective duration of RF pulses, ms, or that of each kind; a bound pool takes it (`Sequence.on_scanner`).""",
 }
 
 

@@ -183,7 +183,7 @@ class Problem:
         alive = min(longest, -np.log(info.eps) * self.tissue.longest("T2"))  # ms; later nothing is left
         reach = program.signal.reach
         highest = max(o + reach.stride * (count - 1) for o, count in zip(reach.offsets, reach.counts, strict=True))
-        fastest = self.tissue.largest("velocity") * program.scanner[0] * (highest + 1) / (2 * np.pi)  # turns per ms
+        fastest = self.tissue.largest("velocity") * program.dephasing * (highest + 1) / (2 * np.pi)  # turns per ms
         for name, unit, each in (("B0", "Hz", self.tissue.largest("B0") / 1000), ("velocity", "um/ms", fastest)):
             if each * alive * info.eps > 1e-2:
                 raise ValueError(

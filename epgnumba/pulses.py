@@ -149,7 +149,7 @@ def hard(duration: float) -> Waveform:
     Examples
     --------
     >>> hard(0.5).flips(90, [0.0, 1.0]).round(2)  # on resonance, and 1 kHz off
-    array([90.  , 49.67])
+    array([90.  , 52.15])
     """
     return Waveform(np.ones(1), duration)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
+from scipy.linalg import expm
 
 import epgnumba
 import epgnumba.torch
@@ -142,6 +143,41 @@ def test_stimfit(vendor):
     profile = {"excitation": np.array(case["excitation"]) / 90, "refocusing": np.array(case["refocusing"]) / 180}
     np.testing.assert_allclose(simulate(train, **tissue, slice_prof=profile), case["echoes"], rtol=1e-11)
     np.testing.assert_allclose(simulate(train, **tissue), STIMFIT["non_selective"], rtol=1e-11)
+
+
+def saturated(p):
+    """Two kinds of pulses that turn nothing, where the profile is zero, and one that reads what they left."""
+    yield [Pulse(p.first, kind="first"), Pulse(p.second, kind="second"), Wait(p.wait), Pulse(90.0, 90.0), Readout()]
+
+
+def test_a_bound_pool_is_saturated_by_power_whatever_the_profile():
+    """Z of both pools by the exponential of the matrix of exchange; pulses of each kind last as long as they do."""
+    T1, T1b, k, f, lineshape = 900.0, 300.0, 0.05, 0.15, 12.0
+    flips, times = np.array([200.0, 350.0]), np.array([0.5, 2.0])
+    train = epgnumba.EventSequence(saturated, first=flips[0], second=flips[1], wait=8.0)
+    train = train.on_scanner(rf_duration={"first": times[0], "second": times[1], "excitation": 0.1})
+    pool = {"bound_fraction": f, "exchange": 1000 * k, "T1_bound": T1b, "lineshape": lineshape}
+    left = np.exp(-np.pi * lineshape / 1000 * (np.deg2rad(flips) ** 2 / times).sum())
+    matrix = np.array([[-1 / T1 - k * f, k * (1 - f)], [k * f, -1 / T1b - k * (1 - f)]])
+    rest = np.array([1 - f, f])
+    z = rest + expm(8.0 * matrix) @ (rest * [1, left] - rest)
+    profile = {"first": 0.0, "second": 0.0, "excitation": 1.0}
+    tissue = {"T1": T1, "T2": 50.0, **pool}
+    np.testing.assert_allclose(simulate(train, **tissue, slice_prof=profile), z[:1], rtol=1e-12)
+    bars = vjp(train, **tissue, slice_prof=profile, signal_bar=[1.0])
+    for name, value in (("first", flips[0]), ("second", flips[1])):
+        up, down = (
+            simulate(train.replace(**{name: value + h}), **tissue, slice_prof=profile)[0].real for h in (1e-3, -1e-3)
+        )
+        np.testing.assert_allclose(bars[name], (up - down) / 2e-3, rtol=1e-6)
+    for given, message in (
+        ({"first": 1.0}, "says nothing of 'excitation'"),
+        ({"first": 1.0, "second": 1.0, "excitation": 1.0, "third": 1.0}, "'third' is no kind of pulse"),
+        ({"first": 1.0, "second": -1.0, "excitation": 1.0}, "rf_duration.second=-1"),
+        ({}, "of each kind of pulse"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            simulate(train.on_scanner(rf_duration=given), **tissue)
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ class Job:
         flips, phases, durations, receivers, advance = entries
         program = self.program
         limits = rounding_limits(program, durations.real, self.tangents, self.dtype)
-        shared = [durations, limits, np.array(program.scanner)]
+        shared = [durations, limits, np.array([program.dephasing])]
         turns = [bind_turns(part, phases, advance) if part.reach.planes == 2 else _NONE for part in program.parts]
         factors = program.signal.factors(phases.real, receivers.real)
         pieces = []
@@ -150,7 +150,8 @@ class Job:
             pieces += shared
             for part, turn in zip(program.parts, turns, strict=True):
                 n = len(part.signs)
-                pieces += [part.signs * (scales[:n] * flips[:n]) / 90, turn]
+                nominal = part.signs * flips[:n] / 90
+                pieces += [scales[:n] * nominal, program.powers[:n] * nominal if program.bound else _NONE, turn]
         if program.ensemble:
             pieces.append(np.stack([program.ensemble.turns.real, program.ensemble.turns.imag], 2).ravel())
         pieces.append(np.zeros(VECTOR))  # vectors of flips and durations may reach beyond their last

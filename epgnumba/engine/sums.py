@@ -124,8 +124,12 @@ class GradientSums(Gathered):
 
     def flips(self) -> list[Array]:
         if self._job.profile is WHOLE:
-            return list(self._columns(col.FLIP_SUMS_AT, self._n_steps))
-        return list((self._scales[:, : self._n_steps] * self._scaled_flips()).sum(axis=1))
+            sums = self._columns(col.FLIP_SUMS_AT, self._n_steps)
+        else:
+            sums = (self._scales[:, : self._n_steps] * self._scaled_flips()).sum(axis=1)
+        if self.program.bound:
+            sums = sums + self.program.powers[: self._n_steps] * self._columns(col.POWER_SUMS_AT, self._n_steps)
+        return list(sums)
 
     def turns(self) -> list[Array]:
         return list(self._columns(col.TURN_SUMS_AT, self._n_steps + 1))
@@ -138,6 +142,8 @@ class GradientSums(Gathered):
 
     def flip_sums(self, part: int, where: slice | npt.NDArray[np.int64]) -> Array:
         """Sums over groups by some flip angles of a part, per radian of the signed flip."""
+        if self.program.bound:
+            return self.flips()[part][where]
         table = self.rows.reshape(self._parts, -1, self._plan.width)[part]
         if len(table) == 1:
             return cast("Array", table[0, where])
@@ -174,12 +180,15 @@ class Flips:
         job.own_values()
         self._written: list[tuple[Any, ...]] = []
         self._read: list[tuple[Any, ...]] = []
-        for part, start in zip(job.program.parts, job.plan.flips_at, strict=True):
+        for part, start, powers_at in zip(job.program.parts, job.plan.flips_at, job.plan.powers_at, strict=True):
             played = np.flatnonzero(entries < len(part.signs))
             chosen, scale = entries[played], part.signs[entries[played]] * factors[played]
             for position, scales in enumerate(job.scales):
-                where = start + chosen + position * job.plan.values_stride
-                self._written.append((_stretch(played), _stretch(where), scale * scales[chosen] / 90))
+                first = chosen + position * job.plan.values_stride
+                self._written.append((_stretch(played), _stretch(start + first), scale * scales[chosen] / 90))
+                if job.program.bound:
+                    powers = scale * job.program.powers[chosen] / 90
+                    self._written.append((_stretch(played), _stretch(powers_at + first), powers))
             self._read.append((_stretch(played), _stretch(chosen), scale * DEGREE))
 
     def set(self, job: "Job", x: Array) -> None:

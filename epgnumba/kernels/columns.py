@@ -109,7 +109,9 @@ N_SEGMENT = 3
     TRIG_LINES,  # lines for the cosines of all pulses
     INVERTS,  # 1: there are inversions
     STRIDE,  # orders from a row to the next
-    SCANNER_AT,  # in the array of values, see `Program.scanner`
+    DEPHASING_AT,  # in the array of values: dephasing of an order, radians per um
+    POWERS_AT,  # of each pulse flip angle over the root of its duration, which saturates a bound pool
+    POWER_SUMS_AT,  # in a group's row of gathered derivatives
     LOAD,  # addresses of the loops, in the order of `shape.LOOPS`
     PLAY,
     WRITE,
@@ -126,8 +128,8 @@ N_SEGMENT = 3
     STARTS_AT,  # mean starts, and derivatives with respect to them
     POOLS_AT,  # in the room of a thread: exchange over every duration
     POOL_BARS_AT,  # in the derivatives that belong to a lane
-) = range(65)
-N_SIZE = 65
+) = range(67)
+N_SIZE = 67
 
 SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what the end of a repetition does
 # Rows of the tissue table, of a block's rates, and codes of the derivatives. OMEGA is off-resonance in radians per ms.
