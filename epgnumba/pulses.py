@@ -14,13 +14,14 @@ import numpy.typing as npt
 
 from .checks import FLIP, INTERVAL, PROFILE, Array, checked, choice, count, numeric_array, scalar, shown
 
-__all__ = ["Waveform", "gaussian", "hard", "positions", "sinc"]
+__all__ = ["Waveform", "gaussian", "hard", "positions", "sinc", "super_lorentzian"]
 
 _TIME_BANDWIDTH: dict[str, Any] = {"minimum": 0.5, "maximum": 1000.0}
 _OFFSET: dict[str, Any] = {"minimum": -1e6, "maximum": 1e6, "unit": "kHz"}
 _PLACE: dict[str, Any] = {"minimum": -1e3, "maximum": 1e3, "unit": "slice thicknesses"}
 _THICKNESS: dict[str, Any] = {"positive": True, "minimum": 1e-3, "maximum": 1e3}
 _SAMPLES = 256
+_SINGULAR = 1.5  # kHz: nearer to resonance a super-Lorentzian line is extrapolated
 
 
 class Waveform:
@@ -245,3 +246,69 @@ def positions(n: int, extent: float = 1.0) -> Array:
     """
     steps = count("n", n, most=100_000)
     return (np.arange(steps) + 0.5) / steps * scalar("extent", extent, positive=True, maximum=1e3)
+
+
+def super_lorentzian(offset: npt.ArrayLike, T2_bound: float = 12.0) -> Array:
+    """Lineshape of a bound pool as tissue has it, the ``lineshape`` of simulations.
+
+        G(w) = integral from 0 to 1 of sqrt(2 / pi) T2 / |3 u^2 - 1| exp(-2 (w T2 / (3 u^2 - 1))^2) du
+
+    It has no value on resonance. Within 1.5 kHz it is the parabola that continues value and slope there, as others
+    extrapolate, too: of 12 us that gives 15.3 us on resonance, where Malik has 15.1 and Gloor 14.
+
+    Parameters
+    ----------
+    offset : array_like
+        Frequency of the pulses from that of the bound pool, kHz.
+    T2_bound : float
+        Of the bound pool, us.
+
+    Returns
+    -------
+    ndarray
+        us; its integral over w = 2 pi offset, without the parabola, is 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    References
+    ----------
+    C. Morrison, R. M. Henkelman, MRM 33 (1995) 475; M. Gloor et al., MRM 60 (2008) 691; S. Malik et al., MRM 80 (2018)
+    767.
+
+    Examples
+    --------
+    >>> super_lorentzian([0.0, 2.0, 10.0]).round(2)
+    array([15.3 , 10.79,  1.74])
+    """
+    T2 = scalar("T2_bound", T2_bound, positive=True, minimum=1e-3, maximum=1e3, unit="us")
+    kilohertz = np.abs(checked("offset", offset, **_OFFSET))
+    lines = [_line(max(x, _SINGULAR), T2) for x in kilohertz.ravel()]
+    found = [
+        value if x >= _SINGULAR else value + slope * (x * x - _SINGULAR**2) / (2 * _SINGULAR)
+        for x, (value, slope) in zip(kilohertz.ravel(), lines, strict=True)
+    ]
+    return np.asarray(found, np.float64).reshape(kilohertz.shape)
+
+
+def _line(offset: float, T2: float) -> tuple[float, float]:
+    """A super-Lorentzian line and its slope, us and us per kHz, by quadrature on either side of the magic angle."""
+    from scipy.integrate import quad
+
+    angle = 2 * np.pi * offset * T2 * 1e-3
+
+    def gaussian_of(u: float, slope: bool) -> float:
+        width = abs(3 * u * u - 1)
+        if width == 0:
+            return 0.0
+        value = np.sqrt(2 / np.pi) * T2 / width * np.exp(-2 * (angle / width) ** 2)
+        return float(value * -4 * (angle / width) ** 2 / offset if slope else value)
+
+    magic = 3**-0.5
+    sides, precision = ((0, magic), (magic, 1)), {"epsabs": 1e-13, "epsrel": 1e-11, "limit": 500}
+    value, slope = (
+        sum(quad(gaussian_of, *side, (which,), **precision)[0] for side in sides) for which in (False, True)
+    )
+    return value, slope

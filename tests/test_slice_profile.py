@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.integrate import solve_ivp
+from scipy.integrate import quad, solve_ivp
 from scipy.linalg import expm
+from scipy.special import erfc
 
 import epgnumba
 import epgnumba.torch
@@ -267,9 +268,29 @@ def test_half_of_a_symmetric_slice_is_enough():
     )
 
 
+@pytest.mark.parametrize("T2", [8.0, 12.0])
+def test_super_lorentzian(T2):
+    """What lies between frequencies, by integrating each Gaussian line first; smooth near resonance, as published."""
+
+    def beyond(offset):
+        scale = np.sqrt(2) * 2 * np.pi * offset * T2 * 1e-3
+        return sum(quad(lambda u: erfc(scale / abs(3 * u * u - 1)), *span, limit=500)[0]
+                   for span in ((0, 3**-0.5), (3**-0.5, 1)))  # fmt: skip
+
+    first, last = 2.0, 9.0  # kHz
+    between = 2 * quad(lambda x: float(pulses.super_lorentzian(x, T2)), first, last)[0] * 2 * np.pi * 1e-3
+    np.testing.assert_allclose(between, beyond(first) - beyond(last), rtol=1e-8)
+    around = pulses.super_lorentzian([1.5 - 1e-4, 1.5, 1.5 + 1e-4], T2)
+    np.testing.assert_allclose(around[0] - around[1], around[1] - around[2], rtol=1e-3)
+    assert pulses.super_lorentzian(0.0, 12.0) == pytest.approx(15.1, rel=0.02)  # Malik et al., 2018
+    np.testing.assert_array_equal(pulses.super_lorentzian([-3.0, 3.0]), pulses.super_lorentzian([3.0, -3.0]))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
+        (lambda: pulses.super_lorentzian([np.inf]), ValueError, "offset"),
+        (lambda: pulses.super_lorentzian(1.0, -2.0), ValueError, "T2_bound=-2"),
         (lambda: pulses.Waveform([1.0, -1.0], 1.0), ValueError, "sum up to nothing"),
         (lambda: pulses.Waveform([[1.0]], 1.0), ValueError, "one dimension"),
         (lambda: pulses.Waveform([1.0, np.inf], 1.0), ValueError, "finite"),
