@@ -75,7 +75,7 @@ N_SEGMENT = 3
     ARENA,  # elements of a set of states
     PAIR_ARENA,  # elements of a set of adjoints
     N_DURATIONS,
-    N_POSITIONS,  # of the slice profile
+    N_POSITIONS,  # of the slice profile, each with values of its own, VALUES_STRIDE apart
     N_CODES,  # derivatives wanted
     STEPS_AT,  # where the tables of this part begin, in the array of integers
     READS_AT,
@@ -86,7 +86,7 @@ N_SEGMENT = 3
     FLIPS_AT,  # in the array of values
     TURNS_AT,
     DURATIONS_AT,
-    PROFILE_AT,
+    VALUES_STRIDE,
     ROUNDING_AT,  # what tells rounding
     RATES_AT,  # in the room of a thread
     SEEDS_AT,
@@ -102,7 +102,6 @@ N_SEGMENT = 3
     TURN_SUMS_AT,
     DURATION_SUMS_AT,
     FACTOR_SUMS_AT,
-    PROFILE_SUMS_AT,
     SUMS_WIDTH,  # numbers in such a row
     SEED_BARS_AT,  # in the derivatives that belong to a lane, behind those by rates
     START_BARS_AT,
@@ -110,14 +109,16 @@ N_SEGMENT = 3
     TRIG_LINES,  # lines for the cosines of all pulses
     INVERTS,  # 1: there are inversions
     STRIDE,  # orders from a row to the next
-    SCANNER_AT,  # in the array of values, see `Program.scanner`
+    DEPHASING_AT,  # in the array of values: dephasing of an order, radians per um
+    POWERS_AT,  # of each pulse flip angle over the root of its duration, which saturates a bound pool
+    POWER_SUMS_AT,  # in a group's row of gathered derivatives
     LOAD,  # addresses of the loops, in the order of `shape.LOOPS`
     PLAY,
     WRITE,
     REWIND,
     UNLOAD,
     MEMBERS,  # of the ensemble that a steady state is the mean of; 0: there is none
-    MEMBERS_AT,  # in the array of values: how each member turns (see `ensemble`)
+    MEMBERS_AT,  # in the array of values, behind those of all positions: how each member turns (see `ensemble`)
     MEMBER_WIDTH,  # turns of a member
     N_ORDERS,  # different gradients between a pulse and a readout of it
     ORDERS_AT,  # what follows KINDS: those orders, then which of them each output has
@@ -127,8 +128,8 @@ N_SEGMENT = 3
     STARTS_AT,  # mean starts, and derivatives with respect to them
     POOLS_AT,  # in the room of a thread: exchange over every duration
     POOL_BARS_AT,  # in the derivatives that belong to a lane
-) = range(66)
-N_SIZE = 66
+) = range(67)
+N_SIZE = 67
 
 SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what the end of a repetition does
 # Rows of the tissue table, of a block's rates, and codes of the derivatives. OMEGA is off-resonance in radians per ms.
