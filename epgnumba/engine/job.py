@@ -101,7 +101,7 @@ class Job:
         self.lanes = 1 if self.n_voxels <= FEW_VOXELS else LANES
         self.tangents = tangent_kinds(codes)
         self.profile, self._repeats = profile, 1 if program.end else None  # see `kernels.batch.play_block`
-        self.scales = profile.scales(program.kinds)
+        self.scales = program.unscaled if profile is WHOLE else profile.scales(program.kinds)
         missing = -self.n_voxels % self.lanes
         self._table = np.pad(table, ((0, 0), (0, missing)), "edge") if missing else table  # to whole blocks of lanes
         self._sums: GradientSums | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -129,7 +130,12 @@ class Program:
     def parts(self) -> list[Part]:
         return [self.signal, self.end] if self.end else [self.signal]
 
-    @property
+    @cached_property
+    def unscaled(self) -> Array:
+        """What flip angles are multiplied by where there is no slice profile."""
+        return np.ones((1, len(self.kinds)))
+
+    @cached_property
     def bound(self) -> bool:
         """Whether there is a bound pool."""
         return col.FRACTION in self.terms
