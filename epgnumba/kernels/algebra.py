@@ -87,6 +87,18 @@ class Mixing(NamedTuple):
     matrix: tuple
     slopes: dict
 
+    @property
+    def parts(self):
+        return len(self.matrix[0])
+
+    def turned(self, c, s):
+        """The same and a turn behind it."""
+
+        def turn_all(matrix):
+            return tuple(turn(*entry, c, s) for entry in matrix)
+
+        return self._replace(matrix=turn_all(self.matrix), slopes={i: turn_all(m) for i, m in self.slopes.items()})
+
 
 class Interval:
     """An interval and the pulse that ends it, of a `Shape`."""
@@ -95,52 +107,71 @@ class Interval:
         self.shape, self.numbers = shape, numbers
         self.five = coefficients(*numbers.trig, *numbers.decay, HALF)
         self.flip = {i: numbers.nominal * numbers.seeds[i] for i, kind in enumerate(shape.kinds, 1) if kind == B1}
+        # The turn into the frame of the pulse, which an exchange that turns by itself takes in.
+        taken_in = any(mixing.parts == 2 for mixing in numbers.mixings)
+        self.angle = None if taken_in else numbers.angle
+        self.mixings = [mixing.turned(*numbers.angle) if mixing.parts == 2 else mixing for mixing in numbers.mixings]
 
     def play(self, sets, k):
-        """Sets after the pulse, from those before the interval; `k`: their order."""
-        return self.pulse(self.pass_time(sets, k))
+        """Sets after the pulse, from those before the interval; `k`: their order.
 
-    def pass_time(self, sets, k):
-        """Sets that meet the pulse."""
-        met = exchanged(self.numbers.mixings, self._arriving(sets, k))
-        return [turned(planes, *self.numbers.angle) for planes in met] if self.numbers.angle else met
+        One set after the other where two pools are so many numbers that registers would not hold all: `sets` may be an
+        iterator, and so is what is returned.
+        """
+        met = exchanged(self.mixings, self._arriving(sets, k))
+        return self.pulse(self._together(turned(planes, *self.angle) for planes in met) if self.angle else met)
+
+    def _together(self, sets):
+        return sets if self.numbers.mixings else [*sets]
 
     def _arriving(self, sets, k):
         """Sets after all that acts between pulses on each pool alike."""
         multiply = self._factors(k)
-        sets = [multiply(planes, 1) for planes in sets]
-        return [self._seeded(sets[0], planes, i, k) if i else planes for i, planes in enumerate(sets)]
 
-    def _turned_back(self, bars):
-        """Adjoint of the turn into the frame of the pulse."""
-        if not self.numbers.angle:
-            return bars
-        c, s = self.numbers.angle
-        return [turned(planes, c, -s) for planes in bars]
+        def arrive():
+            first = None
+            for i, planes in enumerate(sets):
+                planes = multiply(planes, 1)
+                first = first or planes
+                yield self._seeded(first, planes, i, k) if i else planes
+
+        return self._together(arrive())
 
     def unpass_time(self, bars, k):
-        """Adjoint of `pass_time`."""
-        multiply, bars = self._factors(k), unexchanged(self.numbers.mixings, self._turned_back(bars))
+        """Adjoints of sets before the interval, from those of sets that meet the pulse."""
+        multiply = self._factors(k)
+        if self.angle:
+            bars = _turned_back(bars, *self.angle)
+        bars = unexchanged(self.mixings, bars)
         for i in range(1, len(bars)):
             bars[0] = self._seeded(bars[i], bars[0], i, k, -1)
         return [multiply(planes, -1) for planes in bars]
 
     def exchange_pairings(self, sets, met, k):
         """`mixing_pairings` of all exchange: `sets` are those before the interval, `met` adjoints of what meets the pulse."""
-        sets, bars = self._arriving(sets, k), self._turned_back(met)
+        sets, bars = [*self._arriving(sets, k)], _turned_back(met, *self.numbers.angle) if self.numbers.angle else met
         return [value for mixing in self.numbers.mixings for value in mixing_pairings(mixing, sets, bars)]
 
     def pulse(self, sets):
         """Sets that leave the pulse, from those that meet it."""
-        after = [[self._rotated(plane, pulse) for plane in planes] for planes in sets]
-        for i, g in self.flip.items():
-            after[i] = [
-                [*(t + g * x for t, x in zip(plane, change, strict=False)), *plane[len(change) :]]
-                for plane, change in zip(after[i], generated(after[0]), strict=True)
-            ]
-        for i, slope in self.numbers.saturation[1].items() if self.numbers.saturation else ():
-            after[i] = [[*plane[:C], plane[C] + slope * x[C]] for plane, x in zip(after[i], after[0], strict=True)]
-        return after
+        rotated = self._together([self._rotated(plane, pulse) for plane in planes] for planes in sets)
+        slopes = self.numbers.saturation[1] if self.numbers.saturation else {}
+
+        def change():
+            first = None
+            for i, planes in enumerate(rotated):
+                first = first or planes
+                if i in self.flip:
+                    g = self.flip[i]
+                    planes = [
+                        [*(t + g * x for t, x in zip(plane, moved, strict=False)), *plane[len(moved) :]]
+                        for plane, moved in zip(planes, generated(first), strict=True)
+                    ]
+                if i in slopes:
+                    planes = [[*plane[:C], plane[C] + slopes[i] * x[C]] for plane, x in zip(planes, first, strict=True)]
+                yield planes
+
+        return self._together(change())
 
     def unpulse(self, bars):
         """Adjoint of `pulse`.
@@ -239,6 +270,11 @@ def turned(planes, c, s):
     return [re, im]
 
 
+def _turned_back(bars, c, s):
+    """Adjoint of the turn of all sets."""
+    return [turned(planes, c, -s) for planes in bars]
+
+
 def bound_of(plane):
     """What belongs to no free pool."""
     return [*plane[len(plane) // 3 * 3 :]]
@@ -270,13 +306,19 @@ def mixed(mixing, matrix, planes, x, way=1, added=False):
 
 
 def exchanged(mixings, sets):
-    """Sets after exchange."""
-    for mixing in mixings:
-        states = sets[0]
-        sets = [mixed(mixing, mixing.matrix, planes, planes) for planes in sets]
-        for i, slopes in mixing.slopes.items():
-            sets[i] = mixed(mixing, slopes, sets[i], states, added=True)
-    return sets
+    """Sets after exchange, one by one."""
+
+    def exchange():
+        states = None
+        for i, planes in enumerate(sets):
+            states = states or planes
+            for mixing in mixings:
+                planes = mixed(mixing, mixing.matrix, planes, planes)
+                if i in mixing.slopes:
+                    planes = mixed(mixing, mixing.slopes[i], planes, states, added=True)
+            yield planes
+
+    return exchange() if mixings else sets
 
 
 def unexchanged(mixings, bars):
@@ -297,7 +339,7 @@ def mixing_pairings(mixing, sets, bars):
 
     def pairs(x, bar):
         entries = [(i, j) for i in range(2) for j in range(2)]
-        parts = [(i, j, part) for i, j in entries for part in range(len(mixing.matrix[0]))]
+        parts = [(i, j, part) for i, j in entries for part in range(mixing.parts)]
         return [
             added(_by_part(x, pair[j], bar, pair[i], part * pair[2]) for pair in mixing.pairs) for i, j, part in parts
         ]

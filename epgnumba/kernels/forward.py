@@ -5,7 +5,7 @@ from .algebra import HALF, M, P, W
 from .columns import FRACTION, FRACTION_B, INVERSION, VECTOR
 from .lanes import choose, loop, repeat, when
 from .longitudinal import gains, pass_time
-from .player import FILLS, Player, clear, read_sets, write_sets
+from .player import FILLS, Player, clear, each_set, read_sets, write_sets
 
 
 def play(shape, tables, sizes, values, room, start, keep, only):
@@ -98,7 +98,8 @@ def _play_pulse(player, n, record):
         interval = rows.interval(n)
 
         def body(row, rows=rows, arriving=arriving, leaving=leaving, interval=interval):
-            sets = read_sets(rows.space, arriving, row, rows.n_sets, rows.arena)
+            read = each_set if rows.exchanges else read_sets
+            sets = read(rows.space, arriving, row, rows.n_sets, rows.arena)
             write_sets(rows.space, leaving, row, interval.play(sets, rows.orders(n, row)), rows.arena)
 
         loop(step[col.VECTORS], body)

@@ -328,7 +328,13 @@ class Player:
 
 def read_sets(memory, places, row, n_sets, arena):
     """Row `row` of all sets, whose components begin at `places` in the first."""
-    return [[[memory[place + row + arena * i] for place in planes] for planes in places] for i in range(n_sets)]
+    return [*each_set(memory, places, row, n_sets, arena)]
+
+
+def each_set(memory, places, row, n_sets, arena):
+    """The same, one set after another."""
+    for i in range(n_sets):
+        yield [[memory[place + row + arena * i] for place in planes] for planes in places]
 
 
 def write_sets(memory, places, row, sets, arena):
