@@ -86,6 +86,9 @@ SWITCHES = tuple(
     NAMES[code] for code in (DIFFUSION, VELOCITY, R2_PRIME, FRACTION, FRACTION_B)
 )  # what is there unless it is nothing
 
+# A second pool's other parameters, by its fraction.
+POOLS = {NAMES[own[0]]: tuple(NAMES[code] for code in own[1:]) for own in (BOUND, (*SECOND, SHIFT_B))}
+
 
 def _with_pools(names: Collection[str], shifted: bool) -> tuple[int, ...]:
     """Codes of those names that are not always there; a second pool is there as a whole, or not at all.
