@@ -108,7 +108,7 @@ TISSUE = {
             {"minimum": 0.0, "maximum": 1e3, "unit": "us"}, 14.0, proportional(float(np.pi) * 1e-3),
         ),
         TissueParameter(
-            "fraction_b", "", "protons in a second free pool b, of all; the rest are in pool a, whose T1 and T2 are",
+            "fraction_b", "", "protons in a second free pool, b, of all; T1 and T2 are those of the other, a",
             {"minimum": 0.0, "maximum": 0.99}, 0.0, proportional(1.0),
         ),
         TissueParameter(
