@@ -104,8 +104,8 @@ def _with_pools(names: Collection[str], shifted: bool) -> tuple[int, ...]:
     bound, free = (not found.isdisjoint(pool) for pool in (BOUND, (*SECOND, SHIFT_B)))
     if bound and free:
         raise ValueError(
-            f"{NAMES[FRACTION]} and {NAMES[FRACTION_B]} cannot be there at once, nor derivatives of one pool beside the "
-            "other: a second pool is bound or free"
+            f"{NAMES[FRACTION]} and {NAMES[FRACTION_B]} cannot be there at once, nor derivatives by one pool beside "
+            "the other: a second pool is bound or free"
         )
     pool = BOUND if bound else (*SECOND, *((SHIFT_B,) if shifted else ())) if free else ()
     return tuple(sorted(found.union(pool)))

@@ -148,7 +148,7 @@ class Interval:
         return [multiply(planes, -1) for planes in bars]
 
     def exchange_pairings(self, sets, met, k):
-        """`mixing_pairings` of all exchange: `sets` are those before the interval, `met` adjoints of what meets the pulse."""
+        """`mixing_pairings` of all exchange, from sets before the interval and adjoints of those that meet the pulse."""
         sets, bars = [*self._arriving(sets, k)], _turned_back(met, *self.numbers.angle) if self.numbers.angle else met
         return [value for mixing in self.numbers.mixings for value in mixing_pairings(mixing, sets, bars)]
 

@@ -68,7 +68,11 @@ class Player:
 
         Half a vector, and all twice, where registers would not hold all of a row.
         """
-        width = VECTOR // 2 if self.shape.components // 3 * self.shape.planes * self.n_sets * self.itemsize >= 32 else VECTOR
+        width = (
+            VECTOR // 2
+            if self.shape.components // 3 * self.shape.planes * self.n_sets * self.itemsize >= 32
+            else VECTOR
+        )
         for first in range(0, VECTOR, width):
             half = copy.copy(self)
             half._look(width, first)

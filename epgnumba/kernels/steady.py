@@ -1,9 +1,10 @@
 """The steady state of a sequence that repeats: the start of a repetition that its end comes back to.
 
 A repetition maps the numbers x at its start (Z_0; or Z_0 and the real and imaginary part of F_0, where no gradient
-leaves anything else; and as many of a second pool, or its Z_0, behind them) to A x + b at its end. Played from each unit vector without recovery it gives the columns of A,
-from nothing with recovery b; the steady state solves (I - A) x = b, and its tangents (I - A) dx = dA x + db. Where a
-gradient at the end turns F_0 besides, as in a member of an `ensemble`, A and b are T A and T b, with T that turn.
+leaves anything else; behind them those of a second pool) to A x + b at its end. Played from each unit vector without
+recovery it gives the columns of A, from nothing with recovery b; the steady state solves (I - A) x = b, and its tangents
+(I - A) dx = dA x + db. Where a gradient at the end turns F_0 besides, as in a member of an `ensemble`, A and b are T A
+and T b, with T that turn.
 
 `Part.boundary` holds these in rows of one number per set and lane: the start (one row per number), then A column by
 column and b, then the derivatives of the scalar with respect to both, then a start for playing again; behind them what
@@ -48,7 +49,7 @@ def of_a_pool(sizes):
 
 @kernel
 def read_end(end, column):
-    """Z_0 and F_0 of each pool at the end of a repetition, once the END part was played; F_0 in the frame of phase 0."""
+    """Z_0 and F_0 of each pool at a repetition's end, once the END part was played; F_0 in the frame of phase zero."""
     sizes, amplitudes = end.sizes, end.amplitudes
     planes, lanes, n_out = sizes[col.PLANES], sizes[col.LANES], sizes[col.N_OUT]
     for i in range(sizes[col.TANGENTS] + 1):
