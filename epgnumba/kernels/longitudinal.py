@@ -3,8 +3,8 @@
 Numbers are W, which are -2i Z, of all sets and of every pool that has one.
 """
 
-from .algebra import added, exchanged, mixing_pairings, unexchanged
 from .columns import R1
+from .mixing import added, exchanged, mixing_pairings, unexchanged
 
 
 def gains(player, duration):

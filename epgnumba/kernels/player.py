@@ -3,11 +3,12 @@
 import copy
 
 from . import columns as col
-from .algebra import HALF_PI, Interval, M, Mixing, Numbers, P, W, added, like
+from .algebra import HALF_PI, Interval, M, Numbers, P, W, added, like
 from .columns import B1, SATURATION, TIME, VECTOR
 from .elementary import LOWEST, exp, magnitude, rotation
 from .exponents import OUT_OF_PHASE, before_pulses, before_readouts, by_order
 from .lanes import choose, either, join, repeat, total
+from .mixing import Mixing
 from .physics import turn
 from .pools import exchange_lines, exchanges, of_kinds, saturation, value_and_slopes
 from .readouts import PooledReadout, Readout

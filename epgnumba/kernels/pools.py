@@ -5,8 +5,8 @@ of the first in every row. Their longitudinal magnetisation obeys
 
     d/dt (Z, Z_b) = A (Z - 1 + f, Z_b - f)   A = [[-R1 - k f, k (1 - f)], [k f, -R1b - k (1 - f)]]
 
-so that over a time t they become E (Z, Z_b) + (I - E) (1 - f, f), E = exp(A t). F_k does likewise, with R2 and R2b - i w
-in place of R1 and R1b, w being the shift of the second pool, and rests at nothing; M, a conjugate, goes with E
+so that over a time t they become E (Z, Z_b) + (I - E) (1 - f, f), E = exp(A t). F_k does likewise, resting at nothing,
+with R2 and R2b - i w in place of R1 and R1b, w being the shift of the second pool; M, a conjugate, goes with E
 conjugated. A second free pool has all that; a bound one has no transverse states, only a Z_k. With m half of A's trace
 and q^2 its discriminant, E = e^(mt) (cosh(qt) I + t sinh(qt)/(qt) (A - m I)), and both functions are entire in
 u = (qt)^2, so that equal pools are no special case. A pulse rotates free pools alike; one of angle a and duration tau

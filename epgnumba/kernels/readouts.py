@@ -3,8 +3,9 @@
 A set holds F_0 in each plane; set 0 the states, the others the tangents that go along with them.
 """
 
-from .algebra import P, added, exchanged, mixing_pairings, unexchanged, weighted
+from .algebra import P, added, weighted
 from .exponents import FOLDED, before_readouts
+from .mixing import exchanged, mixing_pairings, unexchanged
 from .physics import turn
 
 

@@ -2,9 +2,9 @@
 
 A repetition maps the numbers x at its start (Z_0; or Z_0 and the real and imaginary part of F_0, where no gradient
 leaves anything else; behind them those of a second pool) to A x + b at its end. Played from each unit vector without
-recovery it gives the columns of A, from nothing with recovery b; the steady state solves (I - A) x = b, and its tangents
-(I - A) dx = dA x + db. Where a gradient at the end turns F_0 besides, as in a member of an `ensemble`, A and b are T A
-and T b, with T that turn.
+recovery it gives the columns of A, from nothing with recovery b; the steady state solves (I - A) x = b, and its
+tangents (I - A) dx = dA x + db. Where a gradient at the end turns F_0 besides, as in a member of an `ensemble`, A and b
+are T A and T b, with T that turn.
 
 `Part.boundary` holds these in rows of one number per set and lane: the start (one row per number), then A column by
 column and b, then the derivatives of the scalar with respect to both, then a start for playing again; behind them what
