@@ -322,7 +322,8 @@ def test_published_multiecho_train():
         short = np.argmin(values)
         seen.append([amplitudes[short], -1 / values[short], -1 / values[1 - short]])
     assert_allclose(seen[0], [0.2, 20.0, 100.0], rtol=1e-12)
-    assert_allclose(seen[2], [0.1337, 17.14, 85.80], rtol=1e-3)
+    # at 2 /s: the roots of (x - 0.012) (x - 0.058) = 0.008 x 0.002, and what gives the initial slope 0.8/100 + 0.2/20
+    assert_allclose(seen[2], [0.1359, 17.139, 85.802], rtol=1e-4)
     assert (np.diff(seen, axis=0) < 0).all()  # fraction, T2 of both: all fall as exchange rises
 
 
@@ -362,7 +363,7 @@ def test_a_shift_that_spin_echoes_do_not_see():
     train = FSE([180.0] * 12, ESP=8.0)
     still = {**SHIFTED, "exchange_b": 0.0, "T2": 10.0, "T2_b": 300.0}
     assert not jacobian(train, **still, diff="shift_b")[1].any()
-    with pytest.raises(np.linalg.LinAlgError):
+    with pytest.raises(ValueError, match="the protocol cannot tell the unknowns apart"):
         CRLBObjective(train, **still, unknowns=("M0", "shift_b"), singular="raise")([180.0] * 12)
     assert abs(jacobian(train, **{**still, "exchange_b": 10.0}, diff="shift_b")[1]).max() > 1e-6
 
@@ -377,7 +378,7 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match=r"fraction_b=1 is not allowed: .* at most 0.99"):
         simulate(train, **{**PAIR, "fraction_b": 1.0})
     with pytest.raises(ValueError, match=r"shift_b=900000 Hz is not allowed here: over .* float64"):
-        simulate(train, **{**PAIR, "shift_b": 9e5}, dtype="float32")
+        simulate(free_decay(300.0), **{**PAIR, "shift_b": 9e5}, dtype="float32")
     for name in ("T1", "T1_b"):
         with pytest.raises(ValueError, match=f"no steady state with a second pool: {name} reaches inf"):
             simulate(BSSFP(35.0, 3.0, 6.0), **{**PAIR, name: np.inf})

@@ -23,11 +23,12 @@ TERMS = {
 }  # fmt: skip
 TERMS["second pool"] = {
     "fraction_b": st.floats(0.03, 0.5), "exchange_b": st.floats(1.0, 60.0), "T1_b": st.floats(60.0, 140.0),
-    "T2_b": st.floats(8.0, 60.0), "shift_b": st.one_of(st.just(0.0), st.floats(-40.0, 40.0)),
+    "T2_b": st.floats(8.0, 60.0),
 }  # fmt: skip
+TERMS["second pool, shifted"] = TERMS["second pool"] | {"shift_b": st.one_of(st.floats(1, 40), st.floats(-40, -1))}
 TERMS["diffusion and flow"] = TERMS["diffusion"] | TERMS["flow"]
 TERMS["all"] = TERMS["diffusion and flow"] | TERMS["bound pool"]
-TERMS["all, second pool"] = TERMS["diffusion and flow"] | TERMS["second pool"]
+TERMS["all, second pool"] = TERMS["diffusion and flow"] | TERMS["second pool, shifted"]
 
 
 @dataclass
