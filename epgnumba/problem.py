@@ -18,6 +18,7 @@ from .kernels.columns import (
     OPTIONAL,
     R1_B,
     R1_BOUND,
+    R2_B,
     R2_PRIME,
     SECOND,
     SHIFT_B,
@@ -214,7 +215,9 @@ class Problem:
         """
         info = np.finfo(self.dtype)
         longest = float(durations[: len(program.signal.train.durations)].real.max())
-        alive = min(longest, -np.log(info.eps) * self._longest_t2(program.terms))  # ms; later nothing is left
+        alive = min(
+            longest, -np.log(info.eps) * self._longest(program.terms, "T2", R2_B)[0]
+        )  # ms; later nothing is left
         reach = program.signal.reach
         highest = max(o + reach.stride * (count - 1) for o, count in zip(reach.offsets, reach.counts, strict=True))
         fastest = self.tissue.largest("velocity") * program.scanner[0] * (highest + 1) / (2 * np.pi)  # turns per ms
@@ -269,17 +272,16 @@ class Problem:
         on_cpu = self.device is None and isinstance(self.tissue, Tissue)
         few = on_cpu and self.tissue.size <= engine.FEW_VOXELS
         rounding = float(np.finfo(self.dtype).eps)
-        longest = self.tissue.longest("T1")
-        for code, pool in ((R1_BOUND, "a bound pool"), (R1_B, "a second pool")):
-            if code in terms:
-                longest, name = max((longest, "T1"), (self.tissue.longest(NAMES[code]), NAMES[code]))
-                if longest == np.inf:
-                    raise ValueError(f"no steady state with {pool}: {name} reaches inf")
-        return Tissues(longest, self._longest_t2(terms), rounding, on_cpu and not terms, few)
+        T1, T1_name = self._longest(terms, "T1", R1_BOUND, R1_B)
+        if T1 == np.inf and not {R1_BOUND, R1_B}.isdisjoint(terms):
+            raise ValueError(f"no steady state with a second pool: {T1_name} reaches inf")
+        T2, T2_name = self._longest(terms, "T2", R2_B)
+        return Tissues(T1, T2, rounding, on_cpu and not terms, few, (T1_name, T2_name))
 
-    def _longest_t2(self, terms: tuple[int, ...]) -> float:
-        """Of all pools, ms."""
-        return max(self.tissue.longest(name) for name in ("T2", *(("T2_b",) if FRACTION_B in terms else ())))
+    def _longest(self, terms: tuple[int, ...], first: str, *others: int) -> tuple[float, str]:
+        """The longest relaxation time of all pools, ms, and which map it is of."""
+        names = (first, *(NAMES[code] for code in others if code in terms))
+        return max((self.tissue.longest(name), name) for name in names)
 
     def shape_signal(self, signal: npt.NDArray[Any]) -> Any:
         """The signal (voxel, output) as it is returned: in the shape of the maps, and named as they are."""

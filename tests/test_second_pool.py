@@ -388,3 +388,5 @@ def test_a_slow_pool_is_waited_for():
     slow = {"T1": 300.0, "T2": 50.0, "fraction_b": 0.3, "exchange_b": 0.5, "T1_b": 6000.0, "T2_b": 400.0}
     found, longer = (simulate(DESS(20.0, 2.0, 10.0, tolerance), **slow) for tolerance in (1e-8, 1e-13))
     assert_allclose(found, longer, rtol=0, atol=1e-8)
+    with pytest.raises(ValueError, match=r"the steady state takes .* T1_b reaches 6e\+06 ms"):
+        simulate(DESS(20.0, 2.0, 10.0), **{**slow, "T1_b": 6e6})
