@@ -215,9 +215,8 @@ class Problem:
         """
         info = np.finfo(self.dtype)
         longest = float(durations[: len(program.signal.train.durations)].real.max())
-        alive = min(
-            longest, -np.log(info.eps) * self._longest(program.terms, "T2", R2_B)[0]
-        )  # ms; later nothing is left
+        T2, _ = self._longest(program.terms, "T2", R2_B)
+        alive = min(longest, -np.log(info.eps) * T2)  # ms; later nothing is left
         reach = program.signal.reach
         highest = max(o + reach.stride * (count - 1) for o, count in zip(reach.offsets, reach.counts, strict=True))
         fastest = self.tissue.largest("velocity") * program.scanner[0] * (highest + 1) / (2 * np.pi)  # turns per ms
@@ -272,11 +271,11 @@ class Problem:
         on_cpu = self.device is None and isinstance(self.tissue, Tissue)
         few = on_cpu and self.tissue.size <= engine.FEW_VOXELS
         rounding = float(np.finfo(self.dtype).eps)
-        T1, T1_name = self._longest(terms, "T1", R1_BOUND, R1_B)
-        if T1 == np.inf and not {R1_BOUND, R1_B}.isdisjoint(terms):
-            raise ValueError(f"no steady state with a second pool: {T1_name} reaches inf")
-        T2, T2_name = self._longest(terms, "T2", R2_B)
-        return Tissues(T1, T2, rounding, on_cpu and not terms, few, (T1_name, T2_name))
+        longest, name = self._longest(terms, "T1", R1_BOUND, R1_B)
+        if longest == np.inf and not {R1_BOUND, R1_B}.isdisjoint(terms):
+            raise ValueError(f"no steady state with a second pool: {name} reaches inf")
+        T2, name_of_t2 = self._longest(terms, "T2", R2_B)
+        return Tissues(longest, T2, rounding, on_cpu and not terms, few, (name, name_of_t2))
 
     def _longest(self, terms: tuple[int, ...], first: str, *others: int) -> tuple[float, str]:
         """The longest relaxation time of all pools, ms, and which map it is of."""
