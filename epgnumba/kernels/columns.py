@@ -66,7 +66,8 @@ N_SEGMENT = 3
     LANES,
     PLANES,  # 1: a real program; 2: a complex one
     PRECESSES,  # 1: off-resonance turns the states (complex programs only)
-    BOUNDARY,  # numbers that say where a repetition starts, see `boundary_numbers`; 0: no repetition
+    BOUNDARY,  # numbers that say where a repetition starts: 0 (no repetition), 1 (Z_0), 3 (Z_0, Re F_0, Im F_0); then as
+    # many of a second pool, or its Z_0
     TANGENTS,
     N_OUT,
     PAIR,  # where the starting block lies, of the pair of alternating blocks
