@@ -126,7 +126,7 @@ def refuse_unknown(function: Callable[..., Any], given: dict[str, Any], allowed:
     for name in given:
         if name not in allowed:
             lowered = {one.lower(): one for one in allowed}
-            near = [lowered[one] for one in get_close_matches(name.lower(), lowered, 1)]
+            near = [lowered[one] for one in get_close_matches(name.lower(), lowered, 1) if name not in TISSUE]
             called = function.__qualname__.removesuffix(".__init__")
             what = "no tissue parameter" if near and near[0] in TISSUE else f"no argument of {called}"
             names = ", ".join(one for one in allowed if one != "self")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 DEPHASED = "D", "velocity", "gradient_area"  # nothing to sequences in which no gradient dephases what is read
+UNREAD = "T2", "B0", "T2prime", "T2_b", "shift_b"  # nor these where F_0 is read at once and crushed
 UNREAD_T2 = RELAXATION["minimum"]  # of sequences whose shots are spoiled at once, so that no T2 is asked for
 
 
@@ -219,7 +220,7 @@ def spgr_sim(
     ]
 
 
-@one_call(PlayingForm, without=("T2", "B0", "T2prime", *DEPHASED))
+@one_call(PlayingForm, without=(*UNREAD, *DEPHASED))
 def mprage_sim(
     TI: Numeric,
     flip: Numeric,
@@ -258,7 +259,7 @@ def mprage_sim(
     return Call(MPRAGE, parameters, {"T1": T1, "T2": UNREAD_T2, **given}, diff, {"nshots": nshots})
 
 
-@one_call(PlayingForm, without=("T2", "B0", "T2prime", *DEPHASED))
+@one_call(PlayingForm, without=(*UNREAD, *DEPHASED))
 def mp2rage_sim(
     TI: Numeric,
     flip: Numeric,
@@ -293,7 +294,7 @@ def mp2rage_sim(
     return Call(MP2RAGE, parameters, {"T1": T1, "T2": UNREAD_T2, **given}, diff, {"nshots": nshots})
 
 
-@one_call(PlayingForm, without=("T2", "B0", "T2prime", *DEPHASED))
+@one_call(PlayingForm, without=(*UNREAD, *DEPHASED))
 def mpnrage_sim(
     nshots: int,
     flip: Numeric,

@@ -9,7 +9,21 @@ import numpy.typing as npt
 
 from . import checks, engine
 from .checks import flag, shown
-from .kernels.columns import BOUND, DIFFUSION, FRACTION, OMEGA, OPTIONAL, R2_PRIME, VELOCITY
+from .kernels.columns import (
+    BOUND,
+    DIFFUSION,
+    FRACTION,
+    FRACTION_B,
+    OMEGA,
+    OPTIONAL,
+    R1_B,
+    R1_BOUND,
+    R2_B,
+    R2_PRIME,
+    SECOND,
+    SHIFT_B,
+    VELOCITY,
+)  # fmt: skip
 from .labels import PARAMETER, READOUT, Labels, read_labels
 from .program.expressions import Entries
 from .program.program import Program, compile_program
@@ -72,14 +86,32 @@ def read_dtype(dtype: Precision) -> type[np.floating]:
 
 OPTIONAL_NAMES = frozenset(NAMES[code] for code in OPTIONAL)
 SWITCHES = tuple(
-    NAMES[code] for code in (DIFFUSION, VELOCITY, R2_PRIME, FRACTION)
+    NAMES[code] for code in (DIFFUSION, VELOCITY, R2_PRIME, FRACTION, FRACTION_B)
 )  # what is there unless it is nothing
 
+# A second pool's other parameters, by its fraction.
+POOLS = {NAMES[own[0]]: tuple(NAMES[code] for code in own[1:]) for own in (BOUND, (*SECOND, SHIFT_B))}
 
-def _with_pool(names: Collection[str]) -> tuple[int, ...]:
-    """Codes of those names that are not always there; a bound pool is there as a whole, or not at all."""
+
+def _with_pools(names: Collection[str], shifted: bool) -> tuple[int, ...]:
+    """Codes of those names that are not always there; a second pool is there as a whole, or not at all.
+
+    `shifted`: a free one turns at a frequency of its own.
+
+    Raises
+    ------
+    ValueError
+        If there are two.
+    """
     found = {code for code in OPTIONAL if NAMES[code] in names}
-    return tuple(sorted(found if found.isdisjoint(BOUND) else found.union(BOUND)))
+    bound, free = (not found.isdisjoint(pool) for pool in (BOUND, (*SECOND, SHIFT_B)))
+    if bound and free:
+        raise ValueError(
+            f"{NAMES[FRACTION]} and {NAMES[FRACTION_B]} cannot be there at once, nor derivatives by one pool beside "
+            "the other: a second pool is bound or free"
+        )
+    pool = BOUND if bound else (*SECOND, *((SHIFT_B,) if shifted else ())) if free else ()
+    return tuple(sorted(found.union(pool)))
 
 
 @dataclass
@@ -139,7 +171,7 @@ class Problem:
         key = free_phases, precesses, self.terms(needed)
         if key not in self._jobs:
             program, entries = self.compile(self.sequence, *key)
-            if precesses or VELOCITY in program.terms:
+            if precesses or not {VELOCITY, SHIFT_B}.isdisjoint(program.terms):
                 self._check_turns(program, entries[2])
             self._jobs[key] = self._make_job(program, entries)
         return self._jobs[key]
@@ -148,16 +180,17 @@ class Problem:
         """Rates that matter, of those that are not always there."""
         if self._terms is None:
             own = (*(NAMES[code] for code in self.codes), *(name for name in SWITCHES if self.tissue.has(name)))
-            self._terms = _with_pool(own)
+            self._terms = _with_pools(own, self.tissue.has(NAMES[SHIFT_B]))
         if OPTIONAL_NAMES.isdisjoint(needed):
             return self._terms
-        return _with_pool((*needed, *(NAMES[code] for code in self._terms)))
+        return _with_pools((*needed, *(NAMES[code] for code in self._terms)), self.tissue.has(NAMES[SHIFT_B]))
 
     def _make_job(self, program: Program, entries: Entries) -> engine.AnyJob:
         """On the device where the maps lie; on the one that was asked for; or on the CPU."""
-        if FRACTION in program.terms and (self.device is not None or not isinstance(self.tissue, Tissue)):
+        pool = next((code for code in (FRACTION, FRACTION_B) if code in program.terms), None)
+        if pool is not None and (self.device is not None or not isinstance(self.tissue, Tissue)):
             raise ValueError(
-                f"{NAMES[FRACTION]} cannot be played on a CUDA device; leave device out, and maps in host memory"
+                f"{NAMES[pool]} cannot be played on a CUDA device; leave device out, and maps in host memory"
             )
         if not isinstance(self.tissue, Tissue):
             from .gpu import DeviceJob
@@ -180,11 +213,18 @@ class Problem:
         """
         info = np.finfo(self.dtype)
         longest = float(durations[: len(program.signal.train.durations)].real.max())
-        alive = min(longest, -np.log(info.eps) * self.tissue.longest("T2"))  # ms; later nothing is left
+        T2, _ = self._longest(program.terms, "T2", R2_B)
+        alive = min(longest, -np.log(info.eps) * T2)  # ms; later nothing is left
         reach = program.signal.reach
         highest = max(o + reach.stride * (count - 1) for o, count in zip(reach.offsets, reach.counts, strict=True))
         fastest = self.tissue.largest("velocity") * program.dephasing * (highest + 1) / (2 * np.pi)  # turns per ms
-        for name, unit, each in (("B0", "Hz", self.tissue.largest("B0") / 1000), ("velocity", "um/ms", fastest)):
+        shift = self.tissue.largest("shift_b") / 1000 if SHIFT_B in program.terms else 0.0
+        turning = (
+            ("B0", "Hz", self.tissue.largest("B0") / 1000),
+            ("velocity", "um/ms", fastest),
+            ("shift_b", "Hz", shift),
+        )
+        for name, unit, each in turning:
             if each * alive * info.eps > 1e-2:
                 raise ValueError(
                     f"{name}={self.tissue.largest(name):g} {unit} is not allowed here: over {alive:g} ms it makes "
@@ -229,12 +269,16 @@ class Problem:
         on_cpu = self.device is None and isinstance(self.tissue, Tissue)
         few = on_cpu and self.tissue.size <= engine.FEW_VOXELS
         rounding = float(np.finfo(self.dtype).eps)
-        longest = self.tissue.longest("T1")
-        if FRACTION in terms:
-            longest, name = max((longest, "T1"), (self.tissue.longest("T1_bound"), "T1_bound"))
-            if longest == np.inf:
-                raise ValueError(f"no steady state with a bound pool: {name} reaches inf")
-        return Tissues(longest, self.tissue.longest("T2"), rounding, on_cpu and not terms, few)
+        longest, name = self._longest(terms, "T1", R1_BOUND, R1_B)
+        if longest == np.inf and not {R1_BOUND, R1_B}.isdisjoint(terms):
+            raise ValueError(f"no steady state with a second pool: {name} reaches inf")
+        T2, name_of_t2 = self._longest(terms, "T2", R2_B)
+        return Tissues(longest, T2, rounding, on_cpu and not terms, few, (name, name_of_t2))
+
+    def _longest(self, terms: tuple[int, ...], first: str, *others: int) -> tuple[float, str]:
+        """The longest relaxation time of all pools, ms, and which map it is of."""
+        names = (first, *(NAMES[code] for code in others if code in terms))
+        return max((self.tissue.longest(name), name) for name in names)
 
     def shape_signal(self, signal: npt.NDArray[Any]) -> Any:
         """The signal (voxel, output) as it is returned: in the shape of the maps, and named as they are."""

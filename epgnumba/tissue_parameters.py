@@ -107,6 +107,23 @@ TISSUE = {
             "lineshape", "us", "the bound pool's lineshape at the frequency of the pulses, which saturate it",
             {"minimum": 0.0, "maximum": 1e3, "unit": "us"}, 14.0, proportional(float(np.pi) * 1e-3),
         ),
+        TissueParameter(
+            "fraction_b", "", "protons in a second free pool, b, of all; T1 and T2 are those of the other, a",
+            {"minimum": 0.0, "maximum": 0.99}, 0.0, proportional(1.0),
+        ),
+        TissueParameter(
+            "exchange_b", "1/s", "exchange with pool b: `fraction_b` of it from a to b, the rest back",
+            {"minimum": 0.0, "maximum": 1e6, "unit": "1/s"}, 0.0, proportional(1e-3),
+        ),
+        TissueParameter(
+            "T1_b", "ms", "longitudinal relaxation time of pool b", {**RELAXATION, "infinite": True}, 500.0,
+            RECIPROCAL,
+        ),
+        TissueParameter("T2_b", "ms", "transverse relaxation time of pool b", RELAXATION, 20.0, RECIPROCAL),
+        TissueParameter(
+            "shift_b", "Hz", "frequency of pool b less that of a",
+            {"minimum": -1e6, "maximum": 1e6, "unit": "Hz"}, 0.0, proportional(HZ),
+        ),
     )
 }  # fmt: skip
 NAMES = tuple(TISSUE)
@@ -127,3 +144,8 @@ class Maps(TypedDict, total=False):
     exchange: npt.ArrayLike
     T1_bound: npt.ArrayLike
     lineshape: npt.ArrayLike
+    fraction_b: npt.ArrayLike
+    exchange_b: npt.ArrayLike
+    T1_b: npt.ArrayLike
+    T2_b: npt.ArrayLike
+    shift_b: npt.ArrayLike

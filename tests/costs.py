@@ -71,6 +71,22 @@ def pool_case():
     return objective, cost
 
 
+def second_pool_case():
+    rng = np.random.default_rng(5)
+    maps, unknowns = {"fraction_b": 0.2, "exchange_b": 12.0}, ("T2", "fraction_b", "T2_b")
+    train = epgnumba.FSE(rng.uniform(60, 160, 12), 6.0)
+    weights = [1e-2, 1.0, 1e-3]
+    objective = epgnumba.CRLBObjective(
+        train, 900.0, 70.0, **maps, unknowns=unknowns, weights=weights, variables=("flip", "ESP")
+    )
+
+    def cost(x):
+        _, slope = bridge.fse_sim(x[:12], x[12], 900.0, 70.0, **maps, diff=unknowns)
+        return bridge.crlb(slope, weights=weights).sum()
+
+    return objective, cost
+
+
 def with_columns(objective, cost):
     """The objective, its cost, a point, and the objective's exact Hessian there, column by column."""
     columns = [objective.hessp(objective.x0, unit) for unit in np.eye(objective.x0.size)]

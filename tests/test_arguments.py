@@ -95,10 +95,12 @@ OTHER = {
     "flip": [121.0, 90.0, 60.0], "ESP": 8.1, "T1": 950.0, "T2": 71.0, "phases": 10.0, "TR": 300.0, "exc_flip": 80.0,
     "exc_phase": 85.0, "diff": "T1", "slice_prof": 0.9, "B1": 0.95, "M0": 1.1, "nstates": 2, "dtype": np.float32,
     "B0": 30.0, "D": 2.0, "velocity": 3.0, "bound_fraction": 0.2, "exchange": 40.0, "T1_bound": 500.0,
-    "lineshape": 20.0, "gradient_area": 200.0, "rf_duration": 2.0,
+    "lineshape": 20.0, "gradient_area": 200.0, "rf_duration": 2.0, "fraction_b": 0.3, "exchange_b": 40.0,
+    "T1_b": 300.0, "T2_b": 30.0, "shift_b": 5.0,
 }  # fmt: skip
-# Without these what else a term takes is not read.
+# Without these what else a term takes is not read; and a second pool is bound or free.
 TERMS = {"D": 1.0, "gradient_area": 150.0, "bound_fraction": 0.1, "exchange": 20.0, "rf_duration": 1.0}
+SECOND = {"D": 1.0, "gradient_area": 150.0, "fraction_b": 0.1, "exchange_b": 20.0}
 
 
 @pytest.mark.parametrize("name", OTHER)
@@ -106,7 +108,7 @@ def test_every_argument_is_read(name):
     import inspect
 
     assert set(inspect.signature(fse_sim).parameters) == {*OTHER, "check_nstates", "device", "mask"}
-    base = {**GOOD, **TERMS, "diff": "T2", "TR": 500.0}
+    base = {**GOOD, **(SECOND if name.endswith("_b") else TERMS), "diff": "T2", "TR": 500.0}
     signal, slope = fse_sim(**base)
     changed, changed_slope = fse_sim(**{**base, name: OTHER[name]})
     assert abs(changed_slope - slope).max() > 0
@@ -122,6 +124,8 @@ def test_every_argument_is_read(name):
         ({"diff": "D"}, ValueError, "D and velocity .* use gradient_area, the area"),
         ({"bound_fraction": 0.1}, ValueError, "bound pool .* use rf_duration, in ms"),
         ({"diff": "lineshape"}, ValueError, "bound pool .* use rf_duration, in ms"),
+        ({**TERMS, "fraction_b": 0.1}, ValueError, "bound_fraction and fraction_b cannot be there at once"),
+        ({"fraction_b": 0.1, "diff": "lineshape"}, ValueError, "bound_fraction and fraction_b cannot be there at once"),
         ({"D": -1.0, "gradient_area": 30.0}, ValueError, "D=-1 is not allowed"),
         ({"gradient_area": 0.0}, ValueError, "gradient_area=0 .*positive.*mT ms/m"),
         ({"gradient_area": 1e300}, ValueError, r"gradient_area=1e\+300 .*at most"),

@@ -20,7 +20,12 @@ TERMS = {
     "D": 1.3, "velocity": -2.0, "T2prime": 30.0, "bound_fraction": 0.1, "exchange": 25.0, "T1_bound": 250.0,
     "lineshape": 12.0,
 }  # fmt: skip
-assert {*PLAIN, *TERMS} == {*NAMES, "slice_prof"}
+OF_ALL = {"D", "velocity", "T2prime"}  # a second pool is bound or free
+SECOND = {key: value for key, value in TERMS.items() if key in OF_ALL} | {
+    "fraction_b": 0.2, "exchange_b": 25.0, "T1_b": 250.0, "T2_b": 20.0, "shift_b": 12.0,
+}  # fmt: skip
+assert {*PLAIN, *TERMS, *SECOND} == {*NAMES, "slice_prof"}
+TISSUES = pytest.mark.parametrize("terms", [{}, TERMS, SECOND], ids=["plain", "with terms", "with a second free pool"])
 
 
 def played(name, terms):
@@ -31,8 +36,8 @@ def played(name, terms):
     try:
         epgnumba.simulate(sequence, 310.0, 45.0, T2prime=30.0)
     except ValueError:  # pathways differ in how long they have been out of phase
-        return sequence, {**PLAIN, **{key: value for key, value in TERMS.items() if key != "T2prime"}}
-    return sequence, {**PLAIN, **TERMS}
+        return sequence, {**PLAIN, **{key: value for key, value in terms.items() if key != "T2prime"}}
+    return sequence, {**PLAIN, **terms}
 
 
 def sizes():
@@ -43,8 +48,8 @@ def sizes():
 
 def everything(sequence, tissue, dtype):
     """Signal, derivatives by the tissue, derivatives of a scalar of both by everything, and along everything."""
-    has_terms = not tissue.keys().isdisjoint(TERMS)
-    diff = tuple(key for key in (("T2", *TERMS) if has_terms else NAMES) if key in tissue)
+    terms = SECOND if "fraction_b" in tissue else TERMS if "bound_fraction" in tissue else None
+    diff = tuple(key for key in (("T2", *terms) if terms else NAMES) if key in tissue)
     problem = read_problem(sequence, **tissue, diff=diff, dtype=dtype)
     signal, slopes = epgnumba.jacobian(sequence, **tissue, diff=diff, dtype=dtype)
     bars = epgnumba.vjp(
@@ -69,7 +74,7 @@ def run(name, terms, changes, dtype):
         raise
 
 
-@pytest.mark.parametrize("terms", [False, True], ids=["plain", "with terms"])
+@TISSUES
 @pytest.mark.parametrize("name", FAMILIES)
 def test_any_size_of_any_argument(name, terms):
     sequence, tissue = played(name, terms)
@@ -103,7 +108,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("terms", [False, True], ids=["plain", "with terms"])
+@TISSUES
 @pytest.mark.parametrize("name", FAMILIES)
 def test_ends_of_the_limits(name, terms, dtype):
     """The smallest and the largest that are allowed, alone and two by two: of terms with each other and with times."""
@@ -115,7 +120,7 @@ def test_ends_of_the_limits(name, terms, dtype):
         pairs = [
             pair
             for pair in pairs
-            if pair.keys() <= {*TERMS, "T1", "T2", "TR", "ESP"} and not pair.keys().isdisjoint(TERMS)
+            if pair.keys() <= {*terms, "T1", "T2", "TR", "ESP"} and not pair.keys().isdisjoint(terms)
         ]
     for changes in pairs:
         shaped = {key: np.full(np.shape(known[key]), value) for key, value in changes.items()}
@@ -129,7 +134,7 @@ def test_ends_of_what_terms_take(limits, dtype):
     """The smallest and the largest area and duration, with the largest of what takes them."""
     name = "gradient_area" if limits is GRADIENT_AREA else "rf_duration"
     for family in ("FSE", "MRF", "own, steady"):
-        sequence, tissue = played(family, True)
+        sequence, tissue = played(family, TERMS)
         for end in (limits["minimum"], limits["maximum"]):
             for changes in ({}, {"D": 1e3}, {"velocity": 1e4}, {"lineshape": 1e3, "B1": 10.0}, {"exchange": 1e6}):
                 scanned = sequence.on_scanner(**{name: end})

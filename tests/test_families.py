@@ -305,10 +305,12 @@ OTHER = {
     "phase_inc": 90.0, "chemshift": 12.0, "transient": True, "spoiling": "rf", "increment": 50.0, "TRspgr": 6.0,
     "nshots": (2, 5), "TRmp2rage": 350.0, "delay": 40.0, "dtype": np.float32, "D": 2.0, "velocity": 3.0,
     "T2prime": 40.0, "bound_fraction": 0.2, "exchange": 40.0, "T1_bound": 500.0, "lineshape": 20.0,
-    "gradient_area": 200.0, "rf_duration": 2.0,
+    "gradient_area": 200.0, "rf_duration": 2.0, "fraction_b": 0.3, "exchange_b": 40.0, "T1_b": 300.0, "T2_b": 30.0,
+    "shift_b": 5.0,
 }  # fmt: skip
-# Without these what else a term takes is not read.
+# Without these what else a term takes is not read; and a second pool is bound or free.
 TERMS = {"D": 1.0, "gradient_area": 150.0, "bound_fraction": 0.1, "exchange": 20.0, "rf_duration": 1.0}
+SECOND = {"fraction_b": 0.1, "exchange_b": 20.0}
 
 
 @pytest.mark.parametrize("name", [name for name in ONE_CALL if name != "fse_sim"])
@@ -323,8 +325,11 @@ def test_every_argument_is_read(name):
         base["TR"] = 400.0
     if name == "mrf_sim":
         base |= {"TI": 5.0, "TE": 1.0, "phases": [0.0, 10.0, 70.0]}
-    signal, slope = form(**base)
+    with_bound = base
+    with_second = {key: value for key, value in base.items() if key not in ("bound_fraction", "exchange")} | SECOND
+    played = {key: form(**given) for key, given in ((False, with_bound), (True, with_second))}
     for key in names:
+        base, (signal, slope) = (with_second if key.endswith("_b") else with_bound), played[key.endswith("_b")]
         if key == "check_nstates":
             continue
         if key == "device":

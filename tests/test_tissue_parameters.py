@@ -35,7 +35,8 @@ def test_rows_are_those_of_the_kernels():
     rows = {
         "T1": "R1", "T2": "R2", "B1": "B1", "B0": "OMEGA", "inv_efficiency": "INVERSION", "M0": "M0", "D": "DIFFUSION",
         "velocity": "VELOCITY", "T2prime": "R2_PRIME", "bound_fraction": "FRACTION", "exchange": "EXCHANGE",
-        "T1_bound": "R1_BOUND", "lineshape": "SATURATION",
+        "T1_bound": "R1_BOUND", "lineshape": "SATURATION", "fraction_b": "FRACTION_B", "exchange_b": "EXCHANGE_B",
+        "T1_b": "R1_B", "T2_b": "R2_B", "shift_b": "SHIFT_B",
     }  # fmt: skip
     assert [getattr(columns, rows[name]) for name in NAMES] == list(range(columns.N_TISSUE))
 
@@ -52,11 +53,13 @@ def test_rates_are_in_the_kernels_units():
     given = {
         "T1": 500.0, "T2": 40.0, "B1": 0.9, "B0": 250.0, "inv_efficiency": 0.8, "M0": 3.0, "D": 1.5, "velocity": -2.0,
         "T2prime": 25.0, "bound_fraction": 0.1, "exchange": 30.0, "T1_bound": 800.0, "lineshape": 14.0,
+        "fraction_b": 0.2, "exchange_b": 10.0, "T1_b": 400.0, "T2_b": 16.0, "shift_b": -125.0,
     }  # fmt: skip
     expected = {
         "T1": 0.002, "T2": 0.025, "B1": 0.9, "B0": np.pi / 2, "inv_efficiency": 0.8, "M0": 3.0, "D": 1.5,
         "velocity": -2.0, "T2prime": 0.04, "bound_fraction": 0.1, "exchange": 0.03, "T1_bound": 0.00125,
-        "lineshape": np.pi * 0.014,
+        "lineshape": np.pi * 0.014, "fraction_b": 0.2, "exchange_b": 0.01, "T1_b": 0.0025, "T2_b": 0.0625,
+        "shift_b": -np.pi / 4,
     }  # per ms; the lineshape times pi, ms  # fmt: skip
     assert {name: row.rate.value(given[name]) for name, row in TISSUE.items()} == pytest.approx(expected, rel=1e-15)
 

@@ -7,7 +7,7 @@ pytest.importorskip("torch")
 
 import torch
 from conftest import ALL
-from costs import close, diffusion_case, fingerprint_case, fse_case, pool_case, with_columns
+from costs import close, diffusion_case, fingerprint_case, fse_case, pool_case, second_pool_case, with_columns
 from families import FAMILIES
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 
@@ -83,6 +83,10 @@ POOL = {
     "bound_fraction": np.array([0.1, 0.2]), "exchange": np.array(25.0), "T1_bound": np.array([300.0, 400.0]),
     "lineshape": np.array(12.0),
 }  # fmt: skip
+SECOND = {
+    "fraction_b": np.array([0.1, 0.2]), "exchange_b": np.array(25.0), "T1_b": np.array([300.0, 400.0]),
+    "T2_b": np.array([18.0, 25.0]), "shift_b": np.array(9.0),
+}  # fmt: skip
 # Sequences with maps that not every tissue has, and what is differentiated.
 TERMS = {
     "diffusion and flow": (
@@ -95,6 +99,8 @@ TERMS = {
     "bound pool, steady": (
         FAMILIES["MRF, steady"].on_scanner(rf_duration=0.9), {**MAPS, **POOL}, ("lineshape", "T1_bound", "M0")
     ),
+    "second pool": (FAMILIES["MRF"], {**MAPS, **SECOND}, ("T1", "B1", "fraction_b", "exchange_b", "shift_b")),
+    "second pool, steady": (FAMILIES["MRF, steady"], {**MAPS, **SECOND}, ("T2_b", "T1_b", "M0")),
 }  # fmt: skip
 
 
@@ -208,7 +214,7 @@ def test_pull_backs_refuse_unknown_names():
 # Through torch
 
 
-@pytest.fixture(params=[fse_case, fingerprint_case, diffusion_case, pool_case], scope="module")
+@pytest.fixture(params=[fse_case, fingerprint_case, diffusion_case, pool_case, second_pool_case], scope="module")
 def case(request):
     return with_columns(*request.param())
 

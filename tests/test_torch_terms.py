@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from test_torch_second import FLOWING, POOL
+from test_torch_second import FLOWING, POOL, SECOND
 from torch.func import grad, hessian, jvp
 
 import epgnumba
@@ -25,6 +25,13 @@ FORMS = {
     ),
     "balanced, bound pool": (
         "bssfp_sim", {"flip": 40.0, "TE": 2.0, "TR": 5.0}, {**POOL, "T1": 800.0, "T2": 60.0}, {"rf_duration": RF},
+    ),
+    "fse, second pool": (
+        "fse_sim", {"flip": [130.0, 75.0, 100.0], "ESP": 7.0},
+        {**{key: value for key, value in SECOND.items() if key != "shift_b"}, "T1": 800.0, "T2": 60.0}, {},
+    ),
+    "balanced, second pool": (
+        "bssfp_sim", {"flip": 40.0, "TE": 2.0, "TR": 5.0}, {**SECOND, "T1": 800.0, "T2": 60.0}, {},
     ),
     "fingerprint, T2'": (
         "mrf_sim", {"flip": [20.0, 50.0, 35.0], "TR": 11.0, "TE": 3.0}, {"T1": 800.0, "T2": 60.0, "T2prime": 30.0}, {},

@@ -15,7 +15,7 @@ from ..arguments import takes
 from ..checks import FLIP, Array, check_range, real_array, scalar, shown
 from ..derivatives import STEP, pull_back
 from ..kernels.columns import M0 as M0_CODE
-from ..problem import read_diff, read_problem
+from ..problem import POOLS, read_diff, read_problem
 from ..program.expressions import unflatten
 from ..sequence.sequence import Sequence
 from ..slice_profile import Given as Profile
@@ -124,11 +124,12 @@ class CRLBObjective:
         if empty:
             raise ValueError(f"{empty[0]} holds no tissue to design for; at least one is needed")
         self.unknowns = tuple(NAMES[code] for code in problem.codes)
-        of_pool = [name for name in self.unknowns if name in ("exchange", "T1_bound", "lineshape")]
-        if of_pool and not problem.tissue.has("bound_fraction"):
-            raise ValueError(
-                f"unknowns: {of_pool[0]} cannot be told where bound_fraction is 0, as it is in all tissues"
-            )
+        for fraction, others in POOLS.items():
+            of_pool = [name for name in self.unknowns if name in others]
+            if of_pool and not problem.tissue.has(fraction):
+                raise ValueError(
+                    f"unknowns: {of_pool[0]} cannot be told where {fraction} is 0, as it is in all tissues"
+                )
         self.map = Variables(sequence.parameters, variables)
         self._lock = threading.RLock()  # the buffers are one objective's: calls from several threads take turns
         self._problem, self._singular, self._per_time = problem, singular, checks.flag("per_time", per_time)

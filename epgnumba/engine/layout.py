@@ -181,7 +181,9 @@ def _fill_reads(table: IntTable, train: Train, reads: list[list[Read]], reach: R
             wrong_plane = read.component == Z_ZERO and reach.planes == 1 and reach.plane[n] == 0
             if off or not 0 <= row < reach.counts[n] or wrong_plane:
                 continue
-            component = 3 if read.bound else {Z_ZERO: 2, F_MINUS: 1}.get(read.component, 0)
+            component = {Z_ZERO: 2, F_MINUS: 1}.get(read.component, 0)
+            if read.pool is not None:  # see READ_COMPONENT
+                component = read.pool + (2 if read.component == Z_ZERO else 4)
             out_of_phase = len(train.durations) + len(train.moments) + read.out_of_phase
             rows.append(
                 [component, row * lanes, read.duration, read.out, *train.moment_places(read.moments), out_of_phase]
@@ -201,6 +203,11 @@ class Tables:
     pair_arena: int
 
 
+def boundary_numbers(end: Part) -> int:
+    """Numbers that say where a repetition starts: Z_0, or Z_0 and both parts of F_0, of every pool that has it."""
+    return {3: end.boundary, 4: end.boundary + 1, 6: 2 * end.boundary}[end.components]
+
+
 def _join(layouts: list[Layout], program: Program, lanes: int) -> Tables:
     """The tables of all parts."""
     arena, pair_arena = max(at.arena for at in layouts), max(at.pair_arena for at in layouts)
@@ -212,7 +219,7 @@ def _join(layouts: list[Layout], program: Program, lanes: int) -> Tables:
         row[col.N_STEPS], row[col.N_SEGMENTS] = len(layout.steps), len(layout.segments)
         row[col.LANES], row[col.PLANES], row[col.N_OUT] = lanes, planes, len(part.factor_step)
         row[col.PRECESSES] = program.precesses
-        row[col.BOUNDARY] = program.end.boundary + (program.end.components > 3) if program.end else 0
+        row[col.BOUNDARY] = boundary_numbers(program.end) if program.end else 0
         row[col.PAIR], row[col.TAPE], row[col.ROOM] = layout.pair, layout.tape, layout.room
         row[col.ARENA], row[col.PAIR_ARENA] = arena, pair_arena
         row[col.N_DURATIONS], row[col.STRIDE] = len(part.train.durations), part.reach.stride
@@ -221,7 +228,7 @@ def _join(layouts: list[Layout], program: Program, lanes: int) -> Tables:
             row[place] = filled
             chunks.append(table.ravel())
             filled += table.size
-        updates += layout.updates * planes * (1 if part is program.signal else 1 + part.boundary)
+        updates += layout.updates * planes * (1 if part is program.signal else 1 + boundary_numbers(part))
     return Tables(np.concatenate(chunks), sizes, updates // lanes, arena, pair_arena)
 
 

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels import columns as col
-from ..kernels.columns import N_EXCHANGE, N_ROUNDING, ONE, SCRATCH, VECTOR
+from ..kernels.columns import N_ROUNDING, ONE, SCRATCH, VECTOR
+from ..kernels.pools import exchange_lines
 from ..kernels.shape import LOOPS, Shape
 from ..program.program import Program
 from .layout import tables_of
@@ -113,12 +114,6 @@ class Plan:
         """Addresses are those of a process."""
         return {**self.__dict__, "_addressed": {}}
 
-    def _exchange_numbers(self) -> int:
-        """Numbers of exchange of a bound pool over a duration, with what they change by along tangents."""
-        if col.FRACTION not in self._terms:
-            return 0
-        return int(N_EXCHANGE) * (1 + len({col.R1, *col.BOUND} & set(self._kinds) - {col.SATURATION}))
-
     def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> tuple[list[int], list[int]]:
         """Of each position durations, rounding, dephasing, parts' flips, powers and turns; then an ensemble's turns."""
         filled, flips_at, powers_at = self.n_durations + N_ROUNDING + 1, [], []
@@ -142,10 +137,10 @@ class Plan:
         lanes = self._lanes
         decays = _lines(int(sizes[0, col.N_DURATIONS]), lanes)
         sizes[:, col.DECAY_LINES] = decays
-        pools = self._exchange_numbers() * decays
+        pools = exchange_lines(Shape(1, self._kinds, lanes, self._terms))[-1] * decays
         sizes[:, col.SEED_BARS_AT] = col.N_RATES * lanes
         sizes[:, col.START_BARS_AT] = (col.N_RATES + sets - 1) * lanes
-        sizes[:, col.POOL_BARS_AT] = (col.N_RATES + sets - 1) * lanes + 4 * sets * VECTOR
+        sizes[:, col.POOL_BARS_AT] = (col.N_RATES + sets - 1) * lanes + max(edge, 1) * sets * VECTOR
         self._lane_size = int(sizes[0, col.POOL_BARS_AT]) + pools * lanes
         shared = {
             col.RATES_AT: _vectors(col.N_RATES * lanes),

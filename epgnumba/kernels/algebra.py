@@ -1,8 +1,8 @@
 """What happens to the states of a row: the interval before a pulse and the pulse, for value, tangents and adjoints.
 
-A row is an order k; a set holds, for each plane, the components (P, M, W) of that row (see `physics`; C besides where
-there is a bound pool, see `pools`), each a number or a vector of them. Set 0 holds the states, the others the tangents
-that go along with them. Over an interval P and M decay by e2 = exp(-R2 t), W by e1 = exp(-R1 t), and P turns by an
+A row is an order k; a set holds, for each plane, the components (P, M, W) of that row (see `physics`; those of a second
+pool behind them, see `pools`), each a number or a vector of them. Set 0 holds the states, the others the tangents that
+go along with them. Over an interval P and M decay by e2 = exp(-R2 t), W by e1 = exp(-R1 t), and P turns by an
 angle, M the other way; all that is folded into five coefficients and the turn. What depends on the order multiplies the
 row before (`exponents`). A tangent gains what its rate's change makes of the states: its *seed*, the derivative of the
 rate, times the derivative of the exponent.
@@ -14,12 +14,22 @@ from typing import Any, NamedTuple
 
 from .columns import B1
 from .exponents import before_pulses, by_order
+from .mixing import added, exchanged, mixing_pairings, unexchanged
 from .physics import coefficients, generator, pulse, pulse_adjoint, turn
 
 HALF_PI = 1.5707963267948966
 HALF = 0.5
-P, M, W, C = range(4)
-LIKE = P, M, W, W  # the component whose exponents each has
+P, M, W, C = range(4)  # C: that of a bound pool
+
+
+def like(shape):
+    """For each component of a row whether it is P, M or W of its pool."""
+    return (P, M, W, W) if shape.bound else (P, M, W) * (shape.components // 3)
+
+
+def triples(plane):
+    """P, M and W of each free pool."""
+    return [plane[first : first + 3] for first in range(0, len(plane) - 2, 3)]
 
 
 class Numbers(NamedTuple):
@@ -41,8 +51,10 @@ class Numbers(NamedTuple):
         Time of the interval (ms) and moments of dephasing, see `exponents`; by moment and power of the scale.
     exp, rotation : callable
         exp(x) of x <= 0; cosine and sine of an angle.
-    pools : Pools or None
-        Of a problem with a bound pool.
+    mixings : tuple of Mixing
+        What two pools exchange.
+    saturation : tuple or None
+        What a pulse leaves of a bound pool, and, for tangents on which that depends, how its logarithm changes.
     """
 
     trig: tuple
@@ -54,28 +66,8 @@ class Numbers(NamedTuple):
     moments: dict
     exp: Any
     rotation: Any
-    pools: Any = None
-
-
-class Pools(NamedTuple):
-    """What a bound pool adds.
-
-    Attributes
-    ----------
-    exchange : tuple
-        From W and C before an interval to W, then C, after it, row by row.
-    exchange_slopes : dict
-        For tangents on which that depends, how it changes.
-    saturation : number
-        What a pulse leaves of C.
-    saturation_slopes : dict
-        For tangents on which that depends, how its logarithm changes.
-    """
-
-    exchange: tuple
-    exchange_slopes: dict
-    saturation: Any
-    saturation_slopes: dict
+    mixings: tuple = ()
+    saturation: Any = None
 
 
 class Interval:
@@ -85,73 +77,71 @@ class Interval:
         self.shape, self.numbers = shape, numbers
         self.five = coefficients(*numbers.trig, *numbers.decay, HALF)
         self.flip = {i: numbers.nominal * numbers.seeds[i] for i, kind in enumerate(shape.kinds, 1) if kind == B1}
+        # The turn into the frame of the pulse, which an exchange that turns by itself takes in.
+        taken_in = any(mixing.parts == 2 for mixing in numbers.mixings)
+        self.angle = None if taken_in else numbers.angle
+        self.mixings = [mixing.turned(*numbers.angle) if mixing.parts == 2 else mixing for mixing in numbers.mixings]
 
     def play(self, sets, k):
-        """Sets after the pulse, from those before the interval; `k`: their order."""
-        return self.pulse(self.pass_time(sets, k))
+        """Sets after the pulse, from those before the interval; `k`: their order.
 
-    def pass_time(self, sets, k):
-        """Sets that meet the pulse."""
-        multiply, pools = self._factors(k), self.numbers.pools
-        arriving = [multiply(planes, 1) for planes in sets]
-        met = []
-        for i, planes in enumerate(arriving):
-            planes = self._seeded(arriving[0], planes, i, k) if i else planes
-            if pools:
-                planes = [mixed(plane, plane, pools.exchange) for plane in planes]
-                if i in pools.exchange_slopes:
-                    planes = [
-                        mixed(plane, x, pools.exchange_slopes[i], added=True)
-                        for plane, x in zip(planes, arriving[0], strict=True)
-                    ]
-            met.append(turned(planes, *self.numbers.angle) if self.numbers.angle else planes)
-        return met
+        One set after the other where two pools are so many numbers that registers would not hold all: `sets` may be an
+        iterator, and so is what is returned.
+        """
+        met = exchanged(self.mixings, self._arriving(sets, k))
+        return self.pulse(self._together(turned(planes, *self.angle) for planes in met) if self.angle else met)
+
+    def _together(self, sets):
+        return sets if self.numbers.mixings else [*sets]
+
+    def _arriving(self, sets, k):
+        """Sets after all that acts between pulses on each pool alike."""
+        multiply = self._factors(k)
+
+        def arrive():
+            first = None
+            for i, planes in enumerate(sets):
+                planes = multiply(planes, 1)
+                first = first or planes
+                yield self._seeded(first, planes, i, k) if i else planes
+
+        return self._together(arrive())
 
     def unpass_time(self, bars, k):
-        """Adjoint of `pass_time`."""
-        multiply, pools = self._factors(k), self.numbers.pools
-        if self.numbers.angle:
-            c, s = self.numbers.angle
-            bars = [turned(planes, c, -s) for planes in bars]
-        if pools:
-            pulled = [[mixed(plane, plane, transposed(pools.exchange)) for plane in planes] for planes in bars]
-            for i, slopes in pools.exchange_slopes.items():
-                pulled[0] = [
-                    mixed(plane, bar, transposed(slopes), added=True)
-                    for plane, bar in zip(pulled[0], bars[i], strict=True)
-                ]
-            bars = pulled
+        """Adjoints of sets before the interval, from those of sets that meet the pulse."""
+        multiply = self._factors(k)
+        if self.angle:
+            bars = _turned_back(bars, *self.angle)
+        bars = unexchanged(self.mixings, bars)
         for i in range(1, len(bars)):
             bars[0] = self._seeded(bars[i], bars[0], i, k, -1)
         return [multiply(planes, -1) for planes in bars]
 
-    def exchange_pairings(self, sets, met, k, tangents):
-        """Derivatives by the numbers of exchange, then by their slopes along some tangents.
-
-        `sets` are those before the interval, `met` the adjoints of what meets the pulse.
-        """
-        multiply = self._factors(k)
-        sets = [multiply(planes, 1) for planes in sets]
-        sets = [self._seeded(sets[0], planes, i, k) if i else planes for i, planes in enumerate(sets)]
-
-        def pairs(x, bar):
-            return [added(b[i] * a[j] for a, b in zip(x, bar, strict=True)) for i in (W, C) for j in (W, C)]
-
-        own = [added(each) for each in zip(*(pairs(x, bar) for x, bar in zip(sets, met, strict=True)), strict=True)]
-        return own + [value for i in tangents for value in pairs(sets[0], met[i])]
+    def exchange_pairings(self, sets, met, k):
+        """`mixing_pairings` of all exchange, from sets before the interval and adjoints of what meets the pulse."""
+        sets, bars = [*self._arriving(sets, k)], _turned_back(met, *self.numbers.angle) if self.numbers.angle else met
+        return [value for mixing in self.numbers.mixings for value in mixing_pairings(mixing, sets, bars)]
 
     def pulse(self, sets):
         """Sets that leave the pulse, from those that meet it."""
-        pools = self.numbers.pools
-        after = [[self._rotated(plane, pulse) for plane in planes] for planes in sets]
-        for i, g in self.flip.items():
-            after[i] = [
-                [*(t + g * x for t, x in zip(plane, change, strict=False)), *plane[C:]]
-                for plane, change in zip(after[i], generated(after[0]), strict=True)
-            ]
-        for i, slope in pools.saturation_slopes.items() if pools else ():
-            after[i] = [[*plane[:C], plane[C] + slope * x[C]] for plane, x in zip(after[i], after[0], strict=True)]
-        return after
+        rotated = self._together([self._rotated(plane, pulse) for plane in planes] for planes in sets)
+        slopes = self.numbers.saturation[1] if self.numbers.saturation else {}
+
+        def change():
+            first = None
+            for i, planes in enumerate(rotated):
+                first = first or planes
+                if i in self.flip:
+                    g = self.flip[i]
+                    planes = [
+                        [*(t + g * x for t, x in zip(plane, moved, strict=False)), *plane[len(moved) :]]
+                        for plane, moved in zip(planes, generated(first), strict=True)
+                    ]
+                if i in slopes:
+                    planes = [[*plane[:C], plane[C] + slopes[i] * x[C]] for plane, x in zip(planes, first, strict=True)]
+                yield planes
+
+        return self._together(change())
 
     def unpulse(self, bars):
         """Adjoint of `pulse`.
@@ -159,13 +149,14 @@ class Interval:
         A tangent of B1 gains g G x of the states x after the pulse, G being the generator; so the states' adjoint gains
         g G^T t of that tangent's adjoint t.
         """
-        own, pools = bars[0], self.numbers.pools
+        own = bars[0]
         for i, g in self.flip.items():
             own = [
-                [a - g * tw, b + g * tw, c + g * HALF * (tp - tm), *bound]
-                for (a, b, c, *bound), (tp, tm, tw, *_) in zip(own, bars[i], strict=True)
-            ]
-        for i, slope in pools.saturation_slopes.items() if pools else ():
+                [x for (a, b, c), (tp, tm, tw) in zip(triples(plane), triples(tangent), strict=True)
+                 for x in (a - g * tw, b + g * tw, c + g * HALF * (tp - tm))] + bound_of(plane)
+                for plane, tangent in zip(own, bars[i], strict=True)
+            ]  # fmt: skip
+        for i, slope in self.numbers.saturation[1].items() if self.numbers.saturation else ():
             own = [[*plane[:C], plane[C] + slope * t[C]] for plane, t in zip(own, bars[i], strict=True)]
         return [[self._rotated(plane, pulse_adjoint) for plane in planes] for planes in (own, *bars[1:])]
 
@@ -178,8 +169,8 @@ class Interval:
         return [[[*pulse(*plane, a, -b, c, -d, e)] for plane in planes] for planes in sets]
 
     def _rotated(self, plane, rotate):
-        p, m, w, *bound = plane
-        return [*rotate(p, m, w, *self.five), *(self.numbers.pools.saturation * x for x in bound)]
+        free = [x for triple in triples(plane) for x in rotate(*triple, *self.five)]
+        return free + [self.numbers.saturation[0] * x for x in bound_of(plane)]
 
     def _slopes(self, rate, k):
         """Derivatives by a rate of the exponents of P, M and W, and whether they are imaginary; None where zero."""
@@ -194,7 +185,7 @@ class Interval:
         """What arrives of tangent `i`: its own, and what its rate's change makes of the states; or its adjoint."""
         slopes, imaginary = self._slopes(self.shape.kinds[i - 1], k)
         gains = [None if slope is None else self.numbers.seeds[i] * slope for slope in slopes]
-        gains = [gains[LIKE[c]] for c in range(self.shape.components)]
+        gains = [gains[c] for c in like(self.shape)]
         if not imaginary:
             return [
                 [t if g is None else t + g * x for t, x, g in zip(*planes, gains, strict=True)]
@@ -221,11 +212,12 @@ class Interval:
         angles = {c: self.numbers.rotation(x) for c, x in angles.items()}
 
         def apply(planes, way):
+            kinds = like(self.shape)
             planes = [
-                [x * decays[LIKE[c]] if LIKE[c] in decays else x for c, x in enumerate(plane)] for plane in planes
+                [x * decays[c] if c in decays else x for c, x in zip(kinds, plane, strict=True)] for plane in planes
             ]
-            for c in range(self.shape.components) if angles else ():
-                cosine, sine = angles[LIKE[c]]
+            for c, kind in enumerate(kinds) if angles else ():
+                cosine, sine = angles[kind]
                 planes[0][c], planes[1][c] = turn(planes[0][c], planes[1][c], cosine, sine if way > 0 else -sine)
             return planes
 
@@ -241,33 +233,26 @@ def weighted(weight, x):
 
 def turned(planes, c, s):
     """Both planes, turned: P turns one way, M the other."""
-    (p, m, *rest), (pi, mi, *resti) = planes
-    p, pi = turn(p, pi, c, s)
-    m, mi = turn(m, mi, c, -s)
-    return [[p, m, *rest], [pi, mi, *resti]]
+    re, im = ([*plane] for plane in planes)
+    for first in range(0, len(re) - 2, 3):
+        for place, way in ((first + P, s), (first + M, -s)):
+            re[place], im[place] = turn(re[place], im[place], c, way)
+    return [re, im]
 
 
-def mixed(plane, x, matrix, added=False):
-    """A plane with W and C as a matrix makes them of those of x; `added` to its own."""
-    ww, wc, cw, cc = matrix
-    w, c = ww * x[W] + wc * x[C], cw * x[W] + cc * x[C]
-    return [plane[P], plane[M], plane[W] + w, plane[C] + c] if added else [plane[P], plane[M], w, c]
+def _turned_back(bars, c, s):
+    """Adjoint of the turn of all sets."""
+    return [turned(planes, c, -s) for planes in bars]
 
 
-def transposed(matrix):
-    ww, wc, cw, cc = matrix
-    return ww, cw, wc, cc
+def bound_of(plane):
+    """What belongs to no free pool."""
+    return [*plane[len(plane) // 3 * 3 :]]
 
 
 def generated(planes):
     """What the generator of rotations makes of a set: the derivative of its P, M and W by the flip angle."""
-    return [generator(*plane[:C], HALF) for plane in planes]
-
-
-def added(numbers):
-    """Their sum; None if there are none."""
-    first, *rest = [*numbers] or [None]
-    return sum(rest, first)
+    return [[x for triple in triples(plane) for x in generator(*triple, HALF)] for plane in planes]
 
 
 def paired(planes, others):
@@ -275,12 +260,15 @@ def paired(planes, others):
     return added(x * y for one, other in zip(planes, others, strict=True) for x, y in zip(one, other, strict=False))
 
 
-def exponent_pairing(exponent, states, bars, k):
-    """Derivative by an exponent's rate times moment: states, weighted, with adjoints of what they become."""
+def exponent_pairing(exponent, kinds, states, bars, k):
+    """Derivative by an exponent's rate times moment: states, weighted, with adjoints of what they become.
+
+    `kinds`: see `like`.
+    """
     pairs = []
     weights = exponent.weights(k)
-    for c in range(len(states[0])):
-        weight = weights[LIKE[c]]
+    for c, kind in enumerate(kinds):
+        weight = weights[kind]
         if weight is None:
             continue
         if exponent.imaginary:
@@ -298,9 +286,9 @@ def pairings(shape, states, bars, k):
     For each exponent, of all sets with their own adjoints; then, for each tangent of its rate, of the states with that
     tangent's: what its seed is worth.
     """
-    both = list(zip(states, bars, strict=True))
-    own = [added(exponent_pairing(e, x, bar, k) for x, bar in both) for e in before_pulses(shape)]
-    return own + [exponent_pairing(e, states[0], bars[i], k) for e, i in seeded(shape)]
+    both, kinds = list(zip(states, bars, strict=True)), like(shape)
+    own = [added(exponent_pairing(e, kinds, x, bar, k) for x, bar in both) for e in before_pulses(shape)]
+    return own + [exponent_pairing(e, kinds, states[0], bars[i], k) for e, i in seeded(shape)]
 
 
 def seeded(shape):

@@ -47,7 +47,7 @@ GROUP = 8  # units of voxels whose gradients are summed before they are written
 N_STEP = 35
 
 (
-    READ_COMPONENT,  # 0: P, 1: M (conjugated), 2: Z_0, 3: the bound pool's
+    READ_COMPONENT,  # 0: P, 1: M (conjugated), of all pools; 2: Z_0, 3: that of a second pool; 4, 5: P of one of two
     READ_OFFSET,  # where the order that is read lies, from row 0 of the block
     READ_DURATION,  # index of the time since the pulse
     READ_OUT,  # which output it is
@@ -66,7 +66,8 @@ N_SEGMENT = 3
     LANES,
     PLANES,  # 1: a real program; 2: a complex one
     PRECESSES,  # 1: off-resonance turns the states (complex programs only)
-    BOUNDARY,  # numbers that say where a repetition starts: 0 (no repetition), 1 (Z_0), 3 (Z_0, Re F_0, Im F_0)
+    BOUNDARY,  # numbers that say where a repetition starts: 0 (no repetition), 1 (Z_0), 3 (Z_0, Re F_0, Im F_0); then
+    # as many of a second pool, or its Z_0
     TANGENTS,
     N_OUT,
     PAIR,  # where the starting block lies, of the pair of alternating blocks
@@ -134,12 +135,14 @@ N_SIZE = 67
 SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what the end of a repetition does
 # Rows of the tissue table, of a block's rates, and codes of the derivatives. OMEGA is off-resonance in radians per ms.
 (
-    R1, R2, B1, OMEGA, INVERSION, M0, DIFFUSION, VELOCITY, R2_PRIME, FRACTION, EXCHANGE, R1_BOUND, SATURATION
-) = range(13)  # fmt: skip
-N_RATES = N_TISSUE = 13
+    R1, R2, B1, OMEGA, INVERSION, M0, DIFFUSION, VELOCITY, R2_PRIME, FRACTION, EXCHANGE, R1_BOUND, SATURATION,
+    FRACTION_B, EXCHANGE_B, R1_B, R2_B, SHIFT_B
+) = range(18)  # fmt: skip
+N_RATES = N_TISSUE = 18
 ALWAYS = R1, R2, B1, OMEGA, INVERSION  # rates of every problem
 BOUND = FRACTION, EXCHANGE, R1_BOUND, SATURATION  # of those with a bound pool, all of them
-OPTIONAL = DIFFUSION, VELOCITY, R2_PRIME, *BOUND  # of problems whose shape has them
+SECOND = FRACTION_B, EXCHANGE_B, R1_B, R2_B  # of those with a second free pool, all of them
+OPTIONAL = DIFFUSION, VELOCITY, R2_PRIME, *BOUND, *SECOND, SHIFT_B  # of problems whose shape has them
 TIME = -1  # among rates that numbers depend on: an interval's time, or a pulse's angle
 HZ = 0.006283185307179586  # radians per ms
 PI = 3.141592653589793
@@ -152,5 +155,4 @@ SCRATCH = 3
 # derivative by off-resonance that is nothing may look beside M0, and beside the signal.
 EARLIEST, OF_STATES, OF_SIGNAL = range(3)
 N_ROUNDING = 3
-N_EXCHANGE = 6  # numbers of exchange with a bound pool per duration and lane, see `pools`
 N_DECAY = 4  # numbers per duration and lane: e1, e2, cosine and sine of what precession adds

@@ -3,7 +3,7 @@
 from math import factorial
 
 from .lanes import floor, is_complex, joined, nearest, root, scaled, stepped, where
-from .pools import Dual
+from .pools import Dual, Planar
 from .pools import hyperbolic as chained
 
 HALF_PI = 1.5707963267948966
@@ -96,11 +96,13 @@ def _series(count, terms):
     return [row[:terms] for row in rows]
 
 
-SERIES = _series(5, 11)  # for u below 1
+SERIES = _series(5, 11)  # for u below 1 in magnitude
 
 
 def hyperbolic(x, u):
-    """The functions of `pools.hyperbolic`, of vectors, where x + sqrt(u) <= 0."""
+    """The functions of `pools.hyperbolic`, of vectors, where x + sqrt(u) <= 0; of complex ones in real part."""
+    if isinstance(x, Planar):
+        return _of_complex(x, u)
     if is_complex(x):  # to first order in the step
         parts = chained(Dual(x.real, x.imag), Dual(u.real, u.imag), hyperbolic)
         return [joined(part.value, part.slope) for part in parts]
@@ -108,14 +110,56 @@ def hyperbolic(x, u):
     far = where(small, 0 * u + 1, u)
     s, scale = root(far), exp(x, LOWEST)
     up, down = exp(x + s, LOWEST), exp(x - s, LOWEST)
-    beyond = [0.5 * (up + down), 0.5 * (up - down) / s]
-    while len(beyond) < len(SERIES):  # recurrence of the spherical Bessel functions
-        j = len(beyond) - 1
-        beyond.append((beyond[-2] - (2 * j - 1) * beyond[-1]) / far)
-    near = []
-    for row in SERIES:
-        value = 0 * u + row[-1]
-        for coefficient in row[-2::-1]:
-            value = coefficient + u * value
-        near.append(scale * value)
+    beyond = _recurred(0.5 * (up + down), 0.5 * (up - down) / s, lambda value: value / far)
+    near = [scale * value for value in _summed(u, 0 * u)]
     return [where(small, a, b) for a, b in zip(near, beyond, strict=True)]
+
+
+def _of_complex(x, u):
+    if is_complex(x.re):
+        parts = chained(*(Dual(Planar(z.re.real, z.im.real), Planar(z.re.imag, z.im.imag)) for z in (x, u)), hyperbolic)
+        return [Planar(joined(f.value.re, f.slope.re), joined(f.value.im, f.slope.im)) for f in parts]
+    square = u.re * u.re + u.im * u.im
+    small = square < 1.0
+    far = Planar(where(small, 0 * square + 1, u.re), where(small, 0 * square, u.im))
+    square = where(small, 0 * square + 1, square)
+    size = root(square)
+    s = _complex_root(far, size)
+    up, down = (_complex_exp(x + way) for way in (s, -s))
+    inverse = Planar(s.re / size, -s.im / size)
+    divided = Planar(far.re / square, -far.im / square).__mul__
+    beyond = _recurred((up + down) * 0.5, (up - down) * inverse * 0.5, divided)
+    scale, nothing = _complex_exp(x), Planar(0 * square, 0 * square)
+    near = [value * scale for value in _summed(u, nothing)]
+    return [Planar(where(small, a.re, b.re), where(small, a.im, b.im)) for a, b in zip(near, beyond, strict=True)]
+
+
+def _recurred(cosh, sinh, divided):
+    """From the first two functions all: the recurrence of the spherical Bessel functions, `divided` by u."""
+    values = [cosh, sinh]
+    while len(values) < len(SERIES):
+        j = len(values) - 1
+        values.append(divided(values[-2] - values[-1] * (2 * j - 1)))
+    return values
+
+
+def _summed(u, nothing):
+    """Their Taylor series in u."""
+    for row in SERIES:
+        value = nothing + row[-1]
+        for coefficient in row[-2::-1]:
+            value = u * value + coefficient
+        yield value
+
+
+def _complex_exp(x):
+    cosine, sine = rotation(x.im)
+    return Planar(cosine, sine) * exp(x.re, LOWEST)
+
+
+def _complex_root(u, size):
+    """A square root, none of whose parts is a difference of what is nearly equal; `size` is |u|."""
+    larger = root(0.5 * (size + magnitude(u.re)))
+    smaller = 0.5 * u.im / larger
+    left = u.re < 0.0
+    return Planar(where(left, smaller, larger), where(left, larger, smaller))

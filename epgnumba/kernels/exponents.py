@@ -55,8 +55,10 @@ FOLDED = R1, R2, OMEGA  # the same for all orders, and part of a pulse's coeffic
 
 
 def of_shape(shape):
-    """The exponents that a shape has. With a bound pool Z does not decay by itself (`pools`)."""
-    rates = {R2, *shape.terms, *(() if shape.bound else (R1,)), *((OMEGA,) if shape.planes == 2 else ())}
+    """The exponents that a shape has. Where there are two pools, exchange is what makes them decay (`pools`)."""
+    rates = {R1, R2, *shape.terms, *((OMEGA,) if shape.planes == 2 else ())}
+    if shape.bound or shape.second:
+        rates -= {R1, R2} if shape.second else {R1}
     return [e for e in EXPONENTS if e.rate in rates]
 
 

@@ -2,10 +2,10 @@
 
 from . import columns as col
 from .algebra import HALF, M, P, W
-from .columns import FRACTION, INVERSION, VECTOR
+from .columns import FRACTION, FRACTION_B, INVERSION, VECTOR
 from .lanes import choose, loop, repeat, when
 from .longitudinal import gains, pass_time
-from .player import Player, clear, read_sets, write_sets
+from .player import FILLS, Player, clear, each_set, read_sets, write_sets
 
 
 def play(shape, tables, sizes, values, room, start, keep, only):
@@ -35,39 +35,42 @@ def play(shape, tables, sizes, values, room, start, keep, only):
 
 def _start(player, offset, start):
     """Nothing but Z_0 and, where it repeats, F_0 (rows of `start`, one number per set and lane) in the first block."""
-    sizes, space, step, last = player.sizes, player.space, player.steps, player.shape.planes - 1
+    sizes, space, step = player.sizes, player.space, player.steps
     size, given, count = step[col.SRC_SIZE], player.room.at(start).wide(player.shape.lanes), player.shape.components
     for i in range(player.n_sets):
         base = player.arena * i + offset
         clear(space, base - step[col.SRC_LOW], size * (count * player.shape.planes))
-        space[base + size * (count * last + W)] = -2 * given[i * VECTOR]  # W = -2i Z: in quadrature
-        if player.shape.bound:
-            _start_bound(player, given, i, base + size * (count * last + W), size)
+        z, *second = player.of_each_pool(W, player.block(base, size)[-1])
+        space[z] = -2 * given[i * VECTOR]  # W = -2i Z: in quadrature
+        if second:
+            _start_second(player, given, i, z, *second)
         if player.shape.planes == 2:
 
-            def add_transverse(base=base, i=i):
-                re, im = (given[(player.n_sets * row + i) * VECTOR] for row in (1, 2))
-                space[base] = re
-                space[base + size] = re
-                space[base + size * count] = im
-                space[base + size * (count + 1)] = -im
+            def add_transverse(base=base, i=i, row=1, first=0):
+                re, im = (given[(player.n_sets * (row + part) + i) * VECTOR] for part in range(2))
+                for place, value in ((P, re), (M, re), (count + P, im), (count + M, -im)):
+                    space[base + size * (first + place)] = value
 
             when(sizes[col.BOUNDARY] > 2, add_transverse)
+            if player.shape.second:
+                when(sizes[col.BOUNDARY] > 5, lambda again=add_transverse: again(row=4, first=3))
 
 
-def _start_bound(player, given, i, place, size):
-    """Z_0 of the bound pool, the last of the start's numbers; from equilibrium each pool has its fraction."""
+def _start_second(player, given, i, first, second):
+    """Z_0 of the second pool, the number of the start behind all of the first; or of both from equilibrium."""
     space, boundary = player.space, player.sizes[col.BOUNDARY]
 
     def own():
-        space[place + size] = -2 * given[((boundary - 1) * player.n_sets + i) * VECTOR]
+        row = choose(boundary > 2, 3, 1)
+        space[second] = -2 * given[(row * player.n_sets + i) * VECTOR]
 
     def share():
-        fraction = player.rate(FRACTION)
+        code = FRACTION if player.shape.bound else FRACTION_B
+        fraction = player.rate(code)
         if i == 0:
-            space[place], space[place + size] = -2 * (1 - fraction), -2 * fraction
-        elif i in player.of_kind(FRACTION):
-            space[place], space[place + size] = 2 * player.seed(i), -2 * player.seed(i)
+            space[first], space[second] = -2 * (1 - fraction), -2 * fraction
+        elif i in player.of_kind(code):
+            space[first], space[second] = 2 * player.seed(i), -2 * player.seed(i)
 
     when(boundary > 0, own)
     when(boundary < 1, share)
@@ -95,7 +98,8 @@ def _play_pulse(player, n, record):
         interval = rows.interval(n)
 
         def body(row, rows=rows, arriving=arriving, leaving=leaving, interval=interval):
-            sets = read_sets(rows.space, arriving, row, rows.n_sets, rows.arena)
+            read = each_set if rows.exchanges else read_sets
+            sets = read(rows.space, arriving, row, rows.n_sets, rows.arena)
             write_sets(rows.space, leaving, row, interval.play(sets, rows.orders(n, row)), rows.arena)
 
         loop(step[col.VECTORS], body)
@@ -109,8 +113,9 @@ def _play_pulse(player, n, record):
 def _recover(player, n, target):
     """Add to row 0 what Z_0 gains before the pulse (in quadrature), through the pulse."""
     step, space, nothing = player.step(n), player.space, player.space.count(0)
-    places = player.block(target, step[col.DST_SIZE])[-1]
-    gained = [[[nothing, nothing, *own]] for own in gains(player, step[col.DURATION])]
+    places, gained = player.block(target, step[col.DST_SIZE])[-1], []
+    for own in map(iter, gains(player, step[col.DURATION])):
+        gained.append([[next(own) if kind == W else nothing for kind in player.like]])
     for i, (plane,) in enumerate(player.interval(n, decays=False).pulse(gained)):
         for place, value in zip(places, plane, strict=True):
             space[place + player.arena * i] = space[place + player.arena * i] + value
@@ -119,12 +124,13 @@ def _recover(player, n, target):
 def _seed_inversion(player, n, source, target):
     """What a change of efficiency does to Z_0 in inversion `n`."""
     step = player.step(n)
-    place = player.block(target, step[col.DST_SIZE])[-1][W]
+    places = player.inverted(player.block(target, step[col.DST_SIZE])[-1])
     before = player.longitudinal(player.space, player.arena, source, step[col.SRC_SIZE])
-    arriving = pass_time(player, before, step[col.DURATION])[0][0]
+    arriving = pass_time(player, before, step[col.DURATION])[0]
     for i in player.of_kind(INVERSION):
-        at = place + player.arena * i
-        player.space[at] = player.space[at] - player.flips.spread(n) * player.seed(i) * arriving
+        for place, value in zip(places, arriving, strict=False):
+            at = place + player.arena * i
+            player.space[at] = player.space[at] - player.flips.spread(n) * player.seed(i) * value
 
 
 def _read(player, n, r, target):
@@ -137,25 +143,15 @@ def _read(player, n, r, target):
         for plane, value in zip(player.planes, values, strict=True):
             amplitudes[player.amplitude_place(i, plane, out)] = value
 
-    def look(i, plane):
-        at = target + step[col.DST_SIZE] * (shape.components * plane + component) + read[col.READ_OFFSET]
-        return player.space[at + player.arena * i]
-
     def transverse():
-        # F_-k is the conjugate of M
-        signs = [player.conjugate_sign(plane, component, step[col.PLANE]) for plane in player.planes]
-        sets = [
-            [sign * look(i, plane) for plane, sign in zip(player.planes, signs, strict=True)]
-            for i in range(player.n_sets)
-        ]
-        for i, values in enumerate(player.readout(read).read(sets)):
+        for i, values in enumerate(player.readout(read).read(player.read_states(n, read, target))):
             put(i, values)
 
     def longitudinal():
         # READ_OFFSET is that of row 0
         before = player.longitudinal(player.space, player.arena, target, step[col.DST_SIZE])
         after, nothing = pass_time(player, before, duration), [player.space.count(0)] * (shape.planes - 1)
-        for which in range(shape.components - W):
+        for which in range(len(after[0])):
 
             def read_pool(which=which):
                 for i, values in enumerate(after):
@@ -163,7 +159,7 @@ def _read(player, n, r, target):
 
             when((component >= W + which) & (component < W + which + 1), read_pool)
 
-    when(component < W, transverse)
+    when(player.is_transverse(component), transverse)
     when(component > M, longitudinal)
 
 
@@ -173,36 +169,38 @@ def _finish_block(player, n, target):
     size, places, sets = step[col.DST_SIZE], player.block(target, step[col.DST_SIZE]), range(player.n_sets)
     whole, rows = space.wide(VECTOR), step[col.ROWS]
     if player.shape.planes == 1:
-        swapped = target + (step[col.SWAP] - 1) * size
 
         def negate(k):
             for i in sets:
-                place = swapped + k + player.arena * i
-                whole[place] = -whole[place]
+                for swapped in player.swapped(n, target):
+                    place = swapped + k + player.arena * i
+                    whole[place] = -whole[place]
 
         when(step[col.SWAP] > 0, lambda: repeat(step[col.VECTORS] * VECTOR, negate, step=VECTOR))
-    for c, count in enumerate((col.FILL_P, col.FILL_M, *[col.FILL_W] * (player.shape.components - W))):
+    for c, kind in enumerate(player.like):
 
         def above(k, c=c):
             for i in sets:
                 for planes in places:
                     whole[planes[c] + rows + k + player.arena * i] = whole.count(0)
 
-        repeat(step[count], above, step=VECTOR)
+        repeat(step[FILLS[kind]], above, step=VECTOR)
     into_m, fold = step[col.FOLD_INTO_M], step[col.FOLD_ROWS]
     end, begin = into_m * size - fold * lanes, (1 - into_m) * size + step[col.FOLD_FROM]
 
     def below(k):
         for i in sets:
             for planes in places:
-                space[planes[P] + end - step[col.FILL_LOW] + k + player.arena * i] = space.count(0)
+                for first in player.of_each_pool(P, planes):
+                    space[first + end - step[col.FILL_LOW] + k + player.arena * i] = space.count(0)
 
     def fold_row(k):
         for i in sets:
             for plane, planes in zip(player.planes, places, strict=True):
                 sign = player.quadrature_sign(plane, step[col.NEXT_PLANE])
-                base = planes[P] + player.arena * i
-                space[base + end + (fold - 1 - k) * lanes] = sign * space[base + begin + k * lanes]
+                for first in player.of_each_pool(P, planes):
+                    base = first + player.arena * i
+                    space[base + end + (fold - 1 - k) * lanes] = sign * space[base + begin + k * lanes]
 
     repeat(step[col.FILL_LOW], below, step=lanes)
     repeat(fold, fold_row)

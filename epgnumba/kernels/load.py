@@ -5,27 +5,31 @@ from .columns import (
     ALWAYS,
     B1,
     EXCHANGE,
+    EXCHANGE_B,
     HZ,
     INVERSION,
     OMEGA,
     PI,
     R1,
+    R1_B,
     R1_BOUND,
     R2,
+    R2_B,
     R2_PRIME,
     SATURATION,
+    SHIFT_B,
     TIME,
     VECTOR,
 )  # fmt: skip
 from .elementary import LOWEST, exp, hyperbolic, rotation, sin_cos
 from .lanes import double, repeat, total, when
 from .player import Player
-from .pools import RATES, exchange, pull_back, value_and_slopes
+from .pools import calculated_once, pull_back, value_and_slopes
 from .reverse import Bars
 
-TIMES = R1, R2, R2_PRIME, R1_BOUND  # rates that maps give as times
+TIMES = R1, R2, R2_PRIME, R1_BOUND, R1_B, R2_B  # rates that maps give as times
 # Others, per unit of the map: Hz; 1/s; us of a lineshape.
-SCALES = {OMEGA: HZ, EXCHANGE: 1e-3, SATURATION: PI * 1e-3}
+SCALES = {OMEGA: HZ, SHIFT_B: HZ, EXCHANGE: 1e-3, EXCHANGE_B: 1e-3, SATURATION: PI * 1e-3}
 
 
 def load(shape, tables, sizes, values, tissue, room, voxel, n_voxels, flips):
@@ -81,16 +85,21 @@ def _load_decay(player):
         return player.sizes[col.DECAY_LINES] * what
 
     _by_lines(player, count, wide.memory(player.decay), place, make)
-    if player.shape.bound:
-        _by_lines(player, count, wide.memory(player.pools), place, lambda k: _exchange(player, wide, k))
+    if player.exchanges:
+        _by_lines(player, count, wide.memory(player.pools), place, lambda k: _exchanged(player, wide, k))
 
 
-def _exchange(player, wide, k):
+def _exchanged(player, wide, k):
     """Numbers of exchange over a duration, then what they change by along each tangent on which they depend."""
-    rates = {code: double(wide.rate(code)) for code in RATES} | {TIME: double(wide.of(player.durations, k))}
-    seeds = {i: (player.shape.kinds[i - 1], double(wide.seed(i))) for i in player.of_kind(*RATES)}
-    numbers, slopes = value_and_slopes(exchange, rates, seeds, hyperbolic)
-    return [*numbers, *(x for own in slopes.values() for x in own)]
+    found = []
+    for exchange in player.exchanges:
+        rates = {code: double(wide.rate(code)) for code in exchange.rates} | {
+            TIME: double(wide.of(player.durations, k))
+        }
+        seeds = {i: (player.shape.kinds[i - 1], double(wide.seed(i))) for i in player.of_kind(*exchange.rates)}
+        numbers, slopes = value_and_slopes(exchange.numbers, rates, seeds, calculated_once(hyperbolic))
+        found += [*numbers, *(x for own in slopes.values() for x in own)]
+    return found
 
 
 class _Lines:
@@ -140,7 +149,7 @@ def _load_angles(player):
 def unload(shape, tables, sizes, values, room, lane, sums, tissue_bar, voxel, n_voxels):
     """From the derivatives by rates and seeds of the lanes to those by the tissue's."""
     player = Player(shape, tables, sizes, values, room)
-    if shape.bound:
+    if player.exchanges:
         _unload_exchange(player, Bars(player, lane, sums))
     lanes, rates, seeds = shape.lanes, lane.wide(shape.lanes), lane.at(sizes[col.SEED_BARS_AT]).wide(shape.lanes)
     by_tissue = tissue_bar.wide(lanes)
@@ -159,15 +168,19 @@ def unload(shape, tables, sizes, values, room, lane, sums, tissue_bar, voxel, n_
 def _unload_exchange(player, bars):
     """From derivatives by the numbers of exchange over each duration to those by rates, seeds and durations."""
 
-    def pull(duration):
-        rates = {code: double(player.rate(code)) for code in RATES} | {TIME: double(player.durations.spread(duration))}
-        seeds = {i: (kind, double(seed)) for i, (kind, seed) in player.seeds_of(RATES).items()}
-        own, *slopes = (bars.taken(duration, i) for i in (0, *seeds))
-        by_rate, by_seed = pull_back(exchange, rates, seeds, own, dict(zip(seeds, slopes, strict=True)), hyperbolic)
-        for code in RATES:
+    def pull(duration, exchange):
+        time = {TIME: double(player.durations.spread(duration))}
+        rates = {code: double(player.rate(code)) for code in exchange.rates} | time
+        seeds = {i: (kind, double(seed)) for i, (kind, seed) in player.seeds_of(exchange.rates).items()}
+        own, *slopes = (bars.taken(exchange, duration, i) for i in (0, *seeds))
+        by_rate, by_seed = pull_back(
+            exchange.numbers, rates, seeds, own, dict(zip(seeds, slopes, strict=True)), calculated_once(hyperbolic)
+        )
+        for code in exchange.rates:
             bars.by_rate(code, by_rate[code])
         for i, value in by_seed.items():
             bars.by_seed(i, value)
         bars.add(bars.durations, duration, total(by_rate[TIME]))
 
-    repeat(player.sizes[col.N_DURATIONS], pull)
+    for exchange in player.exchanges:
+        repeat(player.sizes[col.N_DURATIONS], lambda duration, exchange=exchange: pull(duration, exchange))

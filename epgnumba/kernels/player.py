@@ -3,16 +3,18 @@
 import copy
 
 from . import columns as col
-from .algebra import HALF_PI, Interval, Numbers, Pools, added
-from .columns import B1, N_EXCHANGE, SATURATION, TIME, VECTOR
+from .algebra import HALF_PI, Interval, M, Numbers, P, W, added, like
+from .columns import B1, SATURATION, TIME, VECTOR
 from .elementary import LOWEST, exp, magnitude, rotation
 from .exponents import OUT_OF_PHASE, before_pulses, before_readouts, by_order
 from .lanes import choose, either, join, repeat, total
+from .mixing import Mixing
 from .physics import turn
-from .pools import RATES, saturation, value_and_slopes
-from .readouts import Readout
+from .pools import exchange_lines, exchanges, of_kinds, saturation, value_and_slopes
+from .readouts import PooledReadout, Readout
 
-ABSENT = col.NO_F, col.NO_F, col.NO_W, col.NO_W  # columns that say whether nothing arrives of each component
+ABSENT = col.NO_F, col.NO_F, col.NO_W  # columns that say whether nothing arrives of P, M and W
+FILLS = col.FILL_P, col.FILL_M, col.FILL_W  # what of each is filled with zeros
 # Columns where the moments of a pulse's interval lie, and those of a readout.
 MOMENTS = col.DURATION, col.MOMENT_1, col.MOMENT_2
 READ_MOMENTS = col.READ_DURATION, col.READ_MOMENT_1, col.READ_MOMENT_2, col.READ_OUT_OF_PHASE
@@ -28,6 +30,7 @@ class Player:
 
     def __init__(self, shape, tables, sizes, values, room):
         self.shape, self.sizes, self.values = shape, sizes, values
+        self.like, self.exchanges = like(shape), exchanges(shape)
         self.n_sets = 1 + len(shape.kinds)
         self.steps, self.reads, self.segments = (
             tables.at(sizes[place]) for place in (col.STEPS_AT, col.READS_AT, col.SEGMENTS_AT)
@@ -66,7 +69,11 @@ class Player:
 
         Half a vector, and all twice, where registers would not hold all of a row.
         """
-        width = VECTOR // 2 if self.shape.planes * self.n_sets * self.itemsize >= 32 else VECTOR
+        width = (
+            VECTOR // 2
+            if self.shape.components // 3 * self.shape.planes * self.n_sets * self.itemsize >= 32
+            else VECTOR
+        )
         for first in range(0, VECTOR, width):
             half = copy.copy(self)
             half._look(width, first)
@@ -90,7 +97,7 @@ class Player:
 
     def of_kind(self, *kinds):
         """Tangents of some rates."""
-        return [i for i, kind in enumerate(self.shape.kinds, 1) if kind in kinds]
+        return of_kinds(self.shape.kinds, kinds)
 
     def decayed(self, duration, what):
         """What a duration leaves: of Z (0), of F (1); cosine and sine of precession over it (2, 3)."""
@@ -132,13 +139,18 @@ class Player:
         if self.shape.planes == 2:
             phase = self.turns.spread(2 * n), self.turns.spread(2 * n + 1)
             angle = turn(self.decayed(duration, 2), self.decayed(duration, 3), *phase)
-        longitudinal = decays and not self.shape.bound  # with a bound pool `exchange` does it
+        transverse = decays and not self.shape.second  # what exchange does not do
         numbers = Numbers(
             trig=self.cos_sin(n), angle=angle,
-            decay=(self.decayed(duration, 0) if longitudinal else 1.0, self.decayed(duration, 1) if decays else 1.0),
+            decay=(
+                self.decayed(duration, 0) if decays and not self.exchanges else 1.0,
+                self.decayed(duration, 1) if transverse else 1.0,
+            ),
             nominal=self.nominal(n), seeds=self._all_seeds(), rates=self._term_rates(),
             moments=self.moments([step[place] for place in MOMENTS], before_pulses(self.shape)),
-            exp=self.exp, rotation=rotation, pools=self.pool_numbers(n) if self.shape.bound else None,
+            exp=self.exp, rotation=rotation,
+            mixings=tuple(self.mixing(exchange, duration) for exchange in self.exchanges),
+            saturation=self.saturation(n) if self.shape.bound else None,
         )  # fmt: skip
         return Interval(self.shape, numbers)
 
@@ -146,11 +158,24 @@ class Player:
         """For each tangent of some rates, which it is and its seed."""
         return {i: (self.shape.kinds[i - 1], self.seed(i)) for i in self.of_kind(*rates)}
 
-    def exchange(self, duration, i=0):
-        """Numbers of exchange over a duration, or what they change by along a tangent."""
-        place = N_EXCHANGE * (self.of_kind(*RATES).index(i) + 1 if i else 0)
-        lines = self.sizes[col.DECAY_LINES]
-        return [self.line(self.pools, lines * (place + number) + duration) for number in range(N_EXCHANGE)]
+    def exchange_places(self, exchange, duration, i=0):
+        """Where the numbers of an exchange over a duration lie, or those that they change by along a tangent."""
+        first = exchange_lines(self.shape)[self.exchanges.index(exchange)]
+        first += exchange.count * (self.of_kind(*exchange.rates).index(i) + 1 if i else 0)
+        return [self.sizes[col.DECAY_LINES] * (first + n) + duration for n in range(exchange.count)]
+
+    def exchange_numbers(self, exchange, duration, i=0):
+        """These numbers."""
+        return [self.line(self.pools, place) for place in self.exchange_places(exchange, duration, i)]
+
+    def mixing(self, exchange, duration):
+        """What an exchange does over a duration."""
+
+        def matrix(i):
+            numbers = self.exchange_numbers(exchange, duration, i)
+            return tuple(tuple(numbers[k : k + exchange.parts]) for k in range(0, 4 * exchange.parts, exchange.parts))
+
+        return Mixing(exchange.pairs, matrix(0), {i: matrix(i) for i in self.of_kind(*exchange.rates)})
 
     def saturation_rates(self, n):
         """What the saturation by pulse `n` depends on, by code; its angle over the root of its duration by TIME.
@@ -160,20 +185,18 @@ class Player:
         angle = HALF_PI * self.powers.spread(n)
         return {SATURATION: self.rate(SATURATION), B1: self.rate(B1), TIME: angle}
 
-    def pool_numbers(self, n):
-        """What a bound pool adds to the interval before pulse `n`, and the pulse."""
-        duration = self.step(n)[col.DURATION]
+    def saturation(self, n):
+        """What pulse `n` leaves of a bound pool, and how its logarithm changes along tangents."""
         (log,), slopes = value_and_slopes(saturation, self.saturation_rates(n), self.seeds_of((B1, SATURATION)))
-        return Pools(
-            tuple(self.exchange(duration)[:4]),
-            {i: tuple(self.exchange(duration, i)[:4]) for i in self.of_kind(*RATES)},
-            self.exp(log),
-            {i: slope for i, (slope,) in slopes.items()},
-        )
+        return self.exp(log), {i: slope for i, (slope,) in slopes.items()}
+
+    def of_each_pool(self, kind, plane):
+        """What belongs to P, M or W of every pool that has it, of what there is for each component."""
+        return [x for x, own in zip(plane, self.like, strict=True) if own == kind]
 
     def longitudinal(self, memory, arena, start, size):
-        """W (and C) of row 0 in quadrature, of all sets of states or of adjoints."""
-        places = self.block(start, size)[-1][2:]
+        """W of every pool, row 0 in quadrature, of all sets of states or of adjoints."""
+        places = self.of_each_pool(W, self.block(start, size)[-1])
         return [[memory[place + arena * i] for place in places] for i in range(self.n_sets)]
 
     def exp(self, x):
@@ -189,10 +212,9 @@ class Player:
         """Where what meets pulse `n` begins in a set whose block before it starts at `start`; zeros if nothing does."""
         step = self.step(n)
         block = self.block(start, step[col.SRC_SIZE])
-        none = [step[place] for place in ABSENT]
-        shifts = [step[place] for place in (col.SHIFT_P, col.SHIFT_M, col.SHIFT_W, col.SHIFT_W)]
+        none, shifts = [step[place] for place in ABSENT], [step[col.SHIFT_P + kind] for kind in (P, M, W)]
         return [
-            [choose(absent > 0, 0, begin + shift) for begin, shift, absent in zip(planes, shifts, none, strict=False)]
+            [choose(none[kind] > 0, 0, begin + shifts[kind]) for begin, kind in zip(planes, self.like, strict=True)]
             for planes in block
         ]
 
@@ -201,9 +223,9 @@ class Player:
         step, room = self.step(n), self.sizes[col.ROOM]
         no_f, no_w = step[col.NO_F] > 0, step[col.NO_W] > 0
         return [  # ROOM is as long as the zeros below it
-            [choose(no_f, room, p), choose(no_f, room, m), choose(no_w, room * (2 + plane), w),
-             *(choose(no_w, room * (4 + plane), c) for c in bound)]
-            for plane, (p, m, w, *bound) in zip(self.planes, self.arrivals(n, start), strict=True)
+            [choose(no_w, room * (2 + plane + c // 3 * 2), x) if kind == W else choose(no_f, room, x)
+             for c, (x, kind) in enumerate(zip(places, self.like, strict=True))]
+            for plane, places in enumerate(self.arrivals(n, start))
         ]  # fmt: skip
 
     def together(self, parts):
@@ -226,6 +248,63 @@ class Player:
             return self.space.count(1 - 2 * plane * component)
         return self.space.count(1 - 2 * stated * component)
 
+    def inverted(self, plane):
+        """What belongs to Z of the pools that inversions invert, of what there is for each component."""
+        return [plane[c] for c in range(W, len(plane), 3)]
+
+    def swapped(self, n, start):
+        """Where the components begin that `columns.SWAP` negates after pulse `n`, in a set whose block starts there."""
+        step = self.step(n)
+        size = step[col.DST_SIZE]
+        first = start + (step[col.SWAP] - 1) * size
+        return [first, first + size * 3] if self.shape.second else [first]
+
+    def is_transverse(self, component):
+        """Whether the table's component of a readout is one of F."""
+        return (component < W) | (component > 3) if self.shape.second else component < W
+
+    def p_or_m(self, component):
+        """That component, of any pool."""
+        return choose(component > M, P, component) if self.shape.second else component
+
+    def read_states(self, n, read, start):
+        """What a readout of F looks at after pulse `n`, in a block that starts there: in each set and plane a number.
+
+        Where there are two free pools, one of each.
+        """
+        component = self.p_or_m(read[col.READ_COMPONENT])
+        # F_-k is the conjugate of M
+        signs = [self.conjugate_sign(plane, component, self.step(n)[col.PLANE]) for plane in self.planes]
+        places = self.read_places(read, start, self.step(n)[col.DST_SIZE])
+        return [
+            [
+                self.one_or_both([sign * self.space[place + self.arena * i] for place in pools])
+                for pools, sign in zip(places, signs, strict=True)
+            ]
+            for i in range(self.n_sets)
+        ]
+
+    def read_places(self, read, start, size):
+        """For each plane, where what a readout of F looks at lies in each free pool, in a block that starts there."""
+        component = self.p_or_m(read[col.READ_COMPONENT])
+        firsts = (0, 3) if self.shape.second else (0,)
+        return [
+            [
+                start + size * (self.shape.components * plane + first + component) + read[col.READ_OFFSET]
+                for first in firsts
+            ]
+            for plane in self.planes
+        ]
+
+    def one_or_both(self, pools):
+        """What there is for each free pool: a number, or all where there are two."""
+        return pools if self.shape.second else pools[0]
+
+    def read_of_pools(self, component):
+        """How much a readout of F_0 has of each of two free pools, by its component in the table."""
+        counts = choose(component > 4, 0, 1), choose((component > 3) & (component < 5), 0, 1)
+        return [self.space.count(count) for count in counts]
+
     def readout(self, read):
         """A readout of F_0, by its row of the table."""
         duration, angle = read[col.READ_DURATION], None
@@ -235,10 +314,14 @@ class Player:
         if (OUT_OF_PHASE, 0) in moments:
             moments[OUT_OF_PHASE, 0] = magnitude(moments[OUT_OF_PHASE, 0])
         numbers = Numbers(
-            trig=None, decay=(None, self.decayed(duration, 1)), angle=angle, nominal=None, seeds=self._all_seeds(),
-            rates=self._term_rates(), moments=moments, exp=self.exp, rotation=rotation,
+            trig=None, decay=(None, None if self.shape.second else self.decayed(duration, 1)), angle=angle,
+            nominal=None, seeds=self._all_seeds(), rates=self._term_rates(), moments=moments, exp=self.exp,
+            rotation=rotation,
         )  # fmt: skip
-        return Readout(self.shape, numbers)
+        if not self.shape.second:
+            return Readout(self.shape, numbers)
+        between = self.mixing(self.exchanges[1], duration)._replace(pairs=((0, 1, 1),))
+        return PooledReadout(self.shape, numbers, between, self.read_of_pools(read[col.READ_COMPONENT]))
 
     def _all_seeds(self):
         return {i: self.seed(i) for i in range(1, self.n_sets)}
@@ -253,7 +336,13 @@ class Player:
 
 def read_sets(memory, places, row, n_sets, arena):
     """Row `row` of all sets, whose components begin at `places` in the first."""
-    return [[[memory[place + row + arena * i] for place in planes] for planes in places] for i in range(n_sets)]
+    return [*each_set(memory, places, row, n_sets, arena)]
+
+
+def each_set(memory, places, row, n_sets, arena):
+    """The same, one set after another."""
+    for i in range(n_sets):
+        yield [[memory[place + row + arena * i] for place in planes] for planes in places]
 
 
 def write_sets(memory, places, row, sets, arena):

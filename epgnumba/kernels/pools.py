@@ -1,24 +1,40 @@
-"""A pool of bound protons beside the free one: exchange over an interval, and saturation by pulses.
+"""Two pools of protons in exchange: what becomes of them over an interval, and the saturation of a bound one by pulses.
 
-After Malik et al., MRM 80 (2018) 767. The bound pool has no transverse states, only a Z_k beside each of the free
-pool's (component C, which is -2i Z_k as W is). Free and bound magnetisation, fractions 1 - f and f of all, obey
+After Malik et al., MRM 80 (2018) 767. Of all protons a fraction f is in the second pool, which has states beside those
+of the first in every row. Their longitudinal magnetisation obeys
 
     d/dt (Z, Z_b) = A (Z - 1 + f, Z_b - f)   A = [[-R1 - k f, k (1 - f)], [k f, -R1b - k (1 - f)]]
 
-so that over a time t they become E (Z, Z_b) + (I - E) (1 - f, f), E = exp(A t). With m half of A's trace and q^2 its
-discriminant, E = e^(mt) (cosh(qt) I + t sinh(qt)/(qt) (A - m I)), and both functions are entire in u = (qt)^2, so that
-equal pools are no special case. A pulse of angle a and duration tau multiplies Z_b by exp(-pi G a^2 / tau), G being the
-lineshape at its frequency.
+so that over a time t they become E (Z, Z_b) + (I - E) (1 - f, f), E = exp(A t). F_k does likewise, resting at nothing,
+with R2 and R2b - i w in place of R1 and R1b, w being the shift of the second pool; M, a conjugate, goes with E
+conjugated. A second free pool has all that; a bound one has no transverse states, only a Z_k. With m half of A's trace
+and q^2 its discriminant, E = e^(mt) (cosh(qt) I + t sinh(qt)/(qt) (A - m I)), and both functions are entire in
+u = (qt)^2, so that equal pools are no special case. A pulse rotates free pools alike; one of angle a and duration tau
+multiplies Z_b of a bound one by exp(-pi G a^2 / tau), G being the lineshape at its frequency.
 
 Derivatives, second ones too, come of the same functions by dual numbers.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import NamedTuple
 
-from .algebra import added
-from .columns import B1, EXCHANGE, FRACTION, R1, R1_BOUND, SATURATION, TIME
-
-RATES = R1, FRACTION, EXCHANGE, R1_BOUND  # what exchange depends on, and time
+from .algebra import M, P, W, added
+from .columns import (
+    B1,
+    EXCHANGE,
+    EXCHANGE_B,
+    FRACTION,
+    FRACTION_B,
+    R1,
+    R1_B,
+    R1_BOUND,
+    R2,
+    R2_B,
+    SATURATION,
+    SHIFT_B,
+    TIME,
+)  # fmt: skip
 
 
 class Dual:
@@ -49,10 +65,40 @@ class Dual:
     __radd__, __rmul__ = __add__, __mul__
 
 
+class Planar:
+    """A complex number, of two real ones, which may be vectors, or dual. It stands left of a real one."""
+
+    def __init__(self, re, im):
+        self.re, self.im = re, im
+
+    def __add__(self, other):
+        if isinstance(other, Planar):
+            return Planar(self.re + other.re, self.im + other.im)
+        return Planar(self.re + other, self.im)
+
+    def __mul__(self, other):
+        if isinstance(other, Planar):
+            return Planar(self.re * other.re - self.im * other.im, self.re * other.im + self.im * other.re)
+        return Planar(self.re * other, self.im * other)
+
+    def __neg__(self):
+        return Planar(-self.re, -self.im)
+
+    def __sub__(self, other):
+        return self + -other
+
+    def split(self):
+        """A value and a slope, each complex, of dual parts."""
+        return Dual(Planar(self.re.value, self.im.value), Planar(self.re.slope, self.im.slope))
+
+
 def hyperbolic(x, u, functions):
     """e^x times cosh(s) and sinh(s)/s, s being the root of u; then functions of which each is twice the derivative by u
     of the one before. `functions` calculates them for vectors.
     """
+    if isinstance(x, Planar) and isinstance(x.re, Dual):
+        return [Planar(Dual(f.value.re, f.slope.re), Dual(f.value.im, f.slope.im))
+                for f in hyperbolic(x.split(), u.split(), functions)]  # fmt: skip
     if not isinstance(x, Dual):
         return functions(x, u)
     values = hyperbolic(x.value, u.value, functions)
@@ -60,17 +106,97 @@ def hyperbolic(x, u, functions):
     return [Dual(f, f * dx + following * du) for f, following in pairwise(values)]
 
 
-def exchange(given, functions):
-    """E and gain over an interval, from rates and time by code: six numbers."""
-    r1, f, k, r1b, t = (given[code] for code in (*RATES, TIME))
-    there, back = k * f, k * (1 - f)  # from free to bound, and back
-    a, d = -(r1 + there), -(r1b + back)
-    mean, half = (a + d) * 0.5 * t, (a - d) * 0.5 * t
-    b, c = back * t, there * t
+def exponential(a, b, c, d, functions):
+    """exp of the matrix ((a, b), (c, d)), of which d may be complex."""
+    mean, half = (d + a) * 0.5, (d - a) * 0.5
     cosh, sinh, *_ = hyperbolic(mean, half * half + b * c, functions)
-    ww, wc, cw, cc = cosh + sinh * half, sinh * b, sinh * c, cosh - sinh * half
+    across = sinh * half
+    return cosh - across, sinh * b, sinh * c, cosh + across
+
+
+def longitudinal(given, functions):
+    """E over an interval, then what it gains, from R1, fraction, exchange, R1 of the second pool, time: six numbers."""
+    r1, f, k, r1b, t = given.values()
+    there, back = k * f, k * (1 - f)  # from the first pool to the second, and back
+    aa, ab, ba, bb = exponential(-(r1 + there) * t, back * t, there * t, -(r1b + back) * t, functions)
     free = 1 - f
-    return ww, wc, cw, cc, free - ww * free - wc * f, f - cw * free - cc * f
+    return aa, ab, ba, bb, free - aa * free - ab * f, f - ba * free - bb * f
+
+
+def transverse(given, functions):
+    """The same of F_k, which gains nothing: four numbers; with a shift before the time eight, real parts and imaginary
+    ones in turn.
+    """
+    r2, f, k, r2b, *shift, t = given.values()
+    there, back = k * f, k * (1 - f)
+    second = -(r2b + back) * t
+    if shift:
+        second = Planar(second, shift[0] * t)
+    entries = exponential(-(r2 + there) * t, back * t, there * t, second, functions)
+    return tuple(part for x in entries for part in (x.re, x.im)) if shift else entries
+
+
+class Exchange(NamedTuple):
+    """What two pools exchange over an interval.
+
+    Attributes
+    ----------
+    pairs : tuple of tuple
+        Components of the first and the second pool, and whether they go with E (1) or its conjugate (-1).
+    rates : tuple of int
+        What it depends on besides time.
+    numbers : callable
+        Its numbers, from rates and time by code, in that order: entries of E first.
+    parts : int
+        Of an entry: 2 if it is complex.
+    count : int
+        Of its numbers.
+    """
+
+    pairs: tuple
+    rates: tuple
+    numbers: Callable
+    parts: int
+    count: int
+
+
+def exchanges(shape):
+    """Those of a shape, the longitudinal one first."""
+    if shape.bound:
+        return (Exchange(((W, W + 1, 1),), (R1, FRACTION, EXCHANGE, R1_BOUND), longitudinal, 1, 6),)
+    if not shape.second:
+        return ()
+    both, shift = (FRACTION_B, EXCHANGE_B), (SHIFT_B,) if SHIFT_B in shape.terms else ()
+    parts, pairs = 1 + len(shift), ((P, 3 + P, 1), (M, 3 + M, -1))
+    return (
+        Exchange(((W, 3 + W, 1),), (R1, *both, R1_B), longitudinal, 1, 6),
+        Exchange(pairs, (R2, *both, R2_B, *shift), transverse, parts, 4 * parts),
+    )
+
+
+def of_kinds(kinds, rates):
+    """Tangents, by the rates that they change, of some rates."""
+    return [i for i, kind in enumerate(kinds, 1) if kind in rates]
+
+
+def exchange_lines(shape):
+    """For each exchange where its numbers begin, those of tangents behind its own; then how many there are of all."""
+    starts = [0]
+    for each in exchanges(shape):
+        starts.append(starts[-1] + each.count * (1 + len(of_kinds(shape.kinds, each.rates))))
+    return starts
+
+
+def calculated_once(functions):
+    """The same functions, for calls that differ in slopes alone."""
+    known = []
+
+    def call(x, u):
+        if not known:
+            known.append(functions(x, u))
+        return known[0]
+
+    return call
 
 
 def saturation(given, functions):

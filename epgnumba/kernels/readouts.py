@@ -5,6 +5,7 @@ A set holds F_0 in each plane; set 0 the states, the others the tangents that go
 
 from .algebra import P, added, weighted
 from .exponents import FOLDED, before_readouts
+from .mixing import exchanged, mixing_pairings, unexchanged
 from .physics import turn
 
 
@@ -21,14 +22,15 @@ class Readout:
                 own = weighted(weight, self._moment(e) * numbers.rates[e.rate])
                 sums[e.imaginary] = sums[e.imaginary] + own if e.imaginary in sums else own
         if False in sums:
-            self.decay = self.decay * numbers.exp(sums[False])
+            decay = numbers.exp(sums[False])
+            self.decay = decay if self.decay is None else self.decay * decay
         if True in sums:
             angle = numbers.rotation(sums[True])
             self.turning = turn(*self.turning, *angle) if self.turning else angle
 
     def read(self, sets):
         """Amplitudes, from F_0 just after the pulse."""
-        values = [[self.decay * x for x in planes] for planes in sets]
+        values = self._decayed(sets)
         if self.turning:
             values = [turn(*planes, *self.turning) for planes in values]
         for i in range(1, len(values)):
@@ -44,7 +46,10 @@ class Readout:
                 bars[0] = _seeded(e, bars[0], bars[i], -gain if e.imaginary else gain)
         if self.turning:
             bars = [turn(*planes, self.turning[0], -self.turning[1]) for planes in bars]
-        return [[self.decay * x for x in planes] for planes in bars]
+        return self._decayed(bars)
+
+    def _decayed(self, sets):
+        return sets if self.decay is None else [[self.decay * x for x in planes] for planes in sets]
 
     def pairings(self, values, bars):
         """Derivatives by exponents, and by their change along tangents: (exponent, tangent or 0, value) of each."""
@@ -67,6 +72,41 @@ class Readout:
             (e, weighted(weight, self._moment(e) * self.numbers.seeds[i]))
             for e, weight in self.exponents if e.rate == self.shape.kinds[i - 1]
         ]  # fmt: skip
+
+
+class PooledReadout:
+    """A readout of two free pools, which exchange before it; F_0 and its adjoints are pairs in each plane.
+
+    Attributes
+    ----------
+    alone : Readout
+        What becomes of both alike.
+    between : Mixing
+        What they exchange.
+    share : list of number
+        How much of each is read.
+    """
+
+    def __init__(self, shape, numbers, between, share):
+        self.alone, self.between, self.share = Readout(shape, numbers), between, share
+
+    def read(self, sets):
+        a, b = self.share
+        return self.alone.read([[a * x + b * y for x, y in planes] for planes in exchanged([self.between], sets)])
+
+    def _shared(self, bars):
+        """Adjoints of both, from those of amplitudes."""
+        return [[[share * bar for share in self.share] for bar in planes] for planes in self.alone.unread(bars)]
+
+    def unread(self, bars):
+        return unexchanged([self.between], self._shared(bars))
+
+    def pairings(self, values, bars):
+        return self.alone.pairings(values, bars)
+
+    def exchange_pairings(self, sets, bars):
+        """Derivatives by what is exchanged, from F_0 just after the pulse; see `algebra.mixing_pairings`."""
+        return mixing_pairings(self.between, sets, self._shared(bars))
 
 
 def _seeded(exponent, tangent, states, gain):

@@ -6,14 +6,14 @@ A pulse is undone in the order: padding, readouts, recovery, then the pulse with
 """
 
 from . import columns as col
-from .algebra import HALF, HALF_PI, LIKE, C, M, P, W, added, generated, paired, pairings, seeded
-from .columns import B1, FRACTION, INVERSION, N_EXCHANGE, OMEGA, SATURATION, TIME, VECTOR
+from .algebra import HALF, HALF_PI, C, M, P, W, added, generated, paired, pairings, seeded
+from .columns import B1, FRACTION, FRACTION_B, INVERSION, OMEGA, SATURATION, TIME, VECTOR
 from .elementary import magnitude, sign
 from .exponents import OUT_OF_PHASE, RELAXATION, before_pulses
 from .lanes import choose, loop, repeat, total, when
 from .longitudinal import gather_gains, pass_time, unpass_time
 from .player import ABSENT, MOMENTS, READ_MOMENTS, Player, clear, read_sets, write_sets
-from .pools import RATES, pull_back, saturation
+from .pools import pull_back, saturation
 
 
 class Bars:
@@ -61,20 +61,23 @@ class Bars:
             self.by_rate(exponent.rate, moment * value)
         self.add(self.durations, place, total(by_moment))
 
-    def by_exchange(self, duration, i, values, first=0):
-        """Derivatives by numbers of exchange over a duration, from the `first` on; or by their slopes, along `i`."""
-        player = self._player
-        place = N_EXCHANGE * (player.of_kind(*RATES).index(i) + 1 if i else 0) + first
-        for number, value in enumerate(values):
-            at = player.sizes[col.DECAY_LINES] * (place + number) + duration
-            self.add(self.pools, at * player.shape.lanes, value)
+    def by_exchange(self, exchange, duration, i, values, first=0):
+        """Derivatives by numbers of an exchange over a duration, from the `first` on; or by their slopes, along `i`."""
+        places = self._player.exchange_places(exchange, duration, i)[first:]
+        for place, value in zip(places, values, strict=False):
+            self.add(self.pools, place * self._player.shape.lanes, value)
 
-    def taken(self, duration, i):
+    def by_mixing(self, exchange, duration, gained):
+        """What `algebra.mixing_pairings` says of an exchange."""
+        count = 4 * exchange.parts
+        for k, i in enumerate((0, *self._player.of_kind(*exchange.rates))):
+            self.by_exchange(exchange, duration, i, gained[count * k : count * (k + 1)])
+
+    def taken(self, exchange, duration, i):
         """What `by_exchange` has gathered, which is zero then."""
-        player, result = self._player, []
-        place = N_EXCHANGE * (player.of_kind(*RATES).index(i) + 1 if i else 0)
-        for number in range(N_EXCHANGE):
-            at = (player.sizes[col.DECAY_LINES] * (place + number) + duration) * player.shape.lanes
+        result = []
+        for place in self._player.exchange_places(exchange, duration, i):
+            at = place * self._player.shape.lanes
             result.append(self.pools[at])
             self.pools[at] = self.pools.nothing()
         return result
@@ -148,9 +151,9 @@ def _unplay_pulse(player, bars, n, gathering):
             bars = read_sets(rows.adjoint, given, row, rows.n_sets, rows.pair_arena)
             gained = _pulse_pairings(rows, states, bars)
             met = interval.unpulse(bars)
-            if rows.shape.bound:
+            if rows.exchanges:
                 arriving = read_sets(rows.space, sources, row, rows.n_sets, rows.arena)
-                gained += interval.exchange_pairings(arriving, met, k, rows.of_kind(*RATES))
+                gained += interval.exchange_pairings(arriving, met, k)
             write_sets(rows.adjoint, targets, row, interval.unpass_time(met, k), rows.pair_arena)
             return tuple(a + b for a, b in zip(sums, gained, strict=True))
 
@@ -177,12 +180,17 @@ def _pulse_pairings(player, states, bars):
 def _count_pairings(player):
     count = 1 + len(player.of_kind(B1))
     if player.shape.bound:
-        count += 1 + len(player.of_kind(B1, SATURATION)) + 4 * (1 + len(player.of_kind(*RATES)))
-    return count
+        count += 1 + len(player.of_kind(B1, SATURATION))
+    return count + sum(count_entries(player, exchange) for exchange in player.exchanges)
+
+
+def count_entries(player, exchange):
+    """Parts of the entries of an exchange, and of their slopes along tangents."""
+    return 4 * exchange.parts * (1 + len(player.of_kind(*exchange.rates)))
 
 
 def _gather_pulse(player, bars, n, gained):
-    """What a pulse's pairings say of the flip angle of pulse `n`, of the seeds of B1, and of a bound pool."""
+    """What a pulse's pairings say of the flip angle of pulse `n`, of the seeds of B1, and of a second pool."""
     kinds, scale = player.of_kind(B1), player.nominal(n)
     by_flip, *gained = gained
     bars.by_rate(B1, scale * by_flip)
@@ -191,13 +199,15 @@ def _gather_pulse(player, bars, n, gained):
     for i, value in zip(kinds, gained, strict=False):
         bars.by_seed(i, scale * value)
         bars.by_flip(n, pulse * player.seed(i) * value)
+    gained = gained[len(kinds) :]
     if player.shape.bound:
-        value, *gained = gained[len(kinds) :]
+        value, *gained = gained
         saturated = player.of_kind(B1, SATURATION)
         bars.by_saturation(n, value, dict(zip(saturated, gained, strict=False)))
         gained = gained[len(saturated) :]
-        for k, i in enumerate((0, *player.of_kind(*RATES))):
-            bars.by_exchange(player.step(n)[col.DURATION], i, gained[4 * k : 4 * k + 4])
+    for exchange in player.exchanges:
+        bars.by_mixing(exchange, player.step(n)[col.DURATION], gained)
+        gained = gained[count_entries(player, exchange) :]
 
 
 def _gather_interval(player, bars, n):
@@ -235,13 +245,13 @@ def _unfinish_block(player, n):
         for i in sets:
             for plane, planes in zip(player.planes, places, strict=True):
                 way = player.quadrature_sign(plane, step[col.NEXT_PLANE])
-                base = planes[P] + player.pair_arena * i
-                source = base + begin + k * lanes
-                adjoint[source] = adjoint[source] + way * adjoint[base + end + (fold - 1 - k) * lanes]
+                for first in player.of_each_pool(P, planes):
+                    base = first + player.pair_arena * i
+                    source = base + begin + k * lanes
+                    adjoint[source] = adjoint[source] + way * adjoint[base + end + (fold - 1 - k) * lanes]
 
     repeat(fold, unfold_row)
     if player.shape.planes == 1:
-        swapped = (step[col.SWAP] - 1) * size
 
         def negate(k):
             for i in sets:
@@ -249,8 +259,9 @@ def _unfinish_block(player, n):
                     (adjoint.wide(VECTOR), step[col.DST_PAIR], player.pair_arena),
                     (player.space.wide(VECTOR), step[col.DST_TAPE], player.arena),
                 ):
-                    place = start + swapped + k + arena * i
-                    memory[place] = -memory[place]
+                    for swapped in player.swapped(n, start):
+                        place = swapped + k + arena * i
+                        memory[place] = -memory[place]
 
         when(step[col.SWAP] > 0, lambda: repeat(step[col.VECTORS] * VECTOR, negate, step=VECTOR))
 
@@ -262,9 +273,9 @@ def _clear_around(player, n):
     """
     step, sets = player.step(n), range(player.n_sets)
     places = player.block(step[col.SRC_PAIR], step[col.SRC_SIZE])
-    for c in range(player.shape.components):
-        present = step[ABSENT[c]] < 1
-        begin = choose(present, step[col.SHIFT_P + LIKE[c]], 0)
+    for c, kind in enumerate(player.like):
+        present = step[ABSENT[kind]] < 1
+        begin = choose(present, step[col.SHIFT_P + kind], 0)
         end = begin + choose(present, step[col.ROWS], 0)
         end = choose(end > step[col.SRC_ROWS], step[col.SRC_ROWS], end)
 
@@ -289,15 +300,6 @@ def _unread(player, bars, n, r, timing):
     def given(memory, i, planes=player.planes):
         return [memory[player.amplitude_place(i, plane, out)] for plane in planes]
 
-    def add(i, plane, value):
-        at = (
-            step[col.DST_PAIR]
-            + step[col.DST_SIZE] * (player.shape.components * plane + component)
-            + read[col.READ_OFFSET]
-        )
-        place = at + player.pair_arena * i
-        player.adjoint[place] = player.adjoint[place] + value
-
     def transverse():
         values = [given(player.amplitudes, i) for i in range(player.n_sets)]
         given_bars = [given(player.amplitude_bars, i) for i in range(player.n_sets)]
@@ -306,29 +308,36 @@ def _unread(player, bars, n, r, timing):
         def gather():
             for exponent, i, value in readout.pairings(values, given_bars):
                 bars.by_exponent(exponent, read[READ_MOMENTS[exponent.moment]], value, i)
+            if player.shape.second:
+                states = player.read_states(n, read, step[col.DST_TAPE])
+                bars.by_mixing(player.exchanges[1], duration, readout.exchange_pairings(states, given_bars))
 
         when(timing > 0, gather)
+        places = player.read_places(read, step[col.DST_PAIR], step[col.DST_SIZE])
         for i, bar in enumerate(readout.unread(given_bars)):
-            for plane, value in zip(player.planes, bar, strict=True):
-                add(i, plane, player.conjugate_sign(plane, component, step[col.PLANE]) * value)
+            for plane, pools in zip(player.planes, places, strict=True):
+                sign = player.conjugate_sign(plane, player.p_or_m(component), step[col.PLANE])
+                for at, value in zip(pools, bar[plane] if player.shape.second else [bar[plane]], strict=True):
+                    place = at + player.pair_arena * i
+                    player.adjoint[place] = player.adjoint[place] + sign * value
 
     def longitudinal():
         before = player.longitudinal(player.space, player.arena, step[col.DST_TAPE], step[col.DST_SIZE])
         places, nothing = player.block(step[col.DST_PAIR], step[col.DST_SIZE])[-1], player.space.count(0)
-        for which in range(player.shape.components - W):
+        for which in range(len(before[0])):
 
             def unread_pool(which=which):
-                given_bars = [[nothing] * (player.shape.components - W) for _ in range(player.n_sets)]
+                given_bars = [[nothing] * len(before[0]) for _ in range(player.n_sets)]
                 for i in range(player.n_sets):
                     given_bars[i][which] = -HALF * given(player.amplitude_bars, i, [last])[0]
                 for i, pulled in enumerate(unpass_time(player, bars, before, given_bars, duration)):
-                    for place, value in zip(places[W:], pulled, strict=True):
+                    for place, value in zip(player.of_each_pool(W, places), pulled, strict=True):
                         at = place + player.pair_arena * i
                         player.adjoint[at] = player.adjoint[at] + value
 
             when((component >= W + which) & (component < W + which + 1), unread_pool)
 
-    when(component < W, transverse)
+    when(player.is_transverse(component), transverse)
     when(component > M, longitudinal)
 
 
@@ -338,7 +347,7 @@ def _unrecover(player, bars, n):
     places = player.block(step[col.DST_PAIR], step[col.DST_SIZE])[-1]
     leaving = [[[player.adjoint[place + player.pair_arena * i] for place in places]] for i in range(player.n_sets)]
     met = player.interval(n, decays=False).unpulse(leaving)
-    gather_gains(player, bars, [plane[W:] for (plane,) in met], step[col.DURATION])
+    gather_gains(player, bars, [player.of_each_pool(W, plane) for (plane,) in met], step[col.DURATION])
 
 
 def _uninvert(player, bars, n):
@@ -347,18 +356,23 @@ def _uninvert(player, bars, n):
     before = player.longitudinal(player.space, player.arena, step[col.SRC_TAPE], step[col.SRC_SIZE])
     arriving = pass_time(player, before, step[col.DURATION])
     leaving = player.longitudinal(player.adjoint, player.pair_arena, step[col.DST_PAIR], step[col.DST_SIZE])
-    by_efficiency = added(bar[0] * x[0] for bar, x in zip(leaving, arriving, strict=True))
+    inverted = 2 if player.shape.second else 1  # pools
+
+    def paired_with(bar, x):
+        return added(a * b for a, b in zip(bar[:inverted], x[:inverted], strict=True))
+
+    by_efficiency = added(paired_with(bar, x) for bar, x in zip(leaving, arriving, strict=True))
     bars.by_rate(INVERSION, -efficiency * by_efficiency)
     bars.by_flip(n, -(player.rate(INVERSION) * by_efficiency) * (1 / HALF_PI))
     for i in player.of_kind(INVERSION):
-        own = leaving[i][0] * arriving[0][0]
+        own = paired_with(leaving[i], arriving[0])
         bars.by_seed(i, -efficiency * own)
         bars.by_flip(n, -(player.seed(i) * own) * (1 / HALF_PI))
-        extra = -efficiency * player.seed(i) * leaving[i][0]
-        given = [[nothing] * (player.shape.components - W) for _ in range(player.n_sets)]
-        given[0][0] = extra
+        given = [[nothing] * len(before[0]) for _ in range(player.n_sets)]
+        given[0][:inverted] = [-efficiency * player.seed(i) * bar for bar in leaving[i][:inverted]]
         pulled = unpass_time(player, bars, before, given, step[col.DURATION])[0]
-        for place, value in zip(player.block(step[col.SRC_PAIR], step[col.SRC_SIZE])[-1][W:], pulled, strict=True):
+        places = player.of_each_pool(W, player.block(step[col.SRC_PAIR], step[col.SRC_SIZE])[-1])
+        for place, value in zip(places, pulled, strict=True):
             player.adjoint[place] = player.adjoint[place] + value
 
 
@@ -368,29 +382,33 @@ def _give_start(player, bars):
     for i in range(player.n_sets):
         planes = [[player.adjoint[place + player.pair_arena * i] for place in plane] for plane in places]
         bars.start[i * VECTOR] = -2 * planes[-1][W]
-        if player.shape.bound:
-            _give_bound(player, bars, i, planes[-1])
+        if player.exchanges:
+            _give_second(player, bars, i, *player.of_each_pool(W, planes[-1]))
         if player.shape.planes == 2:
 
-            def by_transverse(i=i, planes=planes):
-                bars.start[(player.n_sets + i) * VECTOR] = planes[0][P] + planes[0][M]
-                bars.start[(2 * player.n_sets + i) * VECTOR] = planes[1][P] - planes[1][M]
+            def by_transverse(i=i, planes=planes, row=1, first=0):
+                p, m = first + P, first + M
+                bars.start[(row * player.n_sets + i) * VECTOR] = planes[0][p] + planes[0][m]
+                bars.start[((row + 1) * player.n_sets + i) * VECTOR] = planes[1][p] - planes[1][m]
 
             when(player.sizes[col.BOUNDARY] > 2, by_transverse)
+            if player.shape.second:
+                when(player.sizes[col.BOUNDARY] > 5, lambda again=by_transverse: again(row=4, first=3))
 
 
-def _give_bound(player, bars, i, plane):
-    """Adjoint of `forward._start_bound`."""
+def _give_second(player, bars, i, first, second):
+    """Adjoint of `forward._start_second`."""
     boundary = player.sizes[col.BOUNDARY]
 
     def own():
-        bars.start[((boundary - 1) * player.n_sets + i) * VECTOR] = -2 * plane[C]
+        row = choose(boundary > 2, 3, 1)
+        bars.start[(row * player.n_sets + i) * VECTOR] = -2 * second
 
     def share():
-        value = 2 * (plane[W] - plane[C])
+        value, code = 2 * (first - second), FRACTION if player.shape.bound else FRACTION_B
         if i == 0:
-            bars.by_rate(FRACTION, value)
-        elif i in player.of_kind(FRACTION):
+            bars.by_rate(code, value)
+        elif i in player.of_kind(code):
             bars.by_seed(i, value)
 
     when(boundary > 0, own)

@@ -1,4 +1,4 @@
-"""Derivatives by off-resonance that are nothing but rounding, told from those that are something.
+"""Derivatives by off-resonance, or a pool's, that are nothing but rounding, told from those that are something.
 
 A derivative that vanishes, of a spin echo say, is made of contributions that cancel, and what is left of them is their
 rounding. A bound would take it for a sensitivity. `program.rounding` says how large nothing may look, beside M0 and
@@ -8,14 +8,18 @@ beside the signal; what is nowhere larger than either is set to zero, at all rea
 import numpy as np
 
 from . import columns as col
-from .columns import EARLIEST, EQUILIBRIUM, OF_SIGNAL, OF_STATES, OMEGA, R2
+from .columns import EARLIEST, EQUILIBRIUM, FRACTION_B, OF_SIGNAL, OF_STATES, OMEGA, R2, R2_B, SHIFT_B
 from .jit import kernel
 
 
 @kernel
 def largest_nothing(player, given, j, m0, signal):
     """How large nothing may look in lane j, where the largest signal is as given."""
-    decay = np.exp(-given.rounding[EARLIEST] * player.rates[R2 * player.sizes[col.LANES] + j]).real
+    lanes = player.sizes[col.LANES]
+    slowest = player.rates[R2 * lanes + j].real
+    if player.rates[FRACTION_B * lanes + j] != 0:  # zero where there is no second pool
+        slowest = min(slowest, player.rates[R2_B * lanes + j].real)
+    decay = np.exp(-given.rounding[EARLIEST].real * slowest)
     return min(given.rounding[OF_STATES].real * decay * abs(m0), given.rounding[OF_SIGNAL].real * signal)
 
 
@@ -24,7 +28,7 @@ def hide_rounding(player, given, voxel, target, count, signal, jacobian):
     """Zero the derivatives of `count` voxels of the results from `target` on that are nothing but rounding."""
     n_out = player.sizes[col.N_OUT]
     for k in range(player.sizes[col.N_CODES]):
-        if given.codes[k] != OMEGA:
+        if given.codes[k] not in (OMEGA, SHIFT_B):
             continue
         for j in range(count):
             size = largest = 0 * player.scratch[EQUILIBRIUM]
@@ -42,7 +46,7 @@ def hide_rounding(player, given, voxel, target, count, signal, jacobian):
 def hide_amplitude_rounding(player, given, voxel, count, amplitudes):
     """The same in bare amplitudes (voxel, set, plane, output); what a complex step adds to them stays."""
     for i in range(1, amplitudes.shape[1]):
-        if player.kinds[i - 1] != OMEGA:
+        if player.kinds[i - 1] not in (OMEGA, SHIFT_B):
             continue
         for j in range(voxel, voxel + count):
             size = largest = 0 * player.scratch[EQUILIBRIUM].real

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import NamedTuple
 
-from .columns import FRACTION
+from .columns import FRACTION, FRACTION_B
 
 
 class Shape(NamedTuple):
@@ -32,8 +32,18 @@ class Shape(NamedTuple):
         return FRACTION in self.terms
 
     @property
+    def second(self):
+        """Whether there is a second free pool: three components more."""
+        return FRACTION_B in self.terms
+
+    @property
     def components(self):
-        return 4 if self.bound else 3
+        return count_components(self.terms)
+
+
+def count_components(terms):
+    """Components of a row: P, M and W of every free pool, W of a bound one."""
+    return 6 if FRACTION_B in terms else 4 if FRACTION in terms else 3
 
 
 # Loops by what calls for them, each with the module of `kernels` that defines it.

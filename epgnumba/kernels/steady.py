@@ -1,9 +1,10 @@
 """The steady state of a sequence that repeats: the start of a repetition that its end comes back to.
 
 A repetition maps the numbers x at its start (Z_0; or Z_0 and the real and imaginary part of F_0, where no gradient
-leaves anything else) to A x + b at its end. Played from each unit vector without recovery it gives the columns of A,
-from nothing with recovery b; the steady state solves (I - A) x = b, and its tangents (I - A) dx = dA x + db. Where a
-gradient at the end turns F_0 besides, as in a member of an `ensemble`, A and b are T A and T b, with T that turn.
+leaves anything else; behind them those of a second pool) to A x + b at its end. Played from each unit vector without
+recovery it gives the columns of A, from nothing with recovery b; the steady state solves (I - A) x = b, and its
+tangents (I - A) dx = dA x + db. Where a gradient at the end turns F_0 besides, as in a member of an `ensemble`, A and b
+are T A and T b, with T that turn.
 
 `Part.boundary` holds these in rows of one number per set and lane: the start (one row per number), then A column by
 column and b, then the derivatives of the scalar with respect to both, then a start for playing again; behind them what
@@ -41,24 +42,31 @@ def set_start(player, start, one):
 
 
 @kernel
+def of_a_pool(sizes):
+    """Numbers of the first pool that say where a repetition starts: 1 (Z_0) or 3 (F_0 too)."""
+    return 3 if sizes[col.BOUNDARY] > 2 else 1
+
+
+@kernel
 def read_end(end, column):
-    """Z_0 and F_0 at the end of a repetition, once the END part was played; F_0 in the frame of phase zero."""
+    """Z_0 and F_0 of each pool at a repetition's end, once the END part was played; F_0 in the frame of phase zero."""
     sizes, amplitudes = end.sizes, end.amplitudes
     planes, lanes, n_out = sizes[col.PLANES], sizes[col.LANES], sizes[col.N_OUT]
     for i in range(sizes[col.TANGENTS] + 1):
-        z = map_row(end, column, 0, 0)
-        for j in range(lanes):
-            z[i * VECTOR + j] = amplitudes[(i * planes + planes - 1) * n_out * lanes + j]
-        if sizes[col.BOUNDARY] > 2:
-            c, s = end.turns[2 * sizes[col.N_STEPS]], end.turns[2 * sizes[col.N_STEPS] + 1]
-            re, im = map_row(end, column, 1, 0), map_row(end, column, 2, 0)
-            for j in range(lanes):
-                a, b = amplitudes[(2 * i * n_out + 1) * lanes + j], amplitudes[((2 * i + 1) * n_out + 1) * lanes + j]
-                re[i * VECTOR + j], im[i * VECTOR + j] = turn(a, b, c, s)
-        if sizes[col.BOUNDARY] % 2 == 0:  # a bound pool's, which is read last
-            z, out = map_row(end, column, sizes[col.BOUNDARY] - 1, 0), n_out - 1
+        out = 0
+        for first in range(0, sizes[col.BOUNDARY], of_a_pool(sizes)):
+            z = map_row(end, column, first, 0)
             for j in range(lanes):
                 z[i * VECTOR + j] = amplitudes[((i * planes + planes - 1) * n_out + out) * lanes + j]
+            out += 1
+            if first + 2 < sizes[col.BOUNDARY]:
+                c, s = end.turns[2 * sizes[col.N_STEPS]], end.turns[2 * sizes[col.N_STEPS] + 1]
+                re, im = map_row(end, column, first + 1, 0), map_row(end, column, first + 2, 0)
+                for j in range(lanes):
+                    a = amplitudes[(2 * i * n_out + out) * lanes + j]
+                    b = amplitudes[((2 * i + 1) * n_out + out) * lanes + j]
+                    re[i * VECTOR + j], im[i * VECTOR + j] = turn(a, b, c, s)
+                out += 1
 
 
 @kernel
@@ -81,7 +89,7 @@ def multiply(x, a, lanes):
 
 @kernel
 def turn_rows(x, size, cosine, sine, lanes):
-    """Turn F_0 in a vector of numbers per lane."""
+    """Turn F_0 in a vector of numbers per lane; members of an ensemble, the only ones that turn, have one pool."""
     if size > 2:
         for j in range(lanes):
             x[VECTOR + j], x[2 * VECTOR + j] = turn(x[VECTOR + j], x[2 * VECTOR + j], cosine, sine)
@@ -210,28 +218,26 @@ def unread_end(end, bars, column):
     sizes, amplitude_bars = end.sizes, end.amplitude_bars
     planes, lanes, n_out = sizes[col.PLANES], sizes[col.LANES], sizes[col.N_OUT]
     for i in range(sizes[col.TANGENTS] + 1):
-        z = map_row(end, column, 0, 1)
-        for plane in range(planes):
-            for j in range(lanes):
-                value = z[i * VECTOR + j]
-                amplitude_bars[(i * planes + plane) * n_out * lanes + j] = value if plane == planes - 1 else 0 * value
-        if sizes[col.BOUNDARY] > 2:
-            c, s = end.turns[2 * sizes[col.N_STEPS]], end.turns[2 * sizes[col.N_STEPS] + 1]
-            re, im = map_row(end, column, 1, 1), map_row(end, column, 2, 1)
-            x_re, x_im = map_row(end, column, 1, 0), map_row(end, column, 2, 0)
-            for j in range(lanes):
-                k = i * VECTOR + j
-                a, b = turn(re[k], im[k], c, -s)
-                amplitude_bars[(2 * i * n_out + 1) * lanes + j] = a
-                amplitude_bars[((2 * i + 1) * n_out + 1) * lanes + j] = b
-                bars.turns[sizes[col.N_STEPS]] += im[k] * x_re[k] - re[k] * x_im[k]
-        if sizes[col.BOUNDARY] % 2 == 0:
-            z, out = map_row(end, column, sizes[col.BOUNDARY] - 1, 1), n_out - 1
+        out = 0
+        for first in range(0, sizes[col.BOUNDARY], of_a_pool(sizes)):
+            z = map_row(end, column, first, 1)
             for plane in range(planes):
                 for j in range(lanes):
                     value = z[i * VECTOR + j]
                     bar = ((i * planes + plane) * n_out + out) * lanes + j
                     amplitude_bars[bar] = value if plane == planes - 1 else 0 * value
+            out += 1
+            if first + 2 < sizes[col.BOUNDARY]:
+                c, s = end.turns[2 * sizes[col.N_STEPS]], end.turns[2 * sizes[col.N_STEPS] + 1]
+                re, im = map_row(end, column, first + 1, 1), map_row(end, column, first + 2, 1)
+                x_re, x_im = map_row(end, column, first + 1, 0), map_row(end, column, first + 2, 0)
+                for j in range(lanes):
+                    k = i * VECTOR + j
+                    a, b = turn(re[k], im[k], c, -s)
+                    amplitude_bars[(2 * i * n_out + out) * lanes + j] = a
+                    amplitude_bars[((2 * i + 1) * n_out + out) * lanes + j] = b
+                    bars.turns[sizes[col.N_STEPS]] += im[k] * x_re[k] - re[k] * x_im[k]
+                out += 1
 
 
 @kernel

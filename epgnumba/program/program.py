@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels import columns as col
+from ..kernels.shape import count_components
 from ..sequence.events import Linear, linear
 from ..sequence.sequence import Sequence
 from . import steady
@@ -49,7 +50,7 @@ class Part:
     reach: Reach
     frame: Frame
     boundary: int
-    components: int = 3  # of a row; 4 with a bound pool
+    components: int = 3  # of a row
 
     def __post_init__(self) -> None:
         self._factors = _Recent(4)
@@ -247,17 +248,17 @@ def _compile(
     if force_complex:
         quarters = [None] * len(quarters)
 
-    bound = col.FRACTION in terms
+    components = count_components(terms)
 
     def part(reads: list[list[Read]], force_complex: bool) -> Part:
         last = max(n for n, group in enumerate(reads) if group) + 1  # what comes after has no effect
         kept = replace(train, steps=train.steps[:last])
         reach = find_reach(kept, reads[:last], quarters[:last], way.nstates, boundary, force_complex)
-        return Part(kept, reads[:last], reach, find_frame(quarters[:last]), boundary, 3 + bound)
+        return Part(kept, reads[:last], reach, find_frame(quarters[:last]), boundary, components)
 
     read = [[step.reads for step in train.steps]]
     if solve:
-        read.append([*([] for _ in train.steps[:-1]), train.end_reads(bound)])
+        read.append([*([] for _ in train.steps[:-1]), train.end_reads(components)])
     parts = [part(reads, force_complex) for reads in read]
     if len({each.reach.planes for each in parts}) > 1:  # a repetition has one kind of state
         parts = [part(reads, True) for reads in read]
@@ -362,7 +363,7 @@ def _compile_anew(
         structure = structure, way.repetitions
         train, expressions, _ = _trains.get(structure, lambda: _write(sequence, terms, way.repetitions))
         entries = expressions.evaluate(x)
-    free_phases = free_phases or precesses or col.VELOCITY in terms
+    free_phases = free_phases or precesses or not {col.VELOCITY, col.SHIFT_B}.isdisjoint(terms)
     steps = None if free_phases else _steps.get(entries[1].tobytes(), lambda: _phase_steps(entries[1]))
     solve = solve or ensemble is not None
 

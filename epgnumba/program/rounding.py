@@ -1,4 +1,4 @@
-"""How large rounding may make a derivative by off-resonance that vanishes.
+"""How large rounding may make a derivative by off-resonance, or a pool's, that vanishes.
 
 It is made of contributions that cancel, each as large as a state times the change of phase over an interval: 2 pi times
 its duration. States are as large as M0 at most; at a readout they have decayed since the pulse before it. Rounding
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import Array
-from ..kernels.columns import HZ, OMEGA
+from ..kernels.columns import HZ, OMEGA, SHIFT_B
 from .program import Program
 
 FEW = 8  # roundings
@@ -23,7 +23,7 @@ FEW = 8  # roundings
 
 def rounding_limits(program: Program, durations: Array, kinds: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """EARLIEST, OF_STATES and OF_SIGNAL (see `kernels.columns`) of a program."""
-    if OMEGA not in kinds:
+    if {OMEGA, SHIFT_B}.isdisjoint(kinds):
         return np.zeros(3)
     times, delays = durations[program.signal.between], durations[program.signal.after]
     members = len(program.ensemble.turns) if program.ensemble else 1

@@ -42,6 +42,8 @@ class Tissues(NamedTuple):
         Whether means over angles can be played.
     few : bool
         Whether voxels are played one by one, their orders side by side.
+    names : tuple of str
+        Which maps the longest T1 and T2 are of: there may be a second pool's.
     """
 
     T1: float = 1.0
@@ -49,6 +51,7 @@ class Tissues(NamedTuple):
     rounding: float = 2.0**-52
     averages: bool = True
     few: bool = False
+    names: tuple[str, str] = ("T1", "T2")
 
 
 ANY = Tissues()  # where there is no such way to find
@@ -132,7 +135,7 @@ def choose(
         raise ValueError(f"no steady state: the sequence must be repeated to reach it, and T1 reaches {tissues.T1} ms")
     # Repetitions after which what is left of the start is below the tolerance: nothing decays slower than with T1,
     # or with T2 should that be longer.
-    longest, name = max((tissues.T1, "T1"), (tissues.T2, "T2"))
+    longest, name = max(zip((tissues.T1, tissues.T2), tissues.names, strict=True))
     count = ceil(-log(sequence.tolerance) * longest / period(train, durations)) + 1
     pulses = count * len(train.steps)
     highest = highest_order(train, durations, tissues, count)

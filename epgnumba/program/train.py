@@ -25,7 +25,7 @@ class Read:
     out: int
     moments: tuple[int, int] = (0, 0)
     out_of_phase: int = 0
-    bound: bool = False  # of Z_0: the bound pool's
+    pool: int | None = None  # 0, 1: which of two pools it looks at alone
 
 
 @dataclass
@@ -81,11 +81,15 @@ class Train:
         """Durations, moments, and times out of phase."""
         return [*self.durations, *self.moments, *self.out_of_phase]
 
-    def end_reads(self, bound: bool = False) -> list[Read]:
-        """What is read at the end of a repetition; `bound`: Z_0 of a bound pool too, last."""
+    def end_reads(self, components: int = 3) -> list[Read]:
+        """What is read at the end of a repetition, pool by pool; `components` of a row say which there are."""
         names = [Z_ZERO, F_PLUS] if self.boundary == 3 else [Z_ZERO]
-        reads = [Read(name, 0, self.end, Linear(), out, self.end_moments) for out, name in enumerate(names)]
-        return [*reads, Read(Z_ZERO, 0, self.end, Linear(), len(reads), bound=True)] if bound else reads
+        second = {3: [], 4: [Z_ZERO], 6: names}[components]
+        pools = [(name, 0 if components == 6 else None) for name in names] + [(name, 1) for name in second]
+        return [
+            Read(name, 0, self.end, Linear(), out, self.end_moments, pool=pool)
+            for out, (name, pool) in enumerate(pools)
+        ]
 
 
 class _Interval:

@@ -1,8 +1,8 @@
 """A second opinion: an EPG that shares nothing with the package and takes no short cut.
 
 Orders of either sign, long double, complex everywhere; every event is played as it is written, and steady states are
-reached by playing repetitions until nothing changes. States are P_k = F_k, Q_k = conj(F_-k), Z_k for every k, and B_k
-of a bound pool, whose exchange is a power series of its matrix. Diffusion and flow go by the order at every moment of
+reached by playing repetitions until nothing changes. States are P_k = F_k, Q_k = conj(F_-k), Z_k for every k, of two
+pools whose exchange is a power series of its matrix. Diffusion and flow go by the order at every moment of
 an interval (Weigel, JMRI 41 (2015) 266). Each of a batch of variants (a leading axis) has numbers of its own, so that
 differences are played together.
 """
@@ -17,6 +17,7 @@ GAMMA = 267.52218708e-6  # radians per um and mT ms/m
 DEFAULTS = {
     "T1": None, "T2": None, "B1": 1.0, "B0": 0.0, "inv_efficiency": 1.0, "M0": 1.0, "D": 0.0, "velocity": 0.0,
     "bound_fraction": 0.0, "exchange": 0.0, "T1_bound": 1000.0, "lineshape": 14.0,
+    "fraction_b": 0.0, "exchange_b": 0.0, "T1_b": 500.0, "T2_b": 20.0, "shift_b": 0.0,
 }  # fmt: skip
 SETTLED = 1e-18  # change of a signal from one repetition to the next that is none
 
@@ -36,72 +37,77 @@ def exponential(matrix):
 class States:
     """Configuration states up to `orders` of either sign, for a batch of tissues (dict of arrays of one length).
 
+    Of two pools: arrays are (variants, pools, orders). The second has a bound one's parameters or a free one's.
     `scanner`: area of a gradient by one order (mT ms/m), effective duration of pulses (ms).
     """
 
     def __init__(self, orders, tissue, scanner):
-        self.zero, self.tissue = orders, {name: np.asarray(value, REAL)[:, None] for name, value in tissue.items()}
-        self.P, self.Q, self.Z, self.B = np.zeros((4, len(tissue["T1"]), 2 * orders + 1), COMPLEX)
+        self.zero, self.tissue = orders, {name: np.asarray(value, REAL) for name, value in tissue.items()}
+        self.P, self.Q, self.Z = np.zeros((3, len(tissue["T1"]), 2, 2 * orders + 1), COMPLEX)
         self.orders, (area, self.rf_duration) = np.arange(-orders, orders + 1), (REAL(x or 0) for x in scanner)
-        self.dephasing, f = REAL(GAMMA) * area, self.tissue["bound_fraction"]
-        self.rest = self.tissue["M0"] * np.concatenate([1 - f, f], 1)
-        self.Z[:, orders], self.B[:, orders] = self.rest.T
+        self.dephasing, self.free = REAL(GAMMA) * area, bool((self.tissue["fraction_b"] > 0).any())
+        names = ("fraction_b", "exchange_b", "T1_b") if self.free else ("bound_fraction", "exchange", "T1_bound")
+        f, k, self.second_T1 = (self.tissue[name] for name in names)
+        self.there, self.back = k / 1000 * f, k / 1000 * (1 - f)
+        self.rest = self.tissue["M0"][:, None] * np.stack([1 - f, f], 1)
+        self.Z[:, :, orders] = self.rest
 
     def pulse(self, flip, phase):
-        a, turn = flip[:, None] * self.tissue["B1"] * DEGREE, np.exp(1j * phase[:, None] * DEGREE)
+        a, turn = (flip * self.tissue["B1"] * DEGREE)[:, None], np.exp(1j * phase * DEGREE)[:, None]
         c2, s2, s, c = np.cos(a / 2) ** 2, np.sin(a / 2) ** 2, np.sin(a), np.cos(a)
-        P, Q, Z = self.P, self.Q, self.Z
-        self.P = c2 * P + turn**2 * s2 * Q - 1j * turn * s * Z
-        self.Q = s2 / turn**2 * P + c2 * Q + 1j / turn * s * Z
-        self.Z = -0.5j / turn * s * P + 0.5j * turn * s * Q + c * Z
-        if self.rf_duration:
-            self.B = self.B * np.exp(-180 * DEGREE * self.tissue["lineshape"] / 1000 * a**2 / self.rf_duration)
+        for n in range(2 if self.free else 1):
+            P, Q, Z = self.P[:, n].copy(), self.Q[:, n].copy(), self.Z[:, n].copy()
+            self.P[:, n] = c2 * P + turn**2 * s2 * Q - 1j * turn * s * Z
+            self.Q[:, n] = s2 / turn**2 * P + c2 * Q + 1j / turn * s * Z
+            self.Z[:, n] = -0.5j / turn * s * P + 0.5j * turn * s * Q + c * Z
+        if self.rf_duration and not self.free:
+            lineshape = self.tissue["lineshape"][:, None] / 1000
+            self.Z[:, 1] *= np.exp(-180 * DEGREE * lineshape * a**2 / self.rf_duration)
+
+    def _after(self, time, first, second, exchanging=True):
+        """exp of a matrix over a time: what the pools do by themselves, and exchange."""
+        there, back = (rate * exchanging for rate in (self.there, self.back))
+        rows = [[first - there, back], [there, second - back]]
+        return exponential(np.moveaxis(np.array(rows), 2, 0) * time[:, None, None])
 
     def wait(self, time, orders=0):
         """Time, during which a gradient may dephase evenly: by `orders` in all, counted by `shift`."""
-        t, tissue, k = time[:, None], self.tissue, self.orders
-        b, flow = tissue["D"] * self.dephasing**2, tissue["velocity"] * self.dephasing
-        for name, way in (("P", 1), ("Q", -1)):
+        tissue, k, t = self.tissue, self.orders, time[:, None, None]
+        b, flow = ((tissue[name] * self.dephasing**power)[:, None, None] for name, power in (("D", 2), ("velocity", 1)))
+        turn = 2j * 180 * DEGREE / 1000
+        own = turn * tissue["B0"] - 1 / tissue["T2"]
+        second = turn * (tissue["B0"] + tissue["shift_b"]) - 1 / tissue["T2_b"]
+        kept = self._after(time, own, second, self.free)
+        for name, way, matrix in (("P", 1, kept), ("Q", -1, np.conj(kept))):
             # P_k goes from k to k + orders; Q_k is the conjugate of F at -k
             mean, square = k + way * orders / REAL(2), k**2 + way * k * orders + orders**2 / REAL(3)
-            turn = np.exp(1j * t * (way * 360 * DEGREE * tissue["B0"] / 1000 - flow * mean))
-            setattr(self, name, getattr(self, name) * np.exp(-t / tissue["T2"] - b * square * t) * turn)
-        self._relax(time)
-        along = np.exp(-b * k**2 * t - 1j * flow * k * t)
-        self.Z, self.B = self.Z * along, self.B * along
-
-    def _relax(self, time):
-        """Both pools' Z, by exchange and towards what they rest at."""
-        tissue = {name: value[:, 0] for name, value in self.tissue.items()}
-        f, k = tissue["bound_fraction"], tissue["exchange"] / 1000
-        rows = [[-1 / tissue["T1"] - k * f, k * (1 - f)], [k * f, -1 / tissue["T1_bound"] - k * (1 - f)]]
-        kept = exponential(np.moveaxis(np.array(rows, REAL), 2, 0) * time[:, None, None])
-        both = np.stack([self.Z, self.B], 1)
-        both[:, :, self.zero] -= self.rest
-        both = np.einsum("vij,vjk->vik", kept, both)
-        both[:, :, self.zero] += self.rest
-        self.Z, self.B = both[:, 0], both[:, 1]
+            before = np.exp(-b * square * t - 1j * t * flow * mean) * getattr(self, name)
+            setattr(self, name, np.einsum("vij,vjk->vik", matrix, before))
+        self.Z[:, :, self.zero] -= self.rest
+        self.Z = np.einsum("vij,vjk->vik", self._after(time, -1 / tissue["T1"], -1 / self.second_T1), self.Z)
+        self.Z *= np.exp(-b * k**2 * t - 1j * flow * k * t)
+        self.Z[:, :, self.zero] += self.rest
 
     def shift(self, orders):
         """F_k to F_{k + orders}: P moves one way, Q the other; what leaves the window is lost."""
         for name, by in (("P", orders), ("Q", -orders)):
             before, after = getattr(self, name), np.zeros_like(self.P)
-            width = before.shape[1]
+            width = before.shape[2]
             if abs(by) < width:
-                after[:, max(by, 0) : width + min(by, 0)] = before[:, max(-by, 0) : width - max(by, 0)]
+                after[:, :, max(by, 0) : width + min(by, 0)] = before[:, :, max(-by, 0) : width - max(by, 0)]
             setattr(self, name, after)
 
     def spoil(self):
-        kept = self.Z[:, self.zero].copy(), self.B[:, self.zero].copy()
-        self.P, self.Q, self.Z, self.B = np.zeros((4, *self.Z.shape), COMPLEX)
-        self.Z[:, self.zero], self.B[:, self.zero] = kept
+        kept = self.Z[:, :, self.zero].copy()
+        self.P, self.Q, self.Z = np.zeros((3, *self.Z.shape), COMPLEX)
+        self.Z[:, :, self.zero] = kept
 
     def invert(self, efficiency):
         self.spoil()
-        self.Z = -efficiency[:, None] * self.tissue["inv_efficiency"] * self.Z
+        self.Z[:, : 2 if self.free else 1] *= -(efficiency * self.tissue["inv_efficiency"])[:, None, None]
 
     def read(self, phase):
-        return self.P[:, self.zero] * np.exp(-1j * phase * DEGREE)
+        return self.P[:, :, self.zero].sum(1) * np.exp(-1j * phase * DEGREE)
 
 
 def number(value, parameters, size):
@@ -141,7 +147,9 @@ def play(sequence, tissue, parameters=None, size=1, orders=None):
     events = [(event, *(number(x, given, size) for x in numbers_of(event))) for event in sequence.events()]
     step, growth = (number(value, given, size) for value in sequence.advance)
     period = sum(values[-1] for event, *values in events if isinstance(event, (Wait, Shift)))
-    slowest = np.maximum(maps["T1"], np.where(maps["bound_fraction"] > 0, maps["T1_bound"], 0))
+    slowest = maps["T1"]
+    for fraction, second in (("bound_fraction", "T1_bound"), ("fraction_b", "T1_b"), ("fraction_b", "T2_b")):
+        slowest = np.maximum(slowest, np.where(maps[fraction] > 0, maps[second], 0))
     repetitions = int(48 * max(slowest / period)) + 3 if sequence.steady else 1
     scanner = sequence.gradient_area, sequence.rf_duration
     states = States(orders or _orders(sequence.events(), repetitions), maps, scanner)
@@ -179,7 +187,7 @@ def play(sequence, tissue, parameters=None, size=1, orders=None):
 def derivatives(sequence, tissue, names, orders=None, step=2e-5):
     """Signal (readouts) and its derivatives (names, readouts) by differences of fourth order."""
     weights = {1: 8, -1: -8, 2: -1, -2: 1}
-    scales = {"B1": 1.0, "inv_efficiency": 1.0, "M0": 1.0, "B0": 10.0, "velocity": 1.0, "D": 1.0}
+    scales = {"B1": 1.0, "inv_efficiency": 1.0, "M0": 1.0, "B0": 10.0, "velocity": 1.0, "D": 1.0, "shift_b": 10.0}
     steps = {name: REAL(step) * scales.get(name, tissue.get(name)) for name in names}
     size = 1 + 4 * len(names)
     maps = {name: np.full((size, 1), value, REAL) for name, value in {**DEFAULTS, **tissue}.items()}

@@ -10,7 +10,7 @@ from epgnumba.sequence import Inversion, Pulse, Readout, Shift, Spoil, Wait
 
 NAMES = ("T1", "T2", "B1", "B0", "inv_efficiency", "M0")
 # What a derivative is measured in, where it is not the value.
-UNITS = {"B1": 1.0, "B0": 10.0, "inv_efficiency": 1.0, "M0": 1.0, "D": 1.0, "velocity": 1.0}
+UNITS = {"B1": 1.0, "B0": 10.0, "inv_efficiency": 1.0, "M0": 1.0, "D": 1.0, "velocity": 1.0, "shift_b": 10.0}
 AREA, RF_DURATION = 250.0, 0.7  # mT ms/m, ms
 # Maps that not every tissue has.
 TERMS = {
@@ -21,8 +21,14 @@ TERMS = {
         "lineshape": st.floats(1.0, 20.0),
     },
 }  # fmt: skip
+TERMS["second pool"] = {
+    "fraction_b": st.floats(0.03, 0.5), "exchange_b": st.floats(1.0, 60.0), "T1_b": st.floats(60.0, 140.0),
+    "T2_b": st.floats(8.0, 60.0),
+}  # fmt: skip
+TERMS["second pool, shifted"] = TERMS["second pool"] | {"shift_b": st.one_of(st.floats(1, 40), st.floats(-40, -1))}
 TERMS["diffusion and flow"] = TERMS["diffusion"] | TERMS["flow"]
 TERMS["all"] = TERMS["diffusion and flow"] | TERMS["bound pool"]
+TERMS["all, second pool"] = TERMS["diffusion and flow"] | TERMS["second pool, shifted"]
 
 
 @dataclass

@@ -248,9 +248,11 @@ class TestInput:
         with pytest.raises(ValueError, match=r"keeps 5 orders; with these derivatives a device holds 64: set nstates"):
             epgnumba.jacobian(seq.FSE([90.0] * 9, 5.0), 1000, 80, diff="T2", device="cuda")
 
-    def test_bound_pool(self):
+    def test_second_pool(self):
         with pytest.raises(ValueError, match="bound_fraction cannot be played on a CUDA device; leave device out"):
             epgnumba.simulate(TRAIN.on_scanner(rf_duration=1.0), 900.0, 70.0, bound_fraction=0.1, device="cuda")
+        with pytest.raises(ValueError, match="fraction_b cannot be played on a CUDA device; leave device out"):
+            epgnumba.simulate(TRAIN, 900.0, 70.0, fraction_b=0.1, device="cuda")
 
     def test_same_refusals_as_on_the_cpu(self):
         with pytest.raises(ValueError, match=r"T1\[1\]=-1 is not allowed"):

@@ -147,6 +147,8 @@ def not_finite():
 AREA, RF_DURATION = 300.0, 0.9
 FLOWING = {"D": 1.4, "velocity": -3.0}
 POOL = {"bound_fraction": 0.12, "exchange": 30.0, "T1_bound": 90.0, "lineshape": 12.0}
+SECOND = {"fraction_b": 0.2, "exchange_b": 14.0, "T1_b": 90.0, "T2_b": 21.0}
+SHIFTED = {**SECOND, "shift_b": 11.0}
 POOLS = ("T1", "T2", "B1", "inv_efficiency", *POOL)
 
 
@@ -169,6 +171,15 @@ TERMED = {
     "bound pool, steady": (CPMG_STEADY, POOL, ("bound_fraction", "B1", "T1")),
     "bound pool, balanced": (seq.BSSFP(40.0, 2.5, 6.0, phase_inc=150.0), POOL, ("exchange", "lineshape", "T2")),
     "bound pool, all else": (SEQUENCES["own, steady"], {**POOL, **FLOWING}, ("bound_fraction", "T1_bound", "D")),
+    "second pool": (CPMG, SECOND, ("T1", "T2", "B1", *SECOND)),
+    "second pool, inverted": (seq.MRF(np.linspace(10, 50, 5), 11.0, TI=15.0, TE=2.0), SHIFTED,
+                              ("shift_b", "T2_b", "inv_efficiency")),
+    "second pool, CP": (CP, SECOND, ("fraction_b", "T2_b")),
+    "second pool, steady": (CPMG_STEADY, SECOND, ("fraction_b", "B1", "T1")),
+    "second pool, balanced": (seq.BSSFP(40.0, 2.5, 6.0, phase_inc=150.0), SHIFTED, ("exchange_b", "shift_b", "T2")),
+    "second pool, all else": (SEQUENCES["own, steady"], {**SHIFTED, **FLOWING}, ("fraction_b", "T1_b", "D")),
+    "second pool, out of phase": (seq.EventSequence(out_of_phase, flip=80.0, first=10.0, second=6.0),
+                                  {**SECOND, "T2prime": 30.0}, ("T2prime", "T2_b")),
 }  # fmt: skip
 
 
@@ -192,6 +203,13 @@ def terms():
         "bound pool of nothing",
         lambda: signal_and_derivatives(train, {**ONE, **none}, ("bound_fraction", "exchange")),
     )
+    none = {"fraction_b": 0.0, "exchange_b": 0.0, "T2_b": ONE["T2"]}
+    yield (
+        "second pool of nothing",
+        lambda: signal_and_derivatives(CPMG, {**ONE, **none}, ("fraction_b", "exchange_b", "shift_b")),
+    )
+    fast = {"fraction_b": 0.3, "exchange_b": 3000.0, "shift_b": 900.0}  # what is so large has its own functions
+    yield "second pool, fast", lambda: signal_and_derivatives(CPMG, {**ONE, **fast}, ("fraction_b", "shift_b"))
 
 
 def in_segments(function):

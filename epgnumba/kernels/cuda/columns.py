@@ -21,7 +21,7 @@ class Shape(NamedTuple):
     rows: int  # of a thread
     lanes: int  # neighbouring threads among which the rows of a voxel are divided
 
-    bound = False
+    bound = second = False
     components = COMPONENTS
 
 

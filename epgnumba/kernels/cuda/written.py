@@ -145,6 +145,8 @@ def write_unread(shape, rotation, timing):
 class _Voxel:
     """What `kernels.longitudinal` asks of a player and of bars; there is one duration, the function's."""
 
+    exchanges = ()
+
     def __init__(self, source, timing=True):
         self.shape, self.n_sets, self.seed = source.shape, len(source.shape.kinds) + 1, source.seed
         self._source, self._timing, self.equilibrium = source, timing, source.note("equilibrium")
