@@ -90,16 +90,17 @@ class Plan:
         self.width = self._place_sums(program, sizes)
         self._scratch = int(sizes[0, col.SCRATCH_AT])
         self._planes = [int(planes) for planes in sizes[:, col.PLANES]]
-        self._addressed: dict[tuple[str, str], npt.NDArray[np.int64]] = {}
+        self._addressed: dict[tuple[str, int, str], npt.NDArray[np.int64]] = {}
         self.sizes = np.concatenate([sizes.ravel(), np.array(tail, np.int64)])
 
-    def addressed(self, dtype: npt.DTypeLike, group: str = "forward") -> npt.NDArray[np.int64]:
-        """`sizes`, with the addresses that a group of compiled loops has in this process."""
+    def addressed(self, dtype: npt.DTypeLike, chunk: int = 1, group: str = "forward") -> npt.NDArray[np.int64]:
+        """`sizes`, with CHUNK and the addresses that a group of compiled loops has in this process."""
         kind = np.dtype(dtype)
-        if (kind.char, "") not in self._addressed:
-            self._addressed[kind.char, ""] = self.sizes.copy()
-        sizes = self._addressed[kind.char, ""]
-        if (kind.char, group) not in self._addressed:
+        if (kind.char, chunk, "") not in self._addressed:
+            sizes = self._addressed[kind.char, chunk, ""] = self.sizes.copy()
+            sizes[: len(self._planes) * col.N_SIZE].reshape(-1, col.N_SIZE)[:, col.CHUNK] = chunk
+        sizes = self._addressed[kind.char, chunk, ""]
+        if (kind.char, chunk, group) not in self._addressed:
             from ..kernels.lanes import addresses
 
             first = col.LOAD if group == "forward" else col.REWIND
@@ -107,7 +108,7 @@ class Plan:
                 start = part * col.N_SIZE + first
                 shape = Shape(planes, self._kinds, self._lanes, self._terms)
                 sizes[start : start + len(LOOPS[group])] = addresses(shape, kind.type, group)
-            self._addressed[kind.char, group] = sizes
+            self._addressed[kind.char, chunk, group] = sizes
         return sizes
 
     def __getstate__(self) -> dict[str, Any]:

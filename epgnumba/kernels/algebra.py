@@ -82,44 +82,47 @@ class Interval:
         self.angle = None if taken_in else numbers.angle
         self.mixings = [mixing.turned(*numbers.angle) if mixing.parts == 2 else mixing for mixing in numbers.mixings]
 
-    def play(self, sets, k):
-        """Sets after the pulse, from those before the interval; `k`: their order.
+    def play(self, sets, k, factors=None):
+        """Sets after the pulse, from those before the interval; `k`: their order, `factors`: what multiplies that.
 
         One set after the other where two pools are so many numbers that registers would not hold all: `sets` may be an
         iterator, and so is what is returned.
         """
-        met = exchanged(self.mixings, self._arriving(sets, k))
+        met = exchanged(self.mixings, self._arriving(sets, k, factors))
         return self.pulse(self._together(turned(planes, *self.angle) for planes in met) if self.angle else met)
 
     def _together(self, sets):
         return sets if self.numbers.mixings else [*sets]
 
-    def _arriving(self, sets, k):
+    def _arriving(self, sets, k, factors):
         """Sets after all that acts between pulses on each pool alike."""
-        multiply = self._factors(k)
+        factors = factors or self.factors(k)
 
         def arrive():
             first = None
             for i, planes in enumerate(sets):
-                planes = multiply(planes, 1)
+                planes = factors.multiply(planes)
                 first = first or planes
                 yield self._seeded(first, planes, i, k) if i else planes
 
         return self._together(arrive())
 
-    def unpass_time(self, bars, k):
+    def unpass_time(self, bars, k, factors=None):
         """Adjoints of sets before the interval, from those of sets that meet the pulse."""
-        multiply = self._factors(k)
+        factors = factors or self.factors(k)
         if self.angle:
             bars = _turned_back(bars, *self.angle)
         bars = unexchanged(self.mixings, bars)
         for i in range(1, len(bars)):
             bars[0] = self._seeded(bars[i], bars[0], i, k, -1)
-        return [multiply(planes, -1) for planes in bars]
+        return [factors.multiply(planes, -1) for planes in bars]
 
-    def exchange_pairings(self, sets, met, k):
+    def exchange_pairings(self, sets, met, k, factors=None):
         """`mixing_pairings` of all exchange, from sets before the interval and adjoints of what meets the pulse."""
-        sets, bars = [*self._arriving(sets, k)], _turned_back(met, *self.numbers.angle) if self.numbers.angle else met
+        sets, bars = (
+            [*self._arriving(sets, k, factors)],
+            _turned_back(met, *self.numbers.angle) if self.numbers.angle else met,
+        )
         return [value for mixing in self.numbers.mixings for value in mixing_pairings(mixing, sets, bars)]
 
     def pulse(self, sets):
@@ -198,8 +201,8 @@ class Interval:
             [t if g is None else t + g * x for t, x, g in zip(im, x_re, turning, strict=True)],
         ]
 
-    def _factors(self, k):
-        """What multiplies a set by what depends on the order; or, with -1 for the way, its adjoint."""
+    def _exponents(self, k):
+        """What depends on the order, by component: exponents of decays, and angles."""
         decays, angles = {}, {}
         for rate in dict.fromkeys(e.rate for e in by_order(self.shape)):
             slopes, imaginary = self._slopes(rate, k)
@@ -208,20 +211,64 @@ class Interval:
                 if slope is not None:
                     own = self.numbers.rates[rate] * slope
                     sums[c] = sums[c] + own if c in sums else own
-        decays = {c: self.numbers.exp(x) for c, x in decays.items()}
-        angles = {c: self.numbers.rotation(x) for c, x in angles.items()}
+        return decays, angles
 
-        def apply(planes, way):
-            kinds = like(self.shape)
-            planes = [
-                [x * decays[c] if c in decays else x for c, x in zip(kinds, plane, strict=True)] for plane in planes
-            ]
-            for c, kind in enumerate(kinds) if angles else ():
-                cosine, sine = angles[kind]
-                planes[0][c], planes[1][c] = turn(planes[0][c], planes[1][c], cosine, sine if way > 0 else -sine)
-            return planes
+    def _factors_of(self, decays, angles):
+        exp, rotation = self.numbers.exp, self.numbers.rotation
+        turns = {c: rotation(x) for c, x in angles.items()}
+        return Factors(like(self.shape), {c: exp(x) for c, x in decays.items()}, turns)
 
-        return apply
+    def factors(self, k):
+        """What a set is multiplied by for its order."""
+        return self._factors_of(*self._exponents(k))
+
+    def growth(self, k, stride):
+        """What makes the factors of order k + stride of those of k, and what that grows by in turn.
+
+        Exponents are polynomials of the order, of second degree: so that f(k + s) = f(k) g(k) and g(k + s) = g(k) h.
+        """
+        first, second, third = (self._exponents(k + j * stride) for j in range(3))
+        steps = [{c: following[c] - x for c, x in own.items()} for own, following in zip(first, second, strict=True)]
+        bends = [{c: third[i][c] - second[i][c] - x for c, x in own.items()} for i, own in enumerate(steps)]
+        return self._factors_of(*steps), self._factors_of(*bends)
+
+
+class Factors:
+    """What multiplies the rows of a set: decays, and turns as cosine and sine, by component (P, M or W).
+
+    Attributes
+    ----------
+    numbers : list
+        All of them.
+    """
+
+    def __init__(self, kinds, decays, turns):
+        self._kinds, self._decays, self._turns = kinds, decays, turns
+        self.numbers = [*decays.values(), *(x for pair in turns.values() for x in pair)]
+
+    def holding(self, numbers):
+        """The same with other numbers."""
+        count = len(self._decays)
+        turns = zip(numbers[count::2], numbers[count + 1 :: 2], strict=True)
+        return Factors(
+            self._kinds, dict(zip(self._decays, numbers, strict=False)), dict(zip(self._turns, turns, strict=True))
+        )
+
+    def times(self, other):
+        """Both, one after the other."""
+        decays = {c: x * other._decays[c] for c, x in self._decays.items()}
+        return Factors(self._kinds, decays, {c: turn(*x, *other._turns[c]) for c, x in self._turns.items()})
+
+    def multiply(self, planes, way=1):
+        """A set by them; or, with -1 for the way, the adjoint."""
+        decays = self._decays
+        planes = [
+            [x * decays[c] if c in decays else x for c, x in zip(self._kinds, plane, strict=True)] for plane in planes
+        ]
+        for c, kind in enumerate(self._kinds) if self._turns else ():
+            cosine, sine = self._turns[kind]
+            planes[0][c], planes[1][c] = turn(planes[0][c], planes[1][c], cosine, sine if way > 0 else -sine)
+        return planes
 
 
 def weighted(weight, x):

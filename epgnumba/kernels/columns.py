@@ -129,8 +129,9 @@ N_SEGMENT = 3
     STARTS_AT,  # mean starts, and derivatives with respect to them
     POOLS_AT,  # in the room of a thread: exchange over every duration
     POOL_BARS_AT,  # in the derivatives that belong to a lane
-) = range(67)
-N_SIZE = 67
+    CHUNK,  # rows whose factors by order are made one from another (see `algebra.Factors`)
+) = range(68)
+N_SIZE = 68
 
 SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what the end of a repetition does
 # Rows of the tissue table, of a block's rates, and codes of the derivatives. OMEGA is off-resonance in radians per ms.

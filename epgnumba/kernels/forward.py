@@ -3,7 +3,7 @@
 from . import columns as col
 from .algebra import HALF, M, P, W
 from .columns import FRACTION, FRACTION_B, INVERSION, VECTOR
-from .lanes import choose, loop, repeat, when
+from .lanes import choose, repeat, when
 from .longitudinal import gains, pass_time
 from .player import FILLS, Player, clear, each_set, read_sets, write_sets
 
@@ -97,12 +97,12 @@ def _play_pulse(player, n, record):
         arriving, leaving = rows.arrivals(n, source), rows.block(target, step[col.DST_SIZE])
         interval = rows.interval(n)
 
-        def body(row, rows=rows, arriving=arriving, leaving=leaving, interval=interval):
+        def body(row, factors, rows=rows, arriving=arriving, leaving=leaving, interval=interval):
             read = each_set if rows.exchanges else read_sets
             sets = read(rows.space, arriving, row, rows.n_sets, rows.arena)
-            write_sets(rows.space, leaving, row, interval.play(sets, rows.orders(n, row)), rows.arena)
+            write_sets(rows.space, leaving, row, interval.play(sets, rows.orders(n, row), factors), rows.arena)
 
-        loop(step[col.VECTORS], body)
+        rows.over_rows(n, interval, body)
     when(step[col.RECOVERY] > 0, lambda: _recover(player, n, target))
     if player.of_kind(INVERSION):
         when(step[col.INVERT] > 0, lambda: _seed_inversion(player, n, source, target))

@@ -46,6 +46,9 @@ class Whole:
     def __mul__(self, other):
         return self._with(other, "mul")
 
+    def __floordiv__(self, other):
+        return self._with(other, "sdiv")
+
     __radd__, __rmul__ = __add__, __mul__
 
     def _compared(self, other, relation):

@@ -7,7 +7,7 @@ from .algebra import HALF_PI, Interval, M, Numbers, P, W, added, like
 from .columns import B1, SATURATION, TIME, VECTOR
 from .elementary import LOWEST, exp, magnitude, rotation
 from .exponents import OUT_OF_PHASE, before_pulses, before_readouts, by_order
-from .lanes import choose, either, join, repeat, total
+from .lanes import choose, either, join, loop, repeat, total
 from .mixing import Mixing
 from .physics import turn
 from .pools import exchange_lines, exchanges, of_kinds, saturation, value_and_slopes
@@ -69,11 +69,9 @@ class Player:
 
         Half a vector, and all twice, where registers would not hold all of a row.
         """
-        width = (
-            VECTOR // 2
-            if self.shape.components // 3 * self.shape.planes * self.n_sets * self.itemsize >= 32
-            else VECTOR
-        )
+        numbers = self.shape.components * self.shape.planes * self.n_sets  # in a row of one lane, and its factors
+        numbers += 6 if by_order(self.shape) else 0
+        width = VECTOR // 2 if numbers * self.itemsize >= 96 else VECTOR
         for first in range(0, VECTOR, width):
             half = copy.copy(self)
             half._look(width, first)
@@ -118,6 +116,33 @@ class Player:
         rows = self.space.count(row)
         rows = rows * (1 / VECTOR) if self.shape.lanes > 1 else rows + self.space.count(self._first) + self.space.ramp()
         return rows * self.space.count(self.sizes[col.STRIDE]) + self.space.count(self.step(n)[col.ORDER])
+
+    def over_rows(self, n, interval, body, *sums):
+        """Call ``body(row, factors, *sums)``, which returns sums to carry on, for each row of pulse `n` (see `loop`).
+
+        Where there are terms that depend on the order, and voxels in the lanes, factors are made one from another,
+        CHUNK rows at a time: rounding grows with the square of their number.
+        """
+        count = self.step(n)[col.VECTORS]
+        if not by_order(self.shape) or self.shape.lanes == 1:
+            return loop(count, lambda row, *sums: body(row, None, *sums), *sums)
+        chunk, stride = self.sizes[col.CHUNK], self.space.count(self.sizes[col.STRIDE])
+
+        def some(k, *sums):
+            begin = k * chunk
+            first = self.orders(n, begin * VECTOR)
+            factors, (steps, bends) = interval.factors(first), interval.growth(first, stride)
+            size = len(factors.numbers)
+
+            def one(row, *carried):
+                now, step = (factors.holding(carried[i * size : (i + 1) * size]) for i in range(2))
+                following = *now.times(step).numbers, *step.times(bends).numbers
+                return *following, *(body(begin * VECTOR + row, now, *carried[2 * size :]) or ())
+
+            left = count - begin
+            return loop(choose(left < chunk, left, chunk), one, *factors.numbers, *steps.numbers, *sums)[2 * size :]
+
+        return loop((count + (chunk - 1)) // chunk, some, *sums, step=1)
 
     def scale(self, power):
         """A power of the dephasing of an order."""

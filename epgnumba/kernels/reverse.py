@@ -144,7 +144,7 @@ def _unplay_pulse(player, bars, n, gathering):
         targets, interval = rows.departures(n, step[col.SRC_PAIR]), rows.interval(n)
         sources = rows.arrivals(n, step[col.SRC_TAPE])
 
-        def body(row, *sums, rows=rows, recorded=recorded, given=given, sources=sources, targets=targets,
+        def body(row, factors, *sums, rows=rows, recorded=recorded, given=given, sources=sources, targets=targets,
                  interval=interval):  # fmt: skip
             k = rows.orders(n, row)
             states = read_sets(rows.space, recorded, row, rows.n_sets, rows.arena)
@@ -153,11 +153,11 @@ def _unplay_pulse(player, bars, n, gathering):
             met = interval.unpulse(bars)
             if rows.exchanges:
                 arriving = read_sets(rows.space, sources, row, rows.n_sets, rows.arena)
-                gained += interval.exchange_pairings(arriving, met, k)
-            write_sets(rows.adjoint, targets, row, interval.unpass_time(met, k), rows.pair_arena)
+                gained += interval.exchange_pairings(arriving, met, k, factors)
+            write_sets(rows.adjoint, targets, row, interval.unpass_time(met, k, factors), rows.pair_arena)
             return tuple(a + b for a, b in zip(sums, gained, strict=True))
 
-        parts.append(loop(step[col.VECTORS], body, *[rows.adjoint.nothing()] * _count_pairings(player)))
+        parts.append(rows.over_rows(n, interval, body, *[rows.adjoint.nothing()] * _count_pairings(player)))
     _gather_pulse(player, bars, n, [player.together(part) for part in zip(*parts, strict=True)])
     when(gathering, lambda: _gather_interval(player, bars, n))
 
