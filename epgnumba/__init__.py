@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import design as design
     from . import plot as plot
+    from . import pulses as pulses
     from . import sequence as sequence
     from . import torch as torch
     from .design import CRLBObjective, crlb
-    from .engine import get_num_threads, set_num_threads, warm_up
+    from .engine import get_num_threads, set_num_threads
     from .functional import bssfp_sim, fse_sim, mp2rage_sim, mpnrage_sim, mprage_sim, mrf_sim, spgr_sim
     from .sequence import FSE, EventSequence, Sequence
     from .truncation import find_nstates
     from .verbs import jacobian, simulate, vjp
+    from .warm import warm_up
 
 __version__ = "0.1.0"
 
@@ -40,10 +42,10 @@ _HOMES = {
     "simulate": ".verbs",
     "spgr_sim": ".functional",
     "vjp": ".verbs",
-    "warm_up": ".engine",
+    "warm_up": ".warm",
 }
 
-_SUBMODULES = ("design", "plot", "sequence", "torch")
+_SUBMODULES = ("design", "plot", "pulses", "sequence", "torch")
 
 __all__ = [
     "FSE",

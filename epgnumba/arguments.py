@@ -3,7 +3,7 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, ParamSpec, TypedDict, TypeVar
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .problem import Precision, read_problem
 from .sequence import Sequence
+from .slice_profile import Given as Profile
 from .tissue_parameters import DEFAULTS, NAMES, TISSUE, Maps
 
 P = ParamSpec("P")
@@ -20,7 +21,7 @@ T = TypeVar("T")
 class Playing(Maps, total=False):
     """Maps, and options of whatever is played."""
 
-    slice_prof: npt.ArrayLike
+    slice_prof: Profile
     dtype: Precision
     device: str | None
     mask: npt.ArrayLike | None
@@ -42,7 +43,7 @@ class Scanner(TypedDict, total=False):
     """What a one-call form says of the scanner; a sequence has it by `Sequence.on_scanner`."""
 
     gradient_area: float | None
-    rf_duration: float | None
+    rf_duration: float | Mapping[str, float] | None
 
 
 class PlayingForm(Playing, Scanner, total=False):
@@ -56,8 +57,9 @@ class Form(Options, Scanner, total=False):
 OPTIONS = {
     "diff": """str or tuple of str
         Tissue parameters to differentiate with respect to: any of {allowed}.""",
-    "slice_prof": """float or array_like, shape (positions,)
-        Flip angle across the slice, as a fraction of the nominal one; the signal is the mean over positions.""",
+    "slice_prof": """float, or array_like, shape (positions,), or mapping of str to such
+        Flip angle across the slice, as a fraction of the nominal one; the signal is the mean over positions. A mapping
+        says it for each kind of pulse that the sequence has: "excitation", "refocusing", "preparation".""",
     "nstates": """int, optional
         Keep configuration orders below it only, counted in crushers. By default all that matter are, and the
         result is exact.""",
@@ -74,8 +76,8 @@ OPTIONS = {
         zero in all results.""",
     "gradient_area": """float, optional
         Area of a gradient that dephases by one order, mT ms/m; D and velocity take it (`Sequence.on_scanner`).""",
-    "rf_duration": """float, optional
-        Effective duration of RF pulses, ms; a bound pool takes it (`Sequence.on_scanner`).""",
+    "rf_duration": """float, or mapping of str to float, optional
+        Effective duration of RF pulses, ms, or that of each kind; a bound pool takes it (`Sequence.on_scanner`).""",
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from . import slice_profile
 from .arguments import Scanner, document, refuse_unknown, spelled_out
 from .checks import MOST_PULSES, read_names, real_array, shown
 from .labels import concatenated, read_labels
@@ -152,8 +153,9 @@ class Call:
 
 
 def may_be_tensors(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The numeric ones among maps and options."""
-    return {name: value for name, value in given.items() if name in NAMES or name == "slice_prof"}
+    """The numeric ones among maps and options; of a slice profile by kind of pulse each."""
+    maps = {name: value for name, value in given.items() if name in NAMES}
+    return {**maps, **slice_profile.by_name(given[slice_profile.NAME])} if slice_profile.NAME in given else maps
 
 
 def one_call(

@@ -25,6 +25,7 @@ PHASE: dict[str, Any] = {"minimum": -1e10, "maximum": 1e10, "unit": "degrees"}
 PHASE_STEP: dict[str, Any] = {"minimum": -3600.0, "maximum": 3600.0, "unit": "degrees"}
 FRACTION: dict[str, Any] = {"minimum": 0.0, "maximum": 1.0, "unit": "fractions (not percent)"}
 FLIP_SCALE: dict[str, Any] = {"minimum": 0.0, "maximum": 10.0, "unit": "fractions of the nominal flip angle"}
+PROFILE: dict[str, Any] = {"minimum": -10.0, "maximum": 10.0, "unit": "fractions of the nominal flip angle"}
 # What terms take of the scanner: per order, and per pulse.
 GRADIENT_AREA: dict[str, Any] = {"positive": True, "minimum": 1e-6, "maximum": 1e6, "unit": "mT ms/m"}
 RF_DURATION: dict[str, Any] = {"positive": True, "minimum": 1e-6, "maximum": 1e9, "unit": "ms"}

@@ -74,7 +74,7 @@ class Sweep:
     """
 
     def __init__(self, problem: Problem, wanted: tuple[str, ...] | None, moved: Collection[str] = ()) -> None:
-        names = (*problem.sequence.parameters, *NAMES, "slice_prof")
+        names = (*problem.sequence.parameters, *NAMES, *problem.profile.names)
         if wanted is not None and not isinstance(wanted, (tuple, list)):
             raise TypeError(f"wanted={shown(wanted)} is not allowed: it must be a tuple of names out of {names}")
         terms = problem.terms(moved)
@@ -109,8 +109,8 @@ class Sweep:
         """
         problem, parameters, expressions = self.problem, self.problem.sequence.parameters, self.job.program.expressions
         result = unflatten(expressions.pull_back(sums.entries(self.timing, self.turning)), parameters)
-        if "slice_prof" in self.asked:
-            result["slice_prof"] = sums.profile().reshape(problem.profile_shape)
+        if not set(problem.profile.names).isdisjoint(self.asked):
+            result.update(sums.profile())
         for row, (name, value) in enumerate(problem.tissue.maps.items()):
             if name in self.asked:
                 result[name] = _summed(problem.tissue.spread(sums.tissue[row]), tuple(value.shape)) * slope(name)
@@ -175,14 +175,14 @@ def _step(problem: Problem, program: Program, tangents: Mapping[str, Array], ste
         if name in tangents:
             table[row] += 1j * step * tissue.inside(np.broadcast_to(slopes[name] * tangents[name], tissue.shape))
             slopes[name] = slopes[name] + 1j * step * tissue.curvature(name) * tangents[name]
-    profile = problem.profile.astype(np.complex128)
-    if "slice_prof" in tangents:
-        profile += 1j * step * np.atleast_1d(tangents["slice_prof"])
+    profile = problem.profile
+    if not set(profile.names).isdisjoint(tangents):
+        profile = profile.moved(tangents, 1j * step)
     job = engine.Job(program, entries, table, profile, problem.codes)
     _, phases, _, receivers, _ = entries
     # To first order, which is all that a step asks for: a factor turns with its phases.
     turn = 1j * np.deg2rad((phases[program.signal.factor_step] - receivers).imag)
-    factors = job.call.factors
+    factors = job.call.factors[: program.n_out]
     re, im = factors.real - turn * factors.imag, factors.imag + turn * factors.real
     frame = np.array([[re, -im], [im, re]])[:, : program.signal.reach.planes]
     m0, one = table[M0_CODE], np.ones(job.n_voxels, np.complex128)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import checks, engine
-from .checks import FLIP_SCALE, Array, checked, flag, shown
+from .checks import flag, shown
 from .kernels.columns import (
     BOUND,
     DIFFUSION,
@@ -29,6 +29,8 @@ from .program.expressions import Entries
 from .program.program import Program, compile_program
 from .program.steady import ANY, Tissues
 from .sequence.sequence import Sequence
+from .slice_profile import Given as Profile
+from .slice_profile import SliceProfile, read_profile
 from .tissue import Tissue, plain_numbers
 from .tissue_parameters import NAMES
 
@@ -126,12 +128,10 @@ class Problem:
         Derivatives wanted.
     single : bool
         Whether the Jacobian has no axis for them.
-    profile : ndarray
-        Slice profile.
+    profile : SliceProfile
+        Flip angles across the slice.
     nstates : int or None
         Orders kept.
-    profile_shape : tuple of int
-        The shape it was given in.
     dtype : type
         Precision.
     check_nstates : bool
@@ -146,8 +146,7 @@ class Problem:
     tissue: "Tissue | DeviceTissue"
     codes: tuple[int, ...]
     single: bool
-    profile: Array
-    profile_shape: tuple[int, ...]
+    profile: SliceProfile
     nstates: int | None
     dtype: type[np.floating]
     check_nstates: bool = False
@@ -188,7 +187,6 @@ class Problem:
 
     def _make_job(self, program: Program, entries: Entries) -> engine.AnyJob:
         """On the device where the maps lie; on the one that was asked for; or on the CPU."""
-        profile = self.profile.astype(self.dtype, copy=False)
         pool = next((code for code in (FRACTION, FRACTION_B) if code in program.terms), None)
         if pool is not None and (self.device is not None or not isinstance(self.tissue, Tissue)):
             raise ValueError(
@@ -197,13 +195,13 @@ class Problem:
         if not isinstance(self.tissue, Tissue):
             from .gpu import DeviceJob
 
-            return DeviceJob(program, entries, self.tissue, profile, self.codes, self.dtype)
+            return DeviceJob(program, entries, self.tissue, self.profile, self.codes, self.dtype)
         table = self.tissue.table(self.dtype)
         if self.device is None or not self.tissue.size:
-            return engine.Job(program, entries, table, profile, self.codes)
+            return engine.Job(program, entries, table, self.profile, self.codes)
         from .gpu import HostJob
 
-        return HostJob(program, entries, table, profile, self.codes, self.device)
+        return HostJob(program, entries, table, self.profile, self.codes, self.device)
 
     def _check_turns(self, program: Program, durations: npt.NDArray[np.inexact]) -> None:
         """Refuse turns so many that rounding leaves nothing of the angle.
@@ -219,7 +217,7 @@ class Problem:
         alive = min(longest, -np.log(info.eps) * T2)  # ms; later nothing is left
         reach = program.signal.reach
         highest = max(o + reach.stride * (count - 1) for o, count in zip(reach.offsets, reach.counts, strict=True))
-        fastest = self.tissue.largest("velocity") * program.scanner[0] * (highest + 1) / (2 * np.pi)  # turns per ms
+        fastest = self.tissue.largest("velocity") * program.dephasing * (highest + 1) / (2 * np.pi)  # turns per ms
         shift = self.tissue.largest("shift_b") / 1000 if SHIFT_B in program.terms else 0.0
         turning = (
             ("B0", "Hz", self.tissue.largest("B0") / 1000),
@@ -303,7 +301,7 @@ def read_problem(
     T2: npt.ArrayLike,
     *,
     diff: Diff = None,
-    slice_prof: npt.ArrayLike = 1.0,
+    slice_prof: Profile = 1.0,
     dtype: Precision = np.float64,
     device: str | None = None,
     mask: npt.ArrayLike | None = None,
@@ -320,7 +318,7 @@ def read_problem(
     """
     checks.needed("sequence", sequence, Sequence)
     codes = read_diff(diff)
-    profile, profile_shape = read_profile(slice_prof)
+    profile = read_profile(slice_prof)
     kept = None if nstates is None else checks.count("nstates", nstates)
     precision = read_dtype(dtype)
     maps = {"T1": T1, "T2": T2, **maps}
@@ -331,31 +329,9 @@ def read_problem(
         maps.update(aligned)
     tissue, index = read_tissue(maps, device, mask)
     return Problem(
-        sequence, tissue, codes, isinstance(diff, str), profile, profile_shape, kept, precision,
+        sequence, tissue, codes, isinstance(diff, str), profile, kept, precision,
         flag("check_nstates", check_nstates), index, labels,
     )  # fmt: skip
-
-
-_WHOLE = np.ones(1)
-_WHOLE.setflags(write=False)
-
-
-def read_profile(slice_prof: npt.ArrayLike) -> tuple[Array, tuple[int, ...]]:
-    """A slice profile, as an array of one dimension, and the shape that it was given in.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument, its value and what is allowed.
-    """
-    if type(slice_prof) is float and slice_prof == 1:
-        return _WHOLE, ()
-    profile = checked("slice_prof", slice_prof, **FLIP_SCALE)
-    if profile.ndim > 1 or profile.size == 0:
-        raise ValueError(
-            f"slice_prof has shape {profile.shape}; a number or a non-empty one-dimensional array is needed"
-        )
-    return np.atleast_1d(profile), profile.shape
 
 
 def read_tissue(

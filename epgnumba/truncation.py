@@ -12,6 +12,7 @@ from . import checks
 from .arguments import takes
 from .problem import ComplexArray, Diff, Problem, read_problem
 from .sequence.sequence import Sequence
+from .slice_profile import Given as Profile
 from .tissue_parameters import Maps
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def find_nstates(
     *,
     tolerance: float = 1e-3,
     diff: Diff = None,
-    slice_prof: npt.ArrayLike = 1.0,
+    slice_prof: Profile = 1.0,
     mask: npt.ArrayLike | None = None,
     **given: Unpack[Maps],
 ) -> Truncation:

@@ -54,7 +54,7 @@ def test_times_are_positive(name, value):
         ({"T1": np.ones(3) * 900, "T2": np.ones(2) * 70}, ValueError, r"do not broadcast: T1 \(3,\), T2 \(2,\)"),
         ({"slice_prof": [[1.0]]}, ValueError, "slice_prof"),
         ({"slice_prof": []}, ValueError, "slice_prof"),
-        ({"slice_prof": [-1.0]}, ValueError, r"slice_prof\[0\]=-1"),
+        ({"slice_prof": [-11.0]}, ValueError, r"slice_prof\[0\]=-11"),
         ({"nstates": 0}, ValueError, "nstates=0.*at least 1"),
         ({"nstates": -3}, ValueError, "nstates=-3"),
         ({"nstates": 2.7}, TypeError, "nstates=2.7.*whole number"),

@@ -103,7 +103,7 @@ def test_any_size_of_any_argument(name, terms):
 ENDS = {
     "flip": (1e-300, 1e5, -1e5), "TR": (1e-9, 1e9), "ESP": (1e-9, 1e9), "TE": (0.0, 1e-300, 1e9), "TI": (0.0, 1e9),
     **{name: (row.limits["minimum"], row.limits["maximum"]) for name, row in tissue_parameters.TISSUE.items()},
-    "slice_prof": (0.0, 10.0),
+    "slice_prof": (-10.0, 10.0),
 }  # fmt: skip
 
 

@@ -142,7 +142,7 @@ def test_an_interrupt_is_heard_where_compilers_lose_it(monkeypatch):
     lost = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))
     done = []
     calls = {"one": {"first": lost, "second": lambda: done.append("second")}}
-    monkeypatch.setattr(sys.modules["epgnumba.engine.warm"], "_calls", lambda: calls)
+    monkeypatch.setattr(sys.modules["epgnumba.warm"], "_calls", lambda: calls)
     monkeypatch.setattr(sys, "unraisablehook", done.append)
     with pytest.raises(KeyboardInterrupt):
         epgnumba.warm_up(progress=False)

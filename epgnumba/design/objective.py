@@ -18,6 +18,7 @@ from ..kernels.columns import M0 as M0_CODE
 from ..problem import POOLS, read_diff, read_problem
 from ..program.expressions import unflatten
 from ..sequence.sequence import Sequence
+from ..slice_profile import Given as Profile
 from ..tissue import Tissue
 from ..tissue_parameters import NAMES, Maps
 from .bound import crlb
@@ -106,7 +107,7 @@ class CRLBObjective:
         sharpness: float | None = None,
         data: Literal["complex", "magnitude"] = "complex",
         per_time: bool = False,
-        slice_prof: npt.ArrayLike = 1.0,
+        slice_prof: Profile = 1.0,
         nstates: int | None = None,
         singular: Literal["inf", "raise"] = "inf",
         **given: Unpack[Maps],
@@ -313,9 +314,9 @@ class CRLBObjective:
         with self._lock:
             real = self._at(given)  # the program, for these values
             entries = real.program.expressions.evaluate(self.map.expand(stepped))
-            profile = self._problem.profile.astype(np.complex128)
             table = self._problem.host_tissue.table(np.complex128)
-            _, gradient = self._evaluate(engine.Job(real.program, entries, table, profile, self._problem.codes))
+            profile, codes = self._problem.profile, self._problem.codes
+            _, gradient = self._evaluate(engine.Job(real.program, entries, table, profile, codes))
         return np.asarray(gradient.imag / STEP * size)
 
     def __getstate__(self) -> dict[str, Any]:

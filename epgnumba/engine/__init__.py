@@ -4,7 +4,6 @@ from .job import FEW_VOXELS, LANES, AnyJob, Job, batch, bounds
 from .plan import state_sets
 from .sums import Flips, Gathered, GradientSums
 from .threads import get_num_threads, set_num_threads, spread
-from .warm import warm_up
 
 __all__ = [
     "FEW_VOXELS",
@@ -20,5 +19,4 @@ __all__ = [
     "set_num_threads",
     "spread",
     "state_sets",
-    "warm_up",
 ]

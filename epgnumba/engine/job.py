@@ -16,6 +16,7 @@ from ..kernels.columns import GROUP, VECTOR
 from ..program.expressions import Entries, make_room, unit_phase
 from ..program.program import Part, Program
 from ..program.rounding import rounding_limits
+from ..slice_profile import WHOLE, SliceProfile
 from . import memory
 from .layout import tables_of
 from .plan import Plan, tangent_kinds
@@ -27,6 +28,7 @@ COMPLEX = {kind: np.result_type(kind, np.complex64) for kind in "fdFD"}
 FEW_VOXELS = 2  # up to here a voxel at a time, its orders side by side, is quicker than a vector of voxels
 
 _local = threading.local()
+_NONE = np.zeros(0)
 
 
 @cache
@@ -80,8 +82,8 @@ class Job:
         Its flips, phases, durations, receiver phases, advance, as `Expressions.evaluate` gives them (degrees, ms).
     table : ndarray, shape (N_TISSUE, voxels)
         Rates, ..., M0 (see `Tissue.table`); its type is that of the computation.
-    profile : ndarray
-        Slice profile.
+    profile : SliceProfile
+        Flip angles across the slice.
     codes : tuple of int
         Derivatives, as rows of `table`.
     """
@@ -91,14 +93,15 @@ class Job:
         program: Program,
         entries: Entries,
         table: npt.NDArray[np.inexact],
-        profile: npt.NDArray[np.inexact],
+        profile: SliceProfile,
         codes: tuple[int, ...],
     ) -> None:
         self.program, self.dtype, self.codes = program, table.dtype, codes
         self.n_voxels = table.shape[1]
         self.lanes = 1 if self.n_voxels <= FEW_VOXELS else LANES
         self.tangents = tangent_kinds(codes)
-        self._profile, self._repeats = profile, 1 if program.end else None  # see `kernels.batch.play_block`
+        self.profile, self._repeats = profile, 1 if program.end else None  # see `kernels.batch.play_block`
+        self.scales = program.unscaled if profile is WHOLE else profile.scales(program.kinds)
         missing = -self.n_voxels % self.lanes
         self._table = np.pad(table, ((0, 0), (0, missing)), "edge") if missing else table  # to whole blocks of lanes
         self._sums: GradientSums | None = None
@@ -107,7 +110,7 @@ class Job:
 
     def _plan(self) -> Plan:
         """Where everything lies; kept with the program, since it is the same for all calls of a kind."""
-        key = self.lanes, self.codes, len(self._profile)
+        key = self.lanes, self.codes, len(self.scales)
         plans = self.program.__dict__.setdefault("plans", {})
         if key not in plans:
             plans[key] = Plan(self.program, *key)
@@ -116,6 +119,7 @@ class Job:
     def set_values(self, entries: Entries) -> None:
         """Give the program other numbers."""
         self._prepared: tuple[Any, tuple[Any, ...]] | None = None
+        self.flips = entries[0]
         values, factors = self._bound(entries)
         tables, sizes = tables_of(self.program, self.lanes).flat, self.plan.addressed(self.dtype)
         self.call = batch().Call(tables, sizes, values, self._table, factors, self.n_voxels)
@@ -126,7 +130,7 @@ class Job:
 
     def _bound(self, entries: Entries) -> tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]]:
         """Values and factors that entries come to; kept with them, since a sequence is played again and again."""
-        key = id(self.program), self.dtype.char, self.tangents, self._profile.tobytes()
+        key = id(self.program), self.dtype.char, self.tangents, None if self.profile is WHOLE else self.scales.tobytes()
         kept = entries.bound.get(key)
         if kept is None:  # holding the program, whose number would be another's otherwise
             kept = self._bind(entries), self.program
@@ -138,16 +142,21 @@ class Job:
         flips, phases, durations, receivers, advance = entries
         program = self.program
         limits = rounding_limits(program, durations.real, self.tangents, self.dtype)
-        pieces = [durations, self._profile, limits, np.array(program.scanner)]
-        for part in program.parts:
-            pieces.append(part.signs * flips[: len(part.signs)] / 90)
-            if part.reach.planes == 2:
-                pieces.append(bind_turns(part, phases, advance))
+        shared = [durations, limits, np.array([program.dephasing])]
+        turns = [bind_turns(part, phases, advance) if part.reach.planes == 2 else _NONE for part in program.parts]
+        factors = program.signal.factors(phases.real, receivers.real)
+        pieces = []
+        for scales in self.scales:
+            pieces += shared
+            for part, turn in zip(program.parts, turns, strict=True):
+                n = len(part.signs)
+                nominal = part.signs * flips[:n] / 90
+                pieces += [scales[:n] * nominal, program.powers[:n] * nominal if program.bound else _NONE, turn]
         if program.ensemble:
             pieces.append(np.stack([program.ensemble.turns.real, program.ensemble.turns.imag], 2).ravel())
         pieces.append(np.zeros(VECTOR))  # vectors of flips and durations may reach beyond their last
         values = np.concatenate(pieces).astype(self.dtype, copy=False)
-        return values, program.signal.factors(phases.real, receivers.real)
+        return values, np.concatenate([factors] * len(self.scales))
 
     def __getstate__(self) -> dict[str, Any]:
         """Room to work in is not copied: a copy makes its own."""

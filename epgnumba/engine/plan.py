@@ -83,10 +83,9 @@ class Plan:
         self._turns = np.shape(ensemble.turns) if ensemble else (0, 0)
         sizes[:, col.MEMBERS], sizes[:, col.MEMBER_WIDTH] = self._turns
         sizes[:, col.N_ORDERS] = len(orders)
-        sizes[:, col.PROFILE_AT] = self.n_durations
-        sizes[:, col.ROUNDING_AT] = self.n_durations + self.n_positions
-        sizes[:, col.SCANNER_AT] = self.n_durations + self.n_positions + N_ROUNDING
-        self.flips_at = self._place_values(program, sizes)
+        sizes[:, col.ROUNDING_AT] = self.n_durations
+        sizes[:, col.DEPHASING_AT] = self.n_durations + N_ROUNDING
+        self.flips_at, self.powers_at = self._place_values(program, sizes)
         self._room_size = self._place_room(program, sizes)
         self.width = self._place_sums(program, sizes)
         self._scratch = int(sizes[0, col.SCRATCH_AT])
@@ -115,17 +114,21 @@ class Plan:
         """Addresses are those of a process."""
         return {**self.__dict__, "_addressed": {}}
 
-    def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> list[int]:
-        """Durations, slice profile, rounding, scanner, then flips and turns of each part, an ensemble's."""
-        filled, flips_at = self.n_durations + self.n_positions + N_ROUNDING + 2, []
+    def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> tuple[list[int], list[int]]:
+        """Of each position durations, rounding, dephasing, parts' flips, powers and turns; then an ensemble's turns."""
+        filled, flips_at, powers_at = self.n_durations + N_ROUNDING + 1, [], []
         for row, part in zip(sizes, program.parts, strict=True):
             row[col.FLIPS_AT] = filled
             flips_at.append(filled)
             filled += len(part.signs)
+            row[col.POWERS_AT] = filled
+            powers_at.append(filled)
+            filled += len(part.signs) if program.bound else 0
             row[col.TURNS_AT] = filled
             filled += 2 * (len(part.signs) + 1) if part.reach.planes == 2 else 0
-        sizes[:, col.MEMBERS_AT] = filled
-        return flips_at
+        sizes[:, col.VALUES_STRIDE], sizes[:, col.MEMBERS_AT] = filled, filled * self.n_positions
+        self.values_stride = filled
+        return flips_at, powers_at
 
     def _place_room(self, program: Program, sizes: npt.NDArray[np.int64]) -> int:
         """A thread's room: what parts share, what each has, then the states and, last, adjoints; its length."""
@@ -168,15 +171,15 @@ class Plan:
         return int(lines * VECTOR + sets_size + sets * sizes[0, col.PAIR_ARENA])
 
     def _place_sums(self, program: Program, sizes: npt.NDArray[np.int64]) -> int:
-        """A row of gathered derivatives; its length."""
+        """A row of gathered derivatives, those at a position; its length."""
         n_steps = max(len(part.signs) for part in program.parts)
         filled = 0
         for place, count in (
             (col.FLIP_SUMS_AT, n_steps),
+            (col.POWER_SUMS_AT, n_steps if program.bound else 0),
             (col.TURN_SUMS_AT, n_steps + 1),
             (col.DURATION_SUMS_AT, self.n_durations),
             (col.FACTOR_SUMS_AT, self._n_out),
-            (col.PROFILE_SUMS_AT, self.n_positions),
         ):
             sizes[:, place] = filled
             filled += count

@@ -10,6 +10,7 @@ from ..checks import Array
 from ..kernels import columns as col
 from ..program.expressions import sum_at
 from ..program.program import Program
+from ..slice_profile import WHOLE
 
 if TYPE_CHECKING:
     from .job import Job
@@ -46,8 +47,8 @@ class Gathered(ABC):
         """By the phase of each output, per radian."""
 
     @abstractmethod
-    def profile(self) -> Array:
-        """By slice position."""
+    def profile(self) -> dict[str, Array]:
+        """By slice profile, by name."""
 
     def flip_entries(self) -> Array:
         """By flip angle, per degree."""
@@ -86,7 +87,8 @@ class GradientSums(Gathered):
     def __init__(self, job: "Job") -> None:
         self._plan, self.program, self._parts = job.plan, job.program, len(job.program.parts)
         self._n_steps = max(len(part.signs) for part in job.program.parts)
-        rows = self._parts * job.n_groups * job.plan.width
+        self._job, self._scales = job, job.scales
+        rows = self._parts * job.n_groups * len(job.scales) * job.plan.width
         columns = -(-job.n_voxels // job.lanes) * job.lanes  # whole blocks of lanes
         tissue = col.N_TISSUE * columns
         kind = np.complex128 if job.dtype == np.complex128 else np.float64
@@ -106,13 +108,28 @@ class GradientSums(Gathered):
         self.tissue[col.M0] += m0
 
     def _columns(self, place: int, count: int) -> Array:
-        """Sums over groups, a row a part, of what begins at a place in the groups' rows."""
+        """Sums over groups and positions, a row a part, of what begins at a place in their rows."""
+        table = self._table(place, count)
+        return cast("Array", table[:, 0, 0] if table.shape[1] * table.shape[2] == 1 else table.sum(axis=(1, 2)))
+
+    def _table(self, place: int, count: int) -> Array:
+        """Of each part, group and position what begins at a place in its row."""
         start = int(self._plan.sizes[place])
-        table = self.rows.reshape(self._parts, -1, self._plan.width)[:, :, start : start + count]
-        return cast("Array", table[:, 0] if table.shape[1] == 1 else table.sum(axis=1))
+        rows = self.rows.reshape(self._parts, -1, len(self._scales), self._plan.width)
+        return cast("Array", rows[:, :, :, start : start + count])
+
+    def _scaled_flips(self) -> Array:
+        """Of each part and position, by flip angles as they are there."""
+        return cast("Array", self._table(col.FLIP_SUMS_AT, self._n_steps).sum(axis=1))
 
     def flips(self) -> list[Array]:
-        return list(self._columns(col.FLIP_SUMS_AT, self._n_steps))
+        if self._job.profile is WHOLE:
+            sums = self._columns(col.FLIP_SUMS_AT, self._n_steps)
+        else:
+            sums = (self._scales[:, : self._n_steps] * self._scaled_flips()).sum(axis=1)
+        if self.program.bound:
+            sums = sums + self.program.powers[: self._n_steps] * self._columns(col.POWER_SUMS_AT, self._n_steps)
+        return list(sums)
 
     def turns(self) -> list[Array]:
         return list(self._columns(col.TURN_SUMS_AT, self._n_steps + 1))
@@ -125,11 +142,22 @@ class GradientSums(Gathered):
 
     def flip_sums(self, part: int, where: slice | npt.NDArray[np.int64]) -> Array:
         """Sums over groups by some flip angles of a part, per radian of the signed flip."""
+        if self.program.bound:
+            return self.flips()[part][where]
         table = self.rows.reshape(self._parts, -1, self._plan.width)[part]
-        return cast("Array", table[0, where] if len(table) == 1 else table[:, where].sum(axis=0))
+        if len(table) == 1:
+            return cast("Array", table[0, where])
+        chosen = table[:, where]
+        by_position = chosen.reshape(-1, len(self._scales), chosen.shape[1]).sum(axis=0)
+        return cast("Array", (self._scales[:, where] * by_position).sum(axis=0))
 
-    def profile(self) -> Array:
-        return cast("Array", self._columns(col.PROFILE_SUMS_AT, self._plan.n_positions).sum(axis=0))
+    def profile(self) -> dict[str, Array]:
+        job, sums = self._job, self._scaled_flips()
+        by_scale = np.zeros(job.scales.shape, sums.dtype)
+        for part, table in zip(self.program.parts, sums, strict=True):
+            n = len(part.signs)
+            by_scale[:, :n] += part.signs * table[:, :n]
+        return cast("dict[str, Array]", job.profile.pull(DEGREE * job.flips * by_scale, self.program.kinds))
 
 
 class Flips:
@@ -150,26 +178,31 @@ class Flips:
     def __init__(self, job: "Job", entries: npt.NDArray[np.int64], factors: Array) -> None:
         self._size = len(entries)
         job.own_values()
-        self._places = []
-        for part, start in zip(job.program.parts, job.plan.flips_at, strict=True):
+        self._written: list[tuple[Any, ...]] = []
+        self._read: list[tuple[Any, ...]] = []
+        for part, start, powers_at in zip(job.program.parts, job.plan.flips_at, job.plan.powers_at, strict=True):
             played = np.flatnonzero(entries < len(part.signs))
             chosen, scale = entries[played], part.signs[entries[played]] * factors[played]
-            self._places.append(
-                (_stretch(played), _stretch(start + chosen), _stretch(chosen), scale / 90, scale * DEGREE)
-            )
+            for position, scales in enumerate(job.scales):
+                first = chosen + position * job.plan.values_stride
+                self._written.append((_stretch(played), _stretch(start + first), scale * scales[chosen] / 90))
+                if job.program.bound:
+                    powers = scale * job.program.powers[chosen] / 90
+                    self._written.append((_stretch(played), _stretch(powers_at + first), powers))
+            self._read.append((_stretch(played), _stretch(chosen), scale * DEGREE))
 
     def set(self, job: "Job", x: Array) -> None:
         """Give them their values."""
-        for played, where, _, scale, _ in self._places:
+        for played, where, scale in self._written:
             job.call.values[where] = scale * x[played]
 
     def gradient(self, sums: GradientSums) -> Array:
         """Derivatives with respect to the variables."""
-        if len(self._places) == 1 and len(self._places[0][-1]) == self._size:
-            _, _, chosen, _, scale = self._places[0]
-            return scale * sums.flip_sums(0, chosen)
+        if len(self._read) == 1 and len(self._read[0][-1]) == self._size:
+            _, chosen, scale = self._read[0]
+            return cast("Array", scale * sums.flip_sums(0, chosen))
         gradient = np.zeros(self._size)
-        for part, (played, _, chosen, _, scale) in enumerate(self._places):
+        for part, (played, chosen, scale) in enumerate(self._read):
             gradient[played] += scale * sums.flip_sums(part, chosen)
         return gradient
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from ..engine.sums import Gathered
 from ..kernels import columns as cpu
 from ..program.program import Program
+from ..slice_profile import SliceProfile
 from .home import Home, NumbaHome, Scratch
 from .player import Bars, Player
 from .structure import Structure, compiled, kernels, structure_of
@@ -26,16 +27,16 @@ STAGED = 1 << 28  # bytes that are copied at a time
 class DeviceSums(Gathered):
     """Derivatives that a device has summed over voxels, in double precision on the host."""
 
-    def __init__(self, program: Program, n_profile: int, tissue: Any) -> None:
-        self.program, self.tissue = program, tissue
-        self._cuts = sum_cuts(program, n_profile)
+    def __init__(self, program: Program, profile: SliceProfile, tissue: Any) -> None:
+        self.program, self.tissue, self._profile = program, tissue, profile
+        self._cuts = sum_cuts(program, len(profile.shared))
         self.total = np.zeros(int(self._cuts[-1]))
 
     def _row(self, k: int) -> npt.NDArray[np.float64]:
         return self.total[int(self._cuts[k]) : int(self._cuts[k + 1])]
 
-    def profile(self) -> npt.NDArray[np.float64]:
-        return self._row(0)
+    def profile(self) -> dict[str, npt.NDArray[Any]]:
+        return self._profile.pull_shared(self._row(0))
 
     def factors(self) -> npt.NDArray[np.float64]:
         return self._row(1)
@@ -60,8 +61,8 @@ class _Job:
         What is played.
     entries : sequence of ndarray
         Its numbers, as `Expressions.evaluate` gives them (degrees, ms).
-    profile : ndarray
-        Slice profile.
+    profile : SliceProfile
+        Flip angles across the slice; one for all pulses.
     codes : tuple of int
         Derivatives wanted.
     real : type
@@ -71,7 +72,7 @@ class _Job:
     """
 
     def __init__(
-        self, program: Program, entries: Sequence[Array], profile: Array, codes: tuple[int, ...],
+        self, program: Program, entries: Sequence[Array], profile: SliceProfile, codes: tuple[int, ...],
         real: type[np.floating], n_voxels: int,
     ) -> None:  # fmt: skip
         self.program, self.codes, self.real, self.n_voxels = program, codes, real, n_voxels
@@ -146,8 +147,8 @@ class DeviceJob(_Job):
     """
 
     def __init__(
-        self, program: Program, entries: Sequence[Array], tissue: Resident, profile: Array, codes: tuple[int, ...],
-        real: type[np.floating], chunk: int | None = None,
+        self, program: Program, entries: Sequence[Array], tissue: Resident, profile: SliceProfile,
+        codes: tuple[int, ...], real: type[np.floating], chunk: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(program, entries, profile, codes, real, tissue.size)
         self._tissue, self._home, self._wanted = tissue, tissue.home, chunk
@@ -166,7 +167,7 @@ class DeviceJob(_Job):
         home, n_out = self._home, self.program.n_out
         with kernels().runtime.on_device(home.index):
             structure = self.structure(backward=False)
-            player = Player(structure, self._entries, self._profile, home)
+            player = Player(structure, self._entries, self._profile.shared, home)
             signal = home.empty((n_out, self.n_voxels, 2), self.real)
             jacobian = home.empty((len(self.codes), n_out, self.n_voxels, 2), self.real)
             views = home.view(signal), home.view(jacobian) if self.codes else None
@@ -185,7 +186,7 @@ class DeviceJob(_Job):
         home = self._home
         with kernels().runtime.on_device(home.index):
             structure = self.structure(backward=True)
-            player = Player(structure, self._entries, self._profile, home)
+            player = Player(structure, self._entries, self._profile.shared, home)
             given = home.pairs(signal_bar, (1, 0), self.real)
             slopes = home.pairs(jacobian_bar, (1, 2, 0), self.real) if self.codes else None
             views = home.view(given), home.view(slopes) if self.codes else None
@@ -198,7 +199,7 @@ class DeviceJob(_Job):
                     self._table(player, first, count), count, bars, first, timing, turning
                 ),
             )  # fmt: skip
-            sums = DeviceSums(self.program, len(self._profile), tissue)
+            sums = DeviceSums(self.program, self._profile, tissue)
             sums.total += bars.collect(home)
         return sums
 
@@ -222,7 +223,7 @@ class _Slot:
         self, job: "HostJob", chunk: int, structure: Structure, inputs: Sequence[Mapped], outputs: Sequence[Mapped]
     ) -> None:
         self.home = NumbaHome(job.index)
-        self.player = Player(structure, job._entries, job._profile, self.home)
+        self.player = Player(structure, job._entries, job._profile.shared, self.home)
         self.inputs = [self._place(array, axis, chunk) for array, axis in inputs]
         self.outputs = [self._place(array, axis, chunk) for array, axis in outputs]
         self.bars: Bars | None = None
@@ -272,7 +273,7 @@ class HostJob(_Job):
     """
 
     def __init__(
-        self, program: Program, entries: Sequence[Array], table: Array, profile: Array, codes: tuple[int, ...],
+        self, program: Program, entries: Sequence[Array], table: Array, profile: SliceProfile, codes: tuple[int, ...],
         index: int, chunk: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(program, entries, profile, codes, table.dtype.type, table.shape[1])
@@ -382,7 +383,7 @@ class HostJob(_Job):
             if slot.bars is not None:
                 sums.total += slot.bars.collect(slot.home)
 
-        sums = DeviceSums(self.program, len(self._profile), tissue)
+        sums = DeviceSums(self.program, self._profile, tissue)
         structure = self.structure(backward=True)
         with kernels().runtime.on_device(self.index):
             self._run(structure, structure.gradient_bytes(), inputs, [(tissue, 1)], compute, retire)

@@ -134,7 +134,7 @@ class Player:
     def _geometry(self, part: int) -> tuple[Any, Any]:
         """Dephasing of an order, radians per um, and orders from a row to the next."""
         program = self.structure.program
-        return self.real(program.scanner[0]), self.real(program.parts[part].reach.stride)
+        return self.real(program.dephasing), self.real(program.parts[part].reach.stride)
 
     def nothing(self, ndim: int) -> Any:
         """In place of an array that is not used."""

@@ -6,23 +6,11 @@ results do not depend on threads or chunks.
 """
 
 from . import columns as col
-from .columns import EQUILIBRIUM, M0, SIGNAL, VECTOR
+from .columns import EQUILIBRIUM, M0, VECTOR
 from .ensemble import play_ensemble, pull_ensemble
 from .jit import at, entry, keep_out_of_line, kernel, unfused
 from .lanes import call_loop
-from .part import (
-    Call,
-    clear,
-    group_bars,
-    last_part,
-    load,
-    play,
-    rewind,
-    same_flips,
-    select,
-    select_call,
-    unload,
-)  # fmt: skip
+from .part import Call, clear, group_bars, load, play, rewind, same_flips, select_all, unload
 from .rounding import hide_amplitude_rounding, hide_rounding
 from .steady import play_to_start, rewind_to_start, set_start
 
@@ -47,16 +35,16 @@ def clean_up(player):
 
 
 @kernel
-def play_block(signal, end, given, position, voxel, fresh, keep, repeats):
+def play_block(signal, end, given, voxel, fresh, keep, repeats):
     """Load one block and play it: its amplitudes, and with `keep` all that `pull_block` needs.
 
     `repeats` is None where the program starts from equilibrium: Numba then leaves out what finds steady states.
     """
-    flips = fresh or not same_flips(signal, given, voxel, position)
-    load(signal, given, voxel, position, 1 if flips else 0)
+    flips = fresh or not same_flips(signal, given, voxel)
+    load(signal, given, voxel, 1 if flips else 0)
     if repeats is not None:
         if flips:
-            load(end, given, voxel, position, 2)
+            load(end, given, voxel, 2)
         if signal.sizes[col.MEMBERS] > 0:
             play_ensemble(signal, end, given)
             return
@@ -137,7 +125,7 @@ def load_bars(player, given, voxel, target, count, signal_bar, jacobian_bar, tis
 
 
 @kernel
-def pull_block(signal, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning, repeats):
+def pull_block(signal, end, given, voxel, bars, end_bars, tissue_bar, timing, turning, repeats):
     """Derivatives of one block, after `play_block` with `keep` and those with respect to its amplitudes."""
     if repeats is not None and signal.sizes[col.MEMBERS] > 0:
         pull_ensemble(signal, end, given, bars, end_bars, timing, turning)
@@ -145,22 +133,21 @@ def pull_block(signal, end, given, position, voxel, bars, end_bars, tissue_bar, 
         rewind(signal, given, bars, signal.sizes[col.BOUNDARY_AT], timing, turning)
         if repeats is not None:
             rewind_to_start(signal, end, given, bars, end_bars, timing, turning)
-    unload(signal, given, bars, tissue_bar, voxel, position)
+    unload(signal, given, bars, tissue_bar, voxel)
     clean_up(signal)
 
 
 @entry("signals and tissue derivatives")
 def signal_batch(call, room, signal, jacobian, first, last, repeats):
     """Signal and Jacobian of voxels `first` to `last` (whole units)."""
-    given = select_call(call, room)
-    own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
-    lanes = own.sizes[col.LANES]
-    for position in range(own.sizes[col.N_POSITIONS]):
+    lanes, positions = call.sizes[col.LANES], call.sizes[col.N_POSITIONS]
+    for position in range(positions):
+        given, own, end = select_all(call, room, position)
         for voxel in range(first, last, lanes):
-            play_block(own, end, given, position, voxel, voxel == first, False, repeats)
+            play_block(own, end, given, voxel, voxel == first, False, repeats)
             count = min(lanes, call.n_voxels - voxel)
             write_block(own, given, position, voxel, voxel, count, signal, jacobian)
-            if position == own.sizes[col.N_POSITIONS] - 1:
+            if position == positions - 1:
                 hide_rounding(own, given, voxel, voxel, count, signal, jacobian)
             clean_up(own)
 
@@ -168,20 +155,19 @@ def signal_batch(call, room, signal, jacobian, first, last, repeats):
 @entry("bounds and design criteria")
 def amplitude_batch(call, room, amplitudes, first, last, repeats):
     """Bare amplitudes (voxel, set, plane, output), averaged over the slice: before M0 and the outputs' factors."""
-    given = select_call(call, room)
-    own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
-    lanes, planes, n_out = own.sizes[col.LANES], own.sizes[col.PLANES], own.sizes[col.N_OUT]
-    weight = 1 / own.sizes[col.N_POSITIONS]
-    for position in range(own.sizes[col.N_POSITIONS]):
+    lanes, positions = call.sizes[col.LANES], call.sizes[col.N_POSITIONS]
+    planes, n_out, weight = call.sizes[col.PLANES], call.sizes[col.N_OUT], 1 / positions
+    for position in range(positions):
+        given, own, end = select_all(call, room, position)
         for voxel in range(first, last, lanes):
-            play_block(own, end, given, position, voxel, voxel == first, False, repeats)
+            play_block(own, end, given, voxel, voxel == first, False, repeats)
             count = min(lanes, call.n_voxels - voxel)
             for j in range(count):
                 for i in range(amplitudes.shape[1] * planes):
                     for o in range(n_out):
                         value = weight * own.amplitudes[(i * n_out + o) * lanes + j]
                         amplitudes[voxel + j, i // planes, i % planes, o] += value
-            if position == own.sizes[col.N_POSITIONS] - 1:
+            if position == positions - 1:
                 hide_amplitude_rounding(own, given, voxel, count, amplitudes)
             clean_up(own)
 
@@ -190,19 +176,18 @@ def amplitude_batch(call, room, amplitudes, first, last, repeats):
 def gradient_batch(call, room, signal_bar, jacobian_bar, sums, lane, tissue_bar, first, last, timing, turning, repeats):
     """Derivatives, given those with respect to the results, of voxels `first` to `last` (whole groups).
 
-    Sums over voxels go to row g of each part's table in `sums`, g the group; `lane` is a thread's room for derivatives
-    that belong to a lane. `tissue_bar` takes those with respect to rates (and B1, ..., M0).
+    Sums over voxels go to a row of `sums` for each part, group and slice position; `lane` is a thread's room for
+    derivatives that belong to a lane. `tissue_bar` takes those with respect to rates (and B1, ..., M0).
     """
-    given = select_call(call, room)
-    own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
-    lanes = own.sizes[col.LANES]
+    lanes, positions = call.sizes[col.LANES], call.sizes[col.N_POSITIONS]
     for voxel in range(first, last, lanes):
-        bars, end_bars = group_bars(call, own, sums, lane, voxel)
         count = min(lanes, call.n_voxels - voxel)
-        for position in range(own.sizes[col.N_POSITIONS]):
-            play_block(own, end, given, position, voxel, True, True, repeats)
+        for position in range(positions):
+            given, own, end = select_all(call, room, position)
+            bars, end_bars = group_bars(call, own, sums, lane, voxel, position)
+            play_block(own, end, given, voxel, True, True, repeats)
             load_bars(own, given, voxel, voxel, count, signal_bar, jacobian_bar, tissue_bar, bars)
-            pull_block(own, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning, repeats)
+            pull_block(own, end, given, voxel, bars, end_bars, tissue_bar, timing, turning, repeats)
 
 
 @kernel
@@ -224,13 +209,12 @@ def pull_batch(call, room, bar, sums, lane, tissue_bar, first, last, timing, tur
 
     All in planar reals, so that complex arithmetic with an imaginary step gives second derivatives.
     """
-    given = select_call(call, room)
-    own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
-    lanes = own.sizes[col.LANES]
+    lanes, positions = call.sizes[col.LANES], call.sizes[col.N_POSITIONS]
     for voxel in range(first, last, lanes):
-        bars, end_bars = group_bars(call, own, sums, lane, voxel)
         count = min(lanes, call.n_voxels - voxel)
-        for position in range(own.sizes[col.N_POSITIONS]):
-            play_block(own, end, given, position, voxel, True, True, repeats)
+        for position in range(positions):
+            given, own, end = select_all(call, room, position)
+            bars, end_bars = group_bars(call, own, sums, lane, voxel, position)
+            play_block(own, end, given, voxel, True, True, repeats)
             load_amplitude_bars(own, voxel, count, bar)
-            pull_block(own, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning, repeats)
+            pull_block(own, end, given, voxel, bars, end_bars, tissue_bar, timing, turning, repeats)

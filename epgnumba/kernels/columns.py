@@ -66,8 +66,8 @@ N_SEGMENT = 3
     LANES,
     PLANES,  # 1: a real program; 2: a complex one
     PRECESSES,  # 1: off-resonance turns the states (complex programs only)
-    BOUNDARY,  # numbers that say where a repetition starts: 0 (no repetition), 1 (Z_0), 3 (Z_0, Re F_0, Im F_0); then as
-    # many of a second pool, or its Z_0
+    BOUNDARY,  # numbers that say where a repetition starts: 0 (no repetition), 1 (Z_0), 3 (Z_0, Re F_0, Im F_0); behind
+    # them as many of a second pool, or its Z_0
     TANGENTS,
     N_OUT,
     PAIR,  # where the starting block lies, of the pair of alternating blocks
@@ -76,7 +76,7 @@ N_SEGMENT = 3
     ARENA,  # elements of a set of states
     PAIR_ARENA,  # elements of a set of adjoints
     N_DURATIONS,
-    N_POSITIONS,  # of the slice profile
+    N_POSITIONS,  # of the slice profile, each with values of its own, VALUES_STRIDE apart
     N_CODES,  # derivatives wanted
     STEPS_AT,  # where the tables of this part begin, in the array of integers
     READS_AT,
@@ -87,7 +87,7 @@ N_SEGMENT = 3
     FLIPS_AT,  # in the array of values
     TURNS_AT,
     DURATIONS_AT,
-    PROFILE_AT,
+    VALUES_STRIDE,
     ROUNDING_AT,  # what tells rounding
     RATES_AT,  # in the room of a thread
     SEEDS_AT,
@@ -103,7 +103,6 @@ N_SEGMENT = 3
     TURN_SUMS_AT,
     DURATION_SUMS_AT,
     FACTOR_SUMS_AT,
-    PROFILE_SUMS_AT,
     SUMS_WIDTH,  # numbers in such a row
     SEED_BARS_AT,  # in the derivatives that belong to a lane, behind those by rates
     START_BARS_AT,
@@ -111,14 +110,16 @@ N_SEGMENT = 3
     TRIG_LINES,  # lines for the cosines of all pulses
     INVERTS,  # 1: there are inversions
     STRIDE,  # orders from a row to the next
-    SCANNER_AT,  # in the array of values, see `Program.scanner`
+    DEPHASING_AT,  # in the array of values: dephasing of an order, radians per um
+    POWERS_AT,  # of each pulse flip angle over the root of its duration, which saturates a bound pool
+    POWER_SUMS_AT,  # in a group's row of gathered derivatives
     LOAD,  # addresses of the loops, in the order of `shape.LOOPS`
     PLAY,
     WRITE,
     REWIND,
     UNLOAD,
     MEMBERS,  # of the ensemble that a steady state is the mean of; 0: there is none
-    MEMBERS_AT,  # in the array of values: how each member turns (see `ensemble`)
+    MEMBERS_AT,  # in the array of values, behind those of all positions: how each member turns (see `ensemble`)
     MEMBER_WIDTH,  # turns of a member
     N_ORDERS,  # different gradients between a pulse and a readout of it
     ORDERS_AT,  # what follows KINDS: those orders, then which of them each output has
@@ -128,8 +129,8 @@ N_SEGMENT = 3
     STARTS_AT,  # mean starts, and derivatives with respect to them
     POOLS_AT,  # in the room of a thread: exchange over every duration
     POOL_BARS_AT,  # in the derivatives that belong to a lane
-) = range(66)
-N_SIZE = 66
+) = range(67)
+N_SIZE = 67
 
 SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what the end of a repetition does
 # Rows of the tissue table, of a block's rates, and codes of the derivatives. OMEGA is off-resonance in radians per ms.

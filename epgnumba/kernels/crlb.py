@@ -4,9 +4,9 @@ import numpy as np
 
 from . import columns as col
 from .batch import load_bars, play_block, pull_block, write_block
-from .columns import FAINTEST, SIGNAL
+from .columns import FAINTEST
 from .jit import entry, kernel
-from .part import group_bars, last_part, select, select_call
+from .part import group_bars, select_all
 from .rounding import hide_rounding
 
 
@@ -109,21 +109,23 @@ def crlb_batch(
     `weights` (voxel, unknown) includes those of the tissues; `unit` is (signal, jacobian, signal_bar, jacobian_bar,
     fisher, inverse) for one unit of voxels. See `batch.gradient_batch` for the rest.
     """
-    given = select_call(call, room)
-    own, end = select(call, room, SIGNAL), select(call, room, last_part(call))
     signal, jacobian, signal_bar, jacobian_bar, fisher, inverse = unit
-    lanes, positions = own.sizes[col.LANES], own.sizes[col.N_POSITIONS]
+    lanes, positions = call.sizes[col.LANES], call.sizes[col.N_POSITIONS]
     for voxel in range(first, last, lanes):
-        bars, end_bars = group_bars(call, own, sums, lane, voxel)
         count = min(lanes, call.n_voxels - voxel)
+        given, own, end = select_all(call, room, 0)
         for position in range(positions):
-            play_block(own, end, given, position, voxel, positions > 1 or voxel == first, True, repeats)
+            if position > 0:
+                given, own, end = select_all(call, room, position)
+            play_block(own, end, given, voxel, positions > 1 or voxel == first, True, repeats)
             write_block(own, given, position, voxel, 0, count, signal, jacobian)
         hide_rounding(own, given, voxel, 0, count, signal, jacobian)
         for j in range(count):
             values[voxel + j] = seed_bound(jacobian, jacobian_bar, j, weights[voxel + j], variance, fisher, inverse)
         for position in range(positions):
+            bars, end_bars = group_bars(call, own, sums, lane, voxel, position)
             if positions > 1:
-                play_block(own, end, given, position, voxel, True, True, repeats)
+                given, own, end = select_all(call, room, position)
+                play_block(own, end, given, voxel, True, True, repeats)
             load_bars(own, given, voxel, 0, count, signal_bar, jacobian_bar, tissue_bar, bars)
-            pull_block(own, end, given, position, voxel, bars, end_bars, tissue_bar, timing, turning, repeats)
+            pull_block(own, end, given, voxel, bars, end_bars, tissue_bar, timing, turning, repeats)

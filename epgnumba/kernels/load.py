@@ -32,30 +32,28 @@ TIMES = R1, R2, R2_PRIME, R1_BOUND, R1_B, R2_B  # rates that maps give as times
 SCALES = {OMEGA: HZ, SHIFT_B: HZ, EXCHANGE: 1e-3, EXCHANGE_B: 1e-3, SATURATION: PI * 1e-3}
 
 
-def load(shape, tables, sizes, values, tissue, room, voxel, n_voxels, position, flips):
-    """Rates, their seeds and decay of the lanes that begin at a voxel, B1 scaled as at a slice position.
+def load(shape, tables, sizes, values, tissue, room, voxel, n_voxels, flips):
+    """Rates, their seeds and decay of the lanes that begin at a voxel.
 
     `flips`: flip angles as well, of this part; 2: nothing else.
     """
     player = Player(shape, tables, sizes, values, room)
 
     def rates_and_decay():
-        _load_rates(player, tissue, voxel, n_voxels, position)
+        _load_rates(player, tissue, voxel, n_voxels)
         _load_decay(player)
 
     when(flips < 2, rates_and_decay)
     when(flips > 0, lambda: _load_angles(player))
 
 
-def _load_rates(player, tissue, voxel, n_voxels, position):
+def _load_rates(player, tissue, voxel, n_voxels):
     lanes = player.shape.lanes
-    scale = player.values.wide(lanes).at(player.sizes[col.PROFILE_AT]).spread(position)
     rates = {}
     for rate in (*ALWAYS, *player.shape.terms):
-        value = tissue.wide(lanes)[n_voxels * rate + voxel]
-        rates[rate] = scale * value if rate == B1 else value
+        rates[rate] = tissue.wide(lanes)[n_voxels * rate + voxel]
         player.rates[rate * lanes] = rates[rate]
-    slopes = {rate: -rates[rate] * rates[rate] for rate in TIMES if rate in rates} | {B1: scale}  # dR1/dT1 = -R1^2
+    slopes = {rate: -rates[rate] * rates[rate] for rate in TIMES if rate in rates}  # dR1/dT1 = -R1^2
     for i, kind in enumerate(player.shape.kinds):
         constant = player.rates.count(0) + SCALES.get(kind, 1.0)
         player.seeds[i * lanes] = slopes.get(kind, constant)
@@ -93,11 +91,9 @@ def _load_decay(player):
 
 def _exchanged(player, wide, k):
     """Numbers of exchange over a duration, then what they change by along each tangent on which they depend."""
-    found = []
+    found, time = [], {TIME: double(wide.of(player.durations, k))}
     for exchange in player.exchanges:
-        rates = {code: double(wide.rate(code)) for code in exchange.rates} | {
-            TIME: double(wide.of(player.durations, k))
-        }
+        rates = {code: double(wide.rate(code)) for code in exchange.rates} | time
         seeds = {i: (player.shape.kinds[i - 1], double(wide.seed(i))) for i in player.of_kind(*exchange.rates)}
         numbers, slopes = value_and_slopes(exchange.numbers, rates, seeds, calculated_once(hyperbolic))
         found += [*numbers, *(x for own in slopes.values() for x in own)]
@@ -148,32 +144,23 @@ def _load_angles(player):
     when(player.sizes[col.INVERTS] > 0, lambda: repeat(count, invert))
 
 
-def unload(shape, tables, sizes, values, tissue, room, lane, sums, tissue_bar, voxel, n_voxels, position):
-    """From the derivatives by rates and seeds of the lanes to those by the tissue's, and by the slice profile."""
+def unload(shape, tables, sizes, values, room, lane, sums, tissue_bar, voxel, n_voxels):
+    """From the derivatives by rates and seeds of the lanes to those by the tissue's."""
     player = Player(shape, tables, sizes, values, room)
     if player.exchanges:
         _unload_exchange(player, Bars(player, lane, sums))
     lanes, rates, seeds = shape.lanes, lane.wide(shape.lanes), lane.at(sizes[col.SEED_BARS_AT]).wide(shape.lanes)
-    scale = player.values.wide(lanes).at(sizes[col.PROFILE_AT]).spread(position)
     by_tissue = tissue_bar.wide(lanes)
-    by_profile = tissue.wide(lanes)[n_voxels * B1 + voxel] * rates[B1 * lanes]
     for rate in (*ALWAYS, *shape.terms):
         bar = rates[rate * lanes]
-        if rate == B1:
-            bar = scale * bar
-        for i in player.of_kind(rate):
-            seed_bar = seeds[(i - 1) * lanes]
-            if rate in TIMES:
-                bar = bar - 2 * player.rate(rate) * seed_bar
-            elif rate == B1:
-                by_profile = by_profile + seed_bar
+        if rate in TIMES:
+            for i in player.of_kind(rate):
+                bar = bar - 2 * player.rate(rate) * seeds[(i - 1) * lanes]
         place = n_voxels * rate + voxel
         by_tissue[place] = by_tissue[place] + bar
         rates[rate * lanes] = rates.nothing()
     for i in range(len(shape.kinds)):
         seeds[i * lanes] = seeds.nothing()
-    profile = sums.wide(1).at(sizes[col.PROFILE_SUMS_AT])
-    profile[position] = profile[position] + total(by_profile)
 
 
 def _unload_exchange(player, bars):

@@ -47,13 +47,13 @@ class Player:
         self.pools = room.at(sizes[col.POOLS_AT])
         self.amplitudes, self.amplitude_bars = room.at(sizes[col.AMPLITUDES_AT]), room.at(sizes[col.AMPLITUDES_BAR_AT])
         self.equilibrium = room.wide(shape.lanes).at(sizes[col.SCRATCH_AT]).spread(col.EQUILIBRIUM)
-        self.scanner = values.at(sizes[col.SCANNER_AT])
+        self.dephasing, self.powers = values.at(sizes[col.DEPHASING_AT]), values.at(sizes[col.POWERS_AT])
         self._look(shape.lanes)
 
     def _look(self, width, first=0):
         """Take vectors of `width` from lane `first` on."""
-        self.durations, self.flips, self.turns, self.scanner = (
-            values.wide(width) for values in (self.durations, self.flips, self.turns, self.scanner)
+        self.durations, self.flips, self.turns, self.dephasing, self.powers = (
+            values.wide(width) for values in (self.durations, self.flips, self.turns, self.dephasing, self.powers)
         )
         self._first = first
         self.space, self.adjoint, self.amplitudes, self.amplitude_bars = (
@@ -121,7 +121,7 @@ class Player:
 
     def scale(self, power):
         """A power of the dephasing of an order."""
-        dephasing = self.scanner.spread(0)
+        dephasing = self.dephasing.spread(0)
         return [1.0, dephasing, dephasing * dephasing][power]
 
     def moments(self, places, exponents):
@@ -178,8 +178,11 @@ class Player:
         return Mixing(exchange.pairs, matrix(0), {i: matrix(i) for i in self.of_kind(*exchange.rates)})
 
     def saturation_rates(self, n):
-        """What the saturation by pulse `n` depends on, by code; its angle over the root of its duration by TIME."""
-        angle = self.nominal(n) * self.scanner.spread(1)
+        """What the saturation by pulse `n` depends on, by code; its angle over the root of its duration by TIME.
+
+        That is the angle on resonance: power is the same at all positions of a slice, whatever they are turned by.
+        """
+        angle = HALF_PI * self.powers.spread(n)
         return {SATURATION: self.rate(SATURATION), B1: self.rate(B1), TIME: angle}
 
     def saturation(self, n):

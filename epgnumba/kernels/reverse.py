@@ -20,8 +20,8 @@ class Bars:
     """Derivatives gathered: sums over voxels (`sums`), and what belongs to a voxel (`lane`).
 
     Rates, seeds and where the train starts have a number for each lane; flips (radians of the signed flip; of an
-    inversion its efficiency over pi/2), turns (radians of the phase step before a pulse; then of the last phase) and
-    durations (ms) are sums.
+    inversion its efficiency over pi/2), powers (the same, over the root of a pulse's duration), turns (radians of the
+    phase step before a pulse; then of the last phase) and durations (ms) are sums.
     """
 
     def __init__(self, player, lane, sums):
@@ -29,8 +29,9 @@ class Bars:
         self._player, own, number = player, lane.wide(lanes), sums.wide(1)
         self.pools = own.at(sizes[col.POOL_BARS_AT])
         self.rates, self.seeds, self.start = own, own.at(sizes[col.SEED_BARS_AT]), own.at(sizes[col.START_BARS_AT])
-        self.flips, self.turns, self.durations = (
-            number.at(sizes[place]) for place in (col.FLIP_SUMS_AT, col.TURN_SUMS_AT, col.DURATION_SUMS_AT)
+        self.flips, self.turns, self.durations, self.powers = (
+            number.at(sizes[place])
+            for place in (col.FLIP_SUMS_AT, col.TURN_SUMS_AT, col.DURATION_SUMS_AT, col.POWER_SUMS_AT)
         )
 
     def add(self, memory, place, value):
@@ -67,7 +68,7 @@ class Bars:
             self.add(self.pools, place * self._player.shape.lanes, value)
 
     def by_mixing(self, exchange, duration, gained):
-        """What `algebra.mixing_pairings` says of an exchange."""
+        """What `mixing.mixing_pairings` says of an exchange."""
         count = 4 * exchange.parts
         for k, i in enumerate((0, *self._player.of_kind(*exchange.rates))):
             self.by_exchange(exchange, duration, i, gained[count * k : count * (k + 1)])
@@ -92,7 +93,7 @@ class Bars:
             self.by_rate(rate, by_rate[rate])
         for i, own in by_seed.items():
             self.by_seed(i, own)
-        self.by_flip(n, by_rate[TIME] * player.scanner.spread(1))
+        self.add(self.powers, n, total(by_rate[TIME]))
 
     def by_decay(self, duration, value, i=0):
         """A derivative by the logarithm of e1."""

@@ -1,7 +1,8 @@
 """A compiled sequence: pruned tables for the kernels, values for a call, and gradients back to the parameters."""
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -107,8 +108,12 @@ class Program:
         What the steady state is the mean of, if it is that.
     terms : tuple of int
         Rates that there are of those that are not always there.
-    scanner : tuple of float
-        Dephasing of an order (radians per um), 1 over the root of pulses' duration (ms); 0 where unused.
+    kinds : tuple of str
+        Of each pulse its kind; an inversion has none.
+    dephasing : float
+        Of an order, radians per um; 0 where unused.
+    powers : ndarray
+        Of each pulse 1 over the root of its duration (ms), what saturates a bound pool; 0 where unused.
     """
 
     signal: Part
@@ -118,11 +123,23 @@ class Program:
     duration_counts: Array
     ensemble: Ensemble | None = None
     terms: tuple[int, ...] = ()
-    scanner: tuple[float, float] = (0.0, 0.0)
+    kinds: tuple[str, ...] = ()
+    dephasing: float = 0.0
+    powers: Array = field(default_factory=lambda: np.zeros(0))
 
     @property
     def parts(self) -> list[Part]:
         return [self.signal, self.end] if self.end else [self.signal]
+
+    @cached_property
+    def unscaled(self) -> Array:
+        """What flip angles are multiplied by where there is no slice profile."""
+        return np.ones((1, len(self.kinds)))
+
+    @cached_property
+    def bound(self) -> bool:
+        """Whether there is a bound pool."""
+        return col.FRACTION in self.terms
 
     @property
     def n_out(self) -> int:
@@ -169,15 +186,15 @@ def _quarters(steps: tuple[bytes, bytes | None]) -> list[int | None]:
     return [0, *(q if exact is None or exact[n] else None for n, q in enumerate(quarters))]
 
 
-def _read_scanner(sequence: Sequence, terms: tuple[int, ...]) -> tuple[float, float]:
-    """What terms take of the scanner, see `Program.scanner`.
+def _read_scanner(sequence: Sequence, terms: tuple[int, ...]) -> tuple[float, tuple[tuple[str, float], ...]]:
+    """What terms take of the scanner: the dephasing of an order, and durations of pulses by their kind ("": of all).
 
     Raises
     ------
     ValueError
         If the sequence does not say it.
     """
-    dephasing = power = 0.0
+    dephasing, durations = 0.0, {"": np.inf}
     if not {col.DIFFUSION, col.VELOCITY}.isdisjoint(terms):
         if sequence.gradient_area is None:
             raise ValueError(
@@ -191,8 +208,27 @@ def _read_scanner(sequence: Sequence, terms: tuple[int, ...]) -> tuple[float, fl
                 "a bound pool is saturated by pulses, the more the shorter they are, which this sequence does not say: "
                 "use sequence.on_scanner(rf_duration=...), in ms"
             )
-        power = float(sequence.rf_duration**-0.5)
-    return dephasing, power
+        given = sequence.rf_duration
+        durations = dict(given) if isinstance(given, Mapping) else {"": given}
+    return dephasing, tuple(durations.items())
+
+
+def _powers(durations: tuple[tuple[str, float], ...], kinds: tuple[str, ...]) -> Array:
+    """`Program.powers`.
+
+    Raises
+    ------
+    ValueError
+        If the duration of some kind of pulse is not given, or that of a kind that there is not.
+    """
+    known, played = dict(durations), {kind for kind in kinds if kind}
+    if "" in known:
+        known = dict.fromkeys(played, known[""])
+    if missing := sorted(played - set(known)):
+        raise ValueError(f"rf_duration says nothing of {missing[0]!r}, a kind of pulse that this sequence has")
+    if unknown := sorted(set(known) - played):
+        raise ValueError(f"rf_duration: {unknown[0]!r} is no kind of pulse of this sequence; it has {sorted(played)}")
+    return np.array([known[kind] ** -0.5 if kind else 0.0 for kind in kinds])
 
 
 def _compile(
@@ -205,7 +241,7 @@ def _compile(
     way: Way,
     ensemble: Ensemble | None,
     terms: tuple[int, ...],
-    scanner: tuple[float, float],
+    scanner: tuple[float, tuple[tuple[str, float], ...]],
 ) -> Program:
     boundary = (train.boundary or 0) if solve else 0
     force_complex = free_phases or precesses or boundary == 3
@@ -228,7 +264,12 @@ def _compile(
         parts = [part(reads, True) for reads in read]
     places = [*(step.duration for step in train.steps), train.end]
     counts = np.bincount(places, minlength=len(train.times)) / way.repetitions
-    return Program(parts[0], parts[1] if solve else None, expressions, precesses, counts, ensemble, terms, scanner)
+    kinds = tuple(step.kind for step in train.steps)
+    dephasing, durations = scanner
+    return Program(
+        parts[0], parts[1] if solve else None, expressions, precesses, counts, ensemble, terms, kinds, dephasing,
+        _powers(durations, kinds),
+    )  # fmt: skip
 
 
 def _check_durations(expressions: list[Linear], values: npt.NDArray[np.inexact]) -> None:

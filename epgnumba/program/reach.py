@@ -4,7 +4,7 @@ Sets of orders k >= 0 are the bits of Python integers, one set for each componen
 with the pulse, in quadrature with it). Reachability follows from shifts and phase steps alone, so pruning is exact.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 
 from ..sequence.events import Linear
@@ -123,6 +123,13 @@ def find_reach(
     `quarters` holds the phase steps in units of 90 degrees, None where they are anything else; `limit` keeps orders
     below it only; `boundary` says what is there at the start (see `Train.boundary`), 0 that it is equilibrium.
     """
+    unit = gcd(*(step.shift for step in train.steps), *(read.order for group in reads for read in group))
+    if unit > 1:  # as where several gradients follow each pulse
+        steps = [replace(step, shift=step.shift // unit) for step in train.steps]
+        looks = [[replace(read, order=read.order // unit) for read in group] for group in reads]
+        fewer = replace(train, steps=steps)
+        found = find_reach(fewer, looks, quarters, limit and -(-limit // unit), boundary, force_complex)
+        return replace(found, stride=unit * found.stride, offsets=[unit * offset for offset in found.offsets])
     reached, transverse = _forward(train, quarters, limit, boundary)
     needed = _backward(reads, train, quarters, reached)
     together = [pair[0] | pair[1] for pair in needed]

@@ -113,7 +113,7 @@ def repeated(sequence: Sequence, count: int) -> list[Event]:
         phase = n * step + n * (n - 1) / 2 * growth
         for event in once:
             if isinstance(event, Pulse):
-                events.append(Pulse(event.flip, event.phase + phase))
+                events.append(replace(event, phase=event.phase + phase))
             elif not isinstance(event, Readout):
                 events.append(event)
             elif n == count - 1:

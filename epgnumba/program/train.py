@@ -38,6 +38,7 @@ class Step:
     shift: int
     spoiled: bool
     invert: bool = False  # an inversion in place of a pulse; its flip is 90 degrees times the efficiency
+    kind: str = ""  # of pulse; an inversion has none
     moments: tuple[int, int] = (0, 0)  # of the interval, by index
     reads: list[Read] = field(default_factory=list)
 
@@ -143,9 +144,8 @@ def write_train(events: list[Event], with_moments: bool = False) -> Train:
     for event in events:
         if isinstance(event, Pulse):
             shift = interval.shift
-            steps.append(
-                Step(linear(event.flip), linear(event.phase), index(), shift, spoiled, moments=moment_indices())
-            )
+            numbers = linear(event.flip), linear(event.phase), index(), shift, spoiled
+            steps.append(Step(*numbers, kind=event.kind, moments=moment_indices()))
             interval, spoiled = _Interval(with_moments), False
         elif isinstance(event, Inversion):
             phase = steps[-1].phase if steps else Linear()

@@ -121,9 +121,9 @@ class Hyperecho(Family):
     @staticmethod
     def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
         half: list[Event] = [Wait(p.ESP / 2), Shift(1)]
-        first = [Pulse(flip, each(p.phases, n)) for n, flip in enumerate(p.flip)]
-        second = [Pulse(-1.0 * pulse.flip, -1.0 * pulse.phase) for pulse in reversed(first)]
+        first = [Pulse(flip, each(p.phases, n), "refocusing") for n, flip in enumerate(p.flip)]
+        second = [Pulse(-1.0 * pulse.flip, -1.0 * pulse.phase, "refocusing") for pulse in reversed(first)]
         events: list[Event] = [Pulse(p.exc_flip, p.exc_phase)]
-        for pulse in [*first, Pulse(p.refocus), *second]:
+        for pulse in [*first, Pulse(p.refocus, kind="refocusing"), *second]:
             events += [*half, pulse, *half, Readout()]
         return events

@@ -30,12 +30,21 @@ class Holder:
 
 @dataclass(frozen=True)
 class Pulse(Holder):
-    """An RF pulse: flip angle and phase, in degrees. B1 scales the flip angle."""
+    """An RF pulse: flip angle and phase, in degrees. B1 scales the flip angle.
+
+    Pulses of a `kind` share a slice profile: families have "excitation", "refocusing" and "preparation".
+    """
 
     flip: Value
     phase: Value = 0.0
+    kind: str = "excitation"
 
     limits: ClassVar = {"flip": FLIP, "phase": PHASE}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.kind, str) or not self.kind.isidentifier():
+            raise ValueError(f"Pulse.kind={shown(self.kind)} is not allowed: it must be a name, such as 'refocusing'")
 
 
 @dataclass(frozen=True)
@@ -126,9 +135,9 @@ def t2_preparation(duration: Value, flip: Value = 90.0) -> list[Event]:
     >>> len(t2_preparation(40.0))
     6
     """
-    down, up = Pulse(flip, 0.0), Pulse(flip, 180.0)
+    down, up = Pulse(flip, 0.0, "preparation"), Pulse(flip, 180.0, "preparation")
     time = linear(duration, "duration")
     if not isinstance(duration, Linear):
         scalar("duration", time.constant, **TIME)
     half = Wait(time / 2)
-    return [down, half, Pulse(linear(flip) * 2.0, 90.0), half, up, Spoil()]
+    return [down, half, Pulse(linear(flip) * 2.0, 90.0, "preparation"), half, up, Spoil()]

@@ -80,7 +80,7 @@ class FSE(Family):
         half = Wait(p.ESP / 2)
         events: list[Event] = [Pulse(p.exc_flip, p.exc_phase)]
         for n, flip in enumerate(p.flip):
-            refocus = Pulse(flip, each(p.phases, n))
+            refocus = Pulse(flip, each(p.phases, n), "refocusing")
             events += [half, Shift(1), refocus, Shift(1), half, Readout(refocus.phase)]
         if options["steady"]:
             events += [Wait(p.TR - len(p.flip) * p.ESP), Spoil()]
@@ -134,6 +134,6 @@ class MultiSpinEcho(Family):
 
     @staticmethod
     def write(p: Any, options: Mapping[str, Any]) -> list[Event]:
-        half, refocus = Wait(p.ESP / 2), Pulse(p.flip, p.phase)
+        half, refocus = Wait(p.ESP / 2), Pulse(p.flip, p.phase, "refocusing")
         echo = [half, Shift(1), refocus, Shift(1), half, Readout(p.phase)]
         return [Pulse(p.exc_flip, p.exc_phase), *(echo * options["echoes"])]

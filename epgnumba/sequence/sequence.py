@@ -30,7 +30,7 @@ class Sequence(ABC):
         """Values of the parameters, in the shapes they were given in."""
 
     _gradient_area: float | None = None
-    _rf_duration: float | None = None
+    _rf_duration: float | dict[str, float] | None = None
 
     @property
     def gradient_area(self) -> float | None:
@@ -38,11 +38,16 @@ class Sequence(ABC):
         return self._gradient_area
 
     @property
-    def rf_duration(self) -> float | None:
-        """Effective duration of pulses, ms, if it was stated (`on_scanner`)."""
-        return self._rf_duration
+    def rf_duration(self) -> float | Mapping[str, float] | None:
+        """Effective duration of pulses, ms, or that of each kind of pulse, if it was stated (`on_scanner`)."""
+        return MappingProxyType(self._rf_duration) if isinstance(self._rf_duration, dict) else self._rf_duration
 
-    def on_scanner(self: Played, *, gradient_area: float | None = None, rf_duration: float | None = None) -> Played:
+    def on_scanner(
+        self: Played,
+        *,
+        gradient_area: float | None = None,
+        rf_duration: float | Mapping[str, float] | None = None,
+    ) -> Played:
         """The same sequence, with what diffusion, flow and a bound pool take of the scanner.
 
         Parameters
@@ -50,9 +55,10 @@ class Sequence(ABC):
         gradient_area : float, optional
             Area of a gradient that dephases by one order (of the smallest `Shift`), mT ms/m. Over a voxel of 1 mm a
             dephasing of one cycle takes 23.5 mT ms/m.
-        rf_duration : float, optional
+        rf_duration : float, or mapping of str to float, optional
             Effective duration of RF pulses, ms: the square of the integral of B1 over time, over the integral of its
-            square; for a rectangular pulse its duration.
+            square; for a rectangular pulse its duration (`pulses.Waveform.effective_duration`). A mapping says it for
+            each kind of pulse: "excitation", "refocusing", "preparation".
 
         Returns
         -------
@@ -73,7 +79,7 @@ class Sequence(ABC):
         if gradient_area is not None:
             made._gradient_area = scalar("gradient_area", gradient_area, **GRADIENT_AREA)
         if rf_duration is not None:
-            made._rf_duration = scalar("rf_duration", rf_duration, **RF_DURATION)
+            made._rf_duration = _read_durations(rf_duration)
         return made
 
     @property
@@ -114,6 +120,14 @@ class Sequence(ABC):
     @abstractmethod
     def replace(self: Played, **parameters: npt.ArrayLike) -> Played:
         """The same sequence with other values of some parameters, checked again."""
+
+
+def _read_durations(given: float | Mapping[str, float]) -> float | dict[str, float]:
+    if not isinstance(given, Mapping):
+        return scalar("rf_duration", given, **RF_DURATION)
+    if not given:
+        raise ValueError("rf_duration={} is not allowed: it must hold the duration of each kind of pulse")
+    return {kind: scalar(f"rf_duration.{kind}", value, **RF_DURATION) for kind, value in given.items()}
 
 
 class Symbols:

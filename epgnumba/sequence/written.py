@@ -63,16 +63,22 @@ def flat(written: Any) -> tuple[Event, ...]:
 
 def check_effort(events: tuple[Event, ...]) -> None:
     """Refuse what would take too many state updates: orders after each pulse, of those that gradients can reach."""
-    shifts = [abs(event.orders) for event in events if isinstance(event, Shift)]
-    unit = max(gcd(*shifts), 1)
-    reached, updates, pulses = 0, 0, 0
+    between, net = [], 0  # of pulses: dephasing, and whether a crusher lies there
+    crushed = False
     for event in events:
         if isinstance(event, Shift):
-            reached += abs(event.orders) // unit
-        elif isinstance(event, (Spoil, Inversion)):
-            reached = 0
-        if isinstance(event, (Pulse, Inversion)):
-            pulses, updates = pulses + 1, updates + 1 + reached
+            net += event.orders
+        elif isinstance(event, Spoil):
+            net, crushed = 0, True
+        elif isinstance(event, (Pulse, Inversion)):
+            crushed = crushed or isinstance(event, Inversion)
+            between.append((abs(net), crushed))
+            net, crushed = 0, isinstance(event, Inversion)
+    unit, pulses = max(gcd(*(dephased for dephased, _ in between)), 1), len(between)
+    reached = updates = 0
+    for dephased, crushed in between:
+        reached = 0 if crushed else reached + dephased // unit
+        updates += 1 + reached
     if updates > MOST_PULSES**2:
         raise ValueError(
             f"build writes {pulses} pulses, and gradients without a crusher between them: up to {updates:.0e} state "

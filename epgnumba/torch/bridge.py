@@ -16,6 +16,7 @@ from ..checks import needed, real_array
 from ..labels import is_labelled
 from ..problem import Diff, Problem, read_problem
 from ..sequence import Sequence
+from ..slice_profile import NAME, from_names
 from ..tissue_parameters import NAMES
 from .functions import Spec, simulation
 
@@ -89,11 +90,15 @@ def _on_sequence(
 ) -> Any:
     """Signal, and Jacobian, of the sequence that parameters make; maps and options are `given`."""
     numeric = may_be_tensors(given)
-    options = {name: value for name, value in given.items() if name not in numeric}
+    profile = [name for name in numeric if name not in NAMES]
+    options = {name: value for name, value in given.items() if name not in numeric and name != NAME}
 
     def make(arrays: Mapping[str, Any]) -> Problem:
         sequence = played({name: arrays[name] for name in parameters})
-        return read_problem(sequence, **{name: arrays[name] for name in numeric}, diff=diff, **options)
+        maps = {name: arrays[name] for name in numeric if name in NAMES}
+        if profile:
+            maps[NAME] = from_names({name: arrays[name] for name in profile})
+        return read_problem(sequence, **maps, diff=diff, **options)
 
     return _run(make, {**parameters, **numeric}, diff)
 
@@ -104,7 +109,7 @@ def _changed(sequence: Sequence, parameters: Mapping[str, Numeric] | None) -> Ca
     if parameters is None:
         return lambda changed: sequence
     needed("parameters", parameters, Mapping)
-    clash = set(parameters) & {*NAMES, "slice_prof"}
+    clash = set(parameters) & {*NAMES, NAME}
     if clash:
         raise ValueError(f"parameters={sorted(clash)} are not parameters of the sequence")
     return lambda changed: sequence.replace(**changed) if changed else sequence

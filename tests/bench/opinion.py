@@ -136,11 +136,15 @@ def _orders(events, repetitions):
     return shifts * (2 if crushed else -(-repetitions // 2))
 
 
+def numbers_of(event):
+    return [value for value in vars(event).values() if not isinstance(value, str)]
+
+
 def play(sequence, tissue, parameters=None, size=1, orders=None):
     """Signals (variants, readouts). Tissue and parameters: numbers, or arrays whose first axis is that of variants."""
     given = broadcast({**sequence.parameters, **(parameters or {})}, size)
     maps = {name: broadcast({name: tissue.get(name, default)}, size)[name][:, 0] for name, default in DEFAULTS.items()}
-    events = [(event, *(number(value, given, size) for value in vars(event).values())) for event in sequence.events()]
+    events = [(event, *(number(x, given, size) for x in numbers_of(event))) for event in sequence.events()]
     step, growth = (number(value, given, size) for value in sequence.advance)
     period = sum(values[-1] for event, *values in events if isinstance(event, (Wait, Shift)))
     slowest = maps["T1"]

@@ -1,6 +1,6 @@
 """Random sequences from the whole vocabulary, on random tissue, as text that runs."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -48,7 +48,8 @@ class Case:
     linked: bool = False
     tolerance: float = 1e-13
     diff: tuple = NAMES
-    profile: tuple = field(default=(1.0,))
+    kinds: tuple = ("excitation",)  # of pulses, in turns
+    rf_duration: object = RF_DURATION
 
     @property
     def parameters(self):
@@ -66,7 +67,7 @@ class Case:
             n = counts.get(kind, 0)
             counts[kind] = n + 1
             if kind == "p":
-                yield Pulse(p.flip[n], p.phase[n])
+                yield Pulse(p.flip[n], p.phase[n], self.kinds[n % len(self.kinds)])
             elif kind == "w":
                 yield Wait(0.5 * p.wait[n] + 0.5 * p.wait[0] if self.linked else p.wait[n])
             elif kind == "s":
@@ -83,7 +84,7 @@ class Case:
             self.build, steady=self.steady, advance=self.advance, growth=self.growth, **self.parameters,
             **({"tolerance": self.tolerance} if self.steady else {}),
         )  # fmt: skip
-        return made.on_scanner(gradient_area=AREA, rf_duration=RF_DURATION)
+        return made.on_scanner(gradient_area=AREA, rf_duration=self.rf_duration)
 
     def scale(self, name):
         return UNITS.get(name) or self.tissue[name]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_cases import KINDS, TERMED
+from random_cases import KINDS, RF_DURATION, TERMED
 
 import epgnumba
 from epgnumba import CRLBObjective
@@ -118,6 +118,41 @@ def test_one_voxel_and_many(case):
     many = epgnumba.jacobian(sequence, **maps, diff=case.diff)
     for value, expected in zip(many, alone, strict=True):  # voxel 3 is the one that was played alone
         close(value[3], expected, 1e-13)
+
+
+@any_case(st.integers(0, 99))
+def test_a_slice_is_the_mean_over_its_positions(case, seed):
+    """Each played with flip angles of its own, and as long as leaves their power what it was."""
+    kinds = ("one", "other", "third")[: sum(event[0] == "p" for event in case.events)]
+    rng = np.random.default_rng(seed)
+    profile = {kind: rng.uniform(0.2, 1.2, 3) * rng.choice([1, 1, -1]) for kind in kinds}
+    case = case.using(kinds=kinds)
+    found = epgnumba.jacobian(case.sequence(), **case.tissue, diff=case.diff, slice_prof=profile)
+    gradient = epgnumba.vjp(
+        case.sequence(), **case.tissue, slice_prof=profile, **bars_of(case, *found)
+    )  # fmt: skip
+    each, slopes = [], {name: np.zeros(3) for name in gradient if name.startswith("slice_prof")}
+    for position in range(3):
+        pulses, events = 0, []
+        for event in case.events:
+            if event[0] == "p":
+                event = ("p", event[1] * profile[kinds[pulses % len(kinds)]][position], event[2])
+                pulses += 1
+            events.append(event)
+        lasts = {kind: RF_DURATION * profile[kind][position] ** 2 for kind in kinds}
+        played = case.using(events=events, rf_duration=lasts)
+        each.append(epgnumba.jacobian(played.sequence(), **case.tissue, diff=case.diff))
+        if "bound_fraction" not in case.tissue:
+            by_flip = epgnumba.vjp(played.sequence(), **case.tissue, **bars_of(case, *found), wanted=("flip",))["flip"]
+            for n, slope in enumerate(by_flip * case.parameters["flip"] / 3):
+                slopes[f"slice_prof.{kinds[n % len(kinds)]}"][position] += slope
+    for value, alone in zip(found, zip(*each, strict=True), strict=True):
+        scale = np.array([case.scale(name) for name in case.diff])[:, None] if value.ndim > 1 else 1.0
+        close(value * scale, np.mean(alone, 0) * scale, scale=1.0)
+    if "bound_fraction" not in case.tissue:
+        size = max(1.0, *(abs(value).max() for value in slopes.values()))
+        for name, value in slopes.items():
+            close(gradient[name], value, 1e-11, size)
 
 
 @any_case()

@@ -67,17 +67,22 @@ def fences(monkeypatch):
             first = sizes.pointer.start // col.N_SIZE * col.N_SIZE
             table = sizes.pointer.numbers
             fence(self, ROOM, [table[row + place] for row in (*rows, first) for place in here])
-            of_values = [table[first + place] for place in (col.PROFILE_AT, col.ROUNDING_AT, col.SCANNER_AT)]
-            of_values += [table[row + place] for row in rows for place in (col.FLIPS_AT, col.TURNS_AT)]
-            fence(self, ("durations", "flips", "turns"), of_values, col.VECTOR - 1)  # their last vector reaches beyond
+            shared, own = (
+                (col.ROUNDING_AT, col.DEPHASING_AT, col.VALUES_STRIDE),
+                (col.FLIPS_AT, col.POWERS_AT, col.TURNS_AT),
+            )
+            of_values = [first + place for place in shared] + [row + place for row in rows for place in own]
+            starts = [values.pointer.start + table[place] for place in of_values]
+            names = "durations", "flips", "powers", "turns"
+            fence(self, names, starts, col.VECTOR - 1)  # their last vector reaches beyond
 
     class FencedBars(reverse.Bars):
         def __init__(self, player, lane, sums):
             super().__init__(player, lane, sums)
             base, sizes = sums.pointer.start, player.sizes
             fence(self, ("rates", "seeds", "start", "pools"), [])
-            places = col.FACTOR_SUMS_AT, col.PROFILE_SUMS_AT, col.SUMS_WIDTH
-            fence(self, ("flips", "turns", "durations"), [base + sizes[place] for place in places])
+            places = col.FACTOR_SUMS_AT, col.SUMS_WIDTH
+            fence(self, ("flips", "powers", "turns", "durations"), [base + sizes[place] for place in places])
 
     for module in (forward, reverse, load):
         monkeypatch.setattr(module, "Player", Fenced)

@@ -8,17 +8,17 @@ from functools import partial
 from types import FrameType
 from typing import Any, Literal, TypeAlias
 
-from ..checks import flag, shown
-from ..notice import progress_bar
+from .checks import flag, shown
+from .notice import progress_bar
 
 Part: TypeAlias = Literal["signal", "gradient", "single", "design", "second"]
 
 
 def _calls() -> dict[str, dict[str, Callable[[], Any]]]:
     """For each part, by name, small calls that between them meet every kernel in every type that it is called with."""
-    from ..design import CRLBObjective
-    from ..sequence import FSE
-    from ..verbs import simulate, vjp
+    from .design import CRLBObjective
+    from .sequence import FSE
+    from .verbs import simulate, vjp
 
     tissue = (1000.0, 100.0)
     calls: dict[str, dict[str, Callable[[], Any]]] = {

@@ -1,0 +1,138 @@
+"""Slice profiles: what is left of flip angles across a slice, for all pulses or for each kind of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .checks import PROFILE, checked, shown
+
+NAME = "slice_prof"
+ALL = ""  # the kind that a profile is of which all pulses share
+Given: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike]
+Numbers: TypeAlias = npt.NDArray[np.inexact]
+
+
+class SliceProfile:
+    """Flip angles at positions across a slice, as fractions of the nominal ones; signals are means over positions.
+
+    Parameters
+    ----------
+    values : dict of str to ndarray, shape (positions,)
+        By kind of pulse; or one for all kinds, of `ALL`.
+    shapes : dict of str to tuple of int
+        In which they were given; a number is the same at all positions.
+    """
+
+    def __init__(self, values: dict[str, Numbers], shapes: dict[str, tuple[int, ...]]) -> None:
+        self.values, self._shapes = values, shapes
+        self.names = tuple(named(kind) for kind in values)  # what derivatives by it are called
+
+    @property
+    def shared(self) -> Numbers:
+        """The one that all pulses share.
+
+        Raises
+        ------
+        ValueError
+            If it was given by kind of pulse.
+        """
+        if ALL not in self.values:
+            raise ValueError(f"{NAME} by kind of pulse cannot be played on a CUDA device; give one for all pulses")
+        return self.values[ALL]
+
+    def scales(self, kinds: Sequence[str]) -> Numbers:
+        """What multiplies flip angles; shape (positions, pulses). `kinds`: of each pulse; inversions have none.
+
+        Raises
+        ------
+        ValueError
+            If it does not say anything of some kind of pulses, or something of a kind that there is not.
+        """
+        first = next(iter(self.values.values()))
+        if ALL not in self.values:
+            played = {kind for kind in kinds if kind}
+            if missing := sorted(played - set(self.values)):
+                raise ValueError(
+                    f"{NAME} says nothing of {missing[0]!r}, a kind of pulse that this sequence has; give its profile, "
+                    "or 1.0 where it is not selective"
+                )
+            if unknown := sorted(set(self.values) - played):
+                raise ValueError(
+                    f"{NAME}: {unknown[0]!r} is no kind of pulse of this sequence; it has {sorted(played)}"
+                )
+        elif all(kinds):
+            return np.broadcast_to(first[:, None], (len(first), len(kinds)))
+        return np.stack([self.values[self._of(kind)] if kind else np.ones_like(first) for kind in kinds], 1)
+
+    def pull(self, bars: Numbers, kinds: Sequence[str]) -> dict[str, Numbers]:
+        """Derivatives by its values, by name, from those by `scales`."""
+        pulled = {}
+        for kind in self.values:
+            own = bars[:, [bool(one) and self._of(one) == kind for one in kinds]].sum(axis=1)
+            pulled[named(kind)] = own.sum() if self._shapes[kind] == () else own
+        return {name: np.asarray(bar) for name, bar in pulled.items()}
+
+    def pull_shared(self, bars: Numbers) -> dict[str, Numbers]:
+        """`pull`, from derivatives by the one that all pulses share."""
+        return {NAME: np.asarray(bars.sum() if self._shapes[ALL] == () else bars)}
+
+    def moved(self, tangents: Mapping[str, Any], step: complex) -> SliceProfile:
+        """The same, a step along tangents by name."""
+        values = {kind: value + step * tangents.get(named(kind), 0.0) for kind, value in self.values.items()}
+        return SliceProfile(values, self._shapes)
+
+    def _of(self, kind: str) -> str:
+        return ALL if ALL in self.values else kind
+
+
+def named(kind: str) -> str:
+    """What the derivative by the profile of a kind of pulses is called."""
+    return f"{NAME}.{kind}" if kind else NAME
+
+
+def by_name(given: Given) -> dict[str, Any]:
+    """What is given for a slice profile, by the names of derivatives."""
+    return {named(kind): value for kind, value in given.items()} if isinstance(given, Mapping) else {NAME: given}
+
+
+def from_names(values: Mapping[str, Any]) -> Given:
+    """Inverse of `by_name`."""
+    return values[NAME] if NAME in values else {name.removeprefix(f"{NAME}."): value for name, value in values.items()}
+
+
+WHOLE = SliceProfile({ALL: np.ones(1)}, {ALL: ()})
+WHOLE.values[ALL].setflags(write=False)
+
+
+def read_profile(given: Given) -> SliceProfile:
+    """A slice profile, checked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+    """
+    if type(given) is float and given == 1:
+        return WHOLE
+    if isinstance(given, Mapping) and not given:
+        raise ValueError(f"{NAME}={shown(given)} is not allowed: it must hold a profile for each kind of pulse")
+    by_kind = given if isinstance(given, Mapping) else {ALL: given}
+    values = {}
+    for kind, value in by_kind.items():
+        if not isinstance(kind, str):
+            raise TypeError(f"{NAME}: {shown(kind)} is not allowed as a kind of pulse: it must be a name")
+        values[kind] = checked(named(kind), value, **PROFILE)
+        if values[kind].ndim > 1 or values[kind].size == 0:
+            raise ValueError(
+                f"{named(kind)} has shape {values[kind].shape}; a number or a non-empty one-dimensional array is needed"
+            )
+    shapes = {kind: value.shape for kind, value in values.items()}
+    try:
+        spread = np.broadcast_arrays(*values.values())
+    except ValueError:
+        raise ValueError(f"{NAME}: profiles of one length, or numbers, are needed; they have shapes {shapes}") from None
+    return SliceProfile({kind: np.atleast_1d(one) for kind, one in zip(values, spread, strict=True)}, shapes)
