@@ -91,11 +91,9 @@ def _load_decay(player):
 
 def _exchanged(player, wide, k):
     """Numbers of exchange over a duration, then what they change by along each tangent on which they depend."""
-    found = []
+    found, time = [], {TIME: double(wide.of(player.durations, k))}
     for exchange in player.exchanges:
-        rates = {code: double(wide.rate(code)) for code in exchange.rates} | {
-            TIME: double(wide.of(player.durations, k))
-        }
+        rates = {code: double(wide.rate(code)) for code in exchange.rates} | time
         seeds = {i: (player.shape.kinds[i - 1], double(wide.seed(i))) for i in player.of_kind(*exchange.rates)}
         numbers, slopes = value_and_slopes(exchange.numbers, rates, seeds, calculated_once(hyperbolic))
         found += [*numbers, *(x for own in slopes.values() for x in own)]

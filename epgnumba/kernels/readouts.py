@@ -105,7 +105,7 @@ class PooledReadout:
         return self.alone.pairings(values, bars)
 
     def exchange_pairings(self, sets, bars):
-        """Derivatives by what is exchanged, from F_0 just after the pulse; see `algebra.mixing_pairings`."""
+        """Derivatives by what is exchanged, from F_0 just after the pulse; see `mixing.mixing_pairings`."""
         return mixing_pairings(self.between, sets, self._shared(bars))
 
 

@@ -68,7 +68,7 @@ class Bars:
             self.add(self.pools, place * self._player.shape.lanes, value)
 
     def by_mixing(self, exchange, duration, gained):
-        """What `algebra.mixing_pairings` says of an exchange."""
+        """What `mixing.mixing_pairings` says of an exchange."""
         count = 4 * exchange.parts
         for k, i in enumerate((0, *self._player.of_kind(*exchange.rates))):
             self.by_exchange(exchange, duration, i, gained[count * k : count * (k + 1)])
