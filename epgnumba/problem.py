@@ -157,10 +157,6 @@ class Problem:
     def _make_job(self, program: Program, entries: Entries) -> engine.AnyJob:
         """On the device where the maps lie; on the one that was asked for; or on the CPU."""
         profile = self.profile.astype(self.dtype, copy=False)
-        if FRACTION in program.terms and (self.device is not None or not isinstance(self.tissue, Tissue)):
-            raise ValueError(
-                f"{NAMES[FRACTION]} cannot be played on a CUDA device; leave device out, and maps in host memory"
-            )
         if not isinstance(self.tissue, Tissue):
             from .gpu import DeviceJob
 

@@ -27,15 +27,14 @@ class Division:
     lanes: int
 
 
-def divide(highest: int, planes: int, sets: int, itemsize: int, registers: int) -> Division:
-    """The fewest threads a voxel that hold its rows in registers.
+def divide(highest: int, row: int, registers: int) -> Division:
+    """The fewest threads a voxel that hold its rows, of so many bytes, in registers.
 
     Raises
     ------
     ValueError
         If even local memory cannot hold them.
     """
-    row = 3 * planes * sets * itemsize
     lanes = 1
     while lanes < LANES and -(-highest // lanes) * row > 4 * registers and highest > lanes:
         lanes *= 2
@@ -75,7 +74,7 @@ def _find_keep(steps: npt.NDArray[np.int64]) -> list[int]:
         keep.append(rows if cut else 0)
         filled = (rows if cut else filled) + below
         rows = int(step[cpu.ROWS])
-        filled = 1 if step[cpu.INVERT] else max(filled, rows)
+        filled = max(filled, rows)
     return keep
 
 

@@ -104,10 +104,15 @@ def hyperbolic(x, u):
     if is_complex(x):  # to first order in the step
         parts = chained(Dual(x.real, x.imag), Dual(u.real, u.imag), hyperbolic)
         return [joined(part.value, part.slope) for part in parts]
+    return hyperbolic_by(x, u, lambda x: exp(x, LOWEST), root, where)
+
+
+def hyperbolic_by(x, u, exp, root, where):
+    """The same of whatever has + - * / <, by functions of it."""
     small = u < 1.0
     far = where(small, 0 * u + 1, u)
-    s, scale = root(far), exp(x, LOWEST)
-    up, down = exp(x + s, LOWEST), exp(x - s, LOWEST)
+    s, scale = root(far), exp(x)
+    up, down = exp(x + s), exp(x - s)
     beyond = [0.5 * (up + down), 0.5 * (up - down) / s]
     while len(beyond) < len(SERIES):  # recurrence of the spherical Bessel functions
         j = len(beyond) - 1

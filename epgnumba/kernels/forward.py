@@ -108,12 +108,17 @@ def _play_pulse(player, n, record):
 
 def _recover(player, n, target):
     """Add to row 0 what Z_0 gains before the pulse (in quadrature), through the pulse."""
-    step, space, nothing = player.step(n), player.space, player.space.count(0)
+    step, space = player.step(n), player.space
     places = player.block(target, step[col.DST_SIZE])[-1]
-    gained = [[[nothing, nothing, *own]] for own in gains(player, step[col.DURATION])]
-    for i, (plane,) in enumerate(player.interval(n, decays=False).pulse(gained)):
+    for i, (plane,) in enumerate(player.interval(n, decays=False).pulse(recovered(player, n))):
         for place, value in zip(places, plane, strict=True):
             space[place + player.arena * i] = space[place + player.arena * i] + value
+
+
+def recovered(player, n):
+    """What row 0 gains in the interval before pulse `n`: sets of the plane in quadrature."""
+    nothing = player.space.count(0)
+    return [[[nothing, nothing, *own]] for own in gains(player, player.step(n)[col.DURATION])]
 
 
 def _seed_inversion(player, n, source, target):
@@ -121,10 +126,15 @@ def _seed_inversion(player, n, source, target):
     step = player.step(n)
     place = player.block(target, step[col.DST_SIZE])[-1][W]
     before = player.longitudinal(player.space, player.arena, source, step[col.SRC_SIZE])
-    arriving = pass_time(player, before, step[col.DURATION])[0][0]
-    for i in player.of_kind(INVERSION):
+    for i, value in inverted(player, n, before).items():
         at = place + player.arena * i
-        player.space[at] = player.space[at] - player.flips.spread(n) * player.seed(i) * arriving
+        player.space[at] = player.space[at] - value
+
+
+def inverted(player, n, before):
+    """By how much W of tangents is lower after inversion `n`; `before`: of all sets, before the interval."""
+    arriving = pass_time(player, before, player.step(n)[col.DURATION])[0][0]
+    return {i: player.flips.spread(n) * player.seed(i) * arriving for i in player.of_kind(INVERSION)}
 
 
 def _read(player, n, r, target):

@@ -173,12 +173,18 @@ def _unload_exchange(player, bars):
     def pull(duration):
         rates = {code: double(player.rate(code)) for code in RATES} | {TIME: double(player.durations.spread(duration))}
         seeds = {i: (kind, double(seed)) for i, (kind, seed) in player.seeds_of(RATES).items()}
-        own, *slopes = (bars.taken(duration, i) for i in (0, *seeds))
-        by_rate, by_seed = pull_back(exchange, rates, seeds, own, dict(zip(seeds, slopes, strict=True)), hyperbolic)
-        for code in RATES:
-            bars.by_rate(code, by_rate[code])
-        for i, value in by_seed.items():
-            bars.by_seed(i, value)
-        bars.add(bars.durations, duration, total(by_rate[TIME]))
+        given = [bars.taken(duration, i) for i in (0, *seeds)]
+        pull_exchange(bars, duration, rates, seeds, given, hyperbolic)
 
     repeat(player.sizes[col.N_DURATIONS], pull)
+
+
+def pull_exchange(bars, duration, rates, seeds, given, functions):
+    """The same of one duration, `given` derivatives by its numbers, then by their slopes along tangents."""
+    own, *slopes = given
+    by_rate, by_seed = pull_back(exchange, rates, seeds, own, dict(zip(seeds, slopes, strict=True)), functions)
+    for code in RATES:
+        bars.by_rate(code, by_rate[code])
+    for i, value in by_seed.items():
+        bars.by_seed(i, value)
+    bars.add_total(bars.durations, duration, by_rate[TIME])

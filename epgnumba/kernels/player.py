@@ -5,7 +5,7 @@ import copy
 from . import columns as col
 from .algebra import HALF_PI, Interval, Numbers, Pools, added
 from .columns import B1, N_EXCHANGE, SATURATION, TIME, VECTOR
-from .elementary import LOWEST, exp, magnitude, rotation
+from .elementary import LOWEST, exp, magnitude, rotation, sign
 from .exponents import OUT_OF_PHASE, before_pulses, before_readouts, by_order
 from .lanes import choose, either, join, repeat, total
 from .physics import turn
@@ -25,6 +25,8 @@ class Player:
     adjoints in `adjoint`, PAIR_ARENA each. A set begins with zeros (what a pulse reads where nothing can be), then its
     blocks.
     """
+
+    rotation, magnitude, sign = staticmethod(rotation), staticmethod(magnitude), staticmethod(sign)
 
     def __init__(self, shape, tables, sizes, values, room):
         self.shape, self.sizes, self.values = shape, sizes, values
@@ -138,7 +140,7 @@ class Player:
             decay=(self.decayed(duration, 0) if longitudinal else 1.0, self.decayed(duration, 1) if decays else 1.0),
             nominal=self.nominal(n), seeds=self._all_seeds(), rates=self._term_rates(),
             moments=self.moments([step[place] for place in MOMENTS], before_pulses(self.shape)),
-            exp=self.exp, rotation=rotation, pools=self.pool_numbers(n) if self.shape.bound else None,
+            exp=self.exp, rotation=self.rotation, pools=self.pool_numbers(n) if self.shape.bound else None,
         )  # fmt: skip
         return Interval(self.shape, numbers)
 
@@ -230,10 +232,10 @@ class Player:
             angle = self.decayed(duration, 2), self.decayed(duration, 3)
         moments = self.moments([read[place] for place in READ_MOMENTS], before_readouts(self.shape))
         if (OUT_OF_PHASE, 0) in moments:
-            moments[OUT_OF_PHASE, 0] = magnitude(moments[OUT_OF_PHASE, 0])
+            moments[OUT_OF_PHASE, 0] = self.magnitude(moments[OUT_OF_PHASE, 0])
         numbers = Numbers(
             trig=None, decay=(None, self.decayed(duration, 1)), angle=angle, nominal=None, seeds=self._all_seeds(),
-            rates=self._term_rates(), moments=moments, exp=self.exp, rotation=rotation,
+            rates=self._term_rates(), moments=moments, exp=self.exp, rotation=self.rotation,
         )  # fmt: skip
         return Readout(self.shape, numbers)
 

@@ -16,9 +16,14 @@ Derivatives, second ones too, come of the same functions by dual numbers.
 from itertools import pairwise
 
 from .algebra import added
-from .columns import B1, EXCHANGE, FRACTION, R1, R1_BOUND, SATURATION, TIME
+from .columns import B1, EXCHANGE, FRACTION, N_EXCHANGE, R1, R1_BOUND, SATURATION, TIME
 
 RATES = R1, FRACTION, EXCHANGE, R1_BOUND  # what exchange depends on, and time
+
+
+def count_exchange(shape):
+    """Numbers of exchange over a duration, with what they change by along tangents."""
+    return N_EXCHANGE * (1 + sum(kind in RATES for kind in shape.kinds)) if shape.bound else 0
 
 
 class Dual:

@@ -8,7 +8,6 @@ A pulse is undone in the order: padding, readouts, recovery, then the pulse with
 from . import columns as col
 from .algebra import HALF, HALF_PI, LIKE, C, M, P, W, added, generated, paired, pairings, seeded
 from .columns import B1, FRACTION, INVERSION, N_EXCHANGE, OMEGA, SATURATION, TIME, VECTOR
-from .elementary import magnitude, sign
 from .exponents import OUT_OF_PHASE, RELAXATION, before_pulses
 from .lanes import choose, loop, repeat, total, when
 from .longitudinal import gather_gains, pass_time, unpass_time
@@ -36,6 +35,9 @@ class Bars:
     def add(self, memory, place, value):
         memory[place] = memory[place] + value
 
+    def add_total(self, memory, place, value):
+        self.add(memory, place, total(value))
+
     def by_rate(self, code, value):
         self.add(self.rates, code * self._player.shape.lanes, value)
 
@@ -43,7 +45,7 @@ class Bars:
         self.add(self.seeds, (i - 1) * self._player.shape.lanes, value)
 
     def by_flip(self, n, value):
-        self.add(self.flips, n, total(value))
+        self.add_total(self.flips, n, value)
 
     def by_exponent(self, exponent, place, value, i=0):
         """A derivative by a rate times a moment, which lies at `place`; or by its change along tangent `i`."""
@@ -53,12 +55,12 @@ class Bars:
             value = player.scale(exponent.scale) * value
         by_moment = rate * value
         if exponent.moment == OUT_OF_PHASE:
-            moment, by_moment = magnitude(moment), sign(moment) * by_moment
+            moment, by_moment = player.magnitude(moment), player.sign(moment) * by_moment
         if i:
             self.by_seed(i, moment * value)
         else:
             self.by_rate(exponent.rate, moment * value)
-        self.add(self.durations, place, total(by_moment))
+        self.add_total(self.durations, place, by_moment)
 
     def by_exchange(self, duration, i, values, first=0):
         """Derivatives by numbers of exchange over a duration, from the `first` on; or by their slopes, along `i`."""
@@ -145,7 +147,7 @@ def _unplay_pulse(player, bars, n, gathering):
             k = rows.orders(n, row)
             states = read_sets(rows.space, recorded, row, rows.n_sets, rows.arena)
             bars = read_sets(rows.adjoint, given, row, rows.n_sets, rows.pair_arena)
-            gained = _pulse_pairings(rows, states, bars)
+            gained = pulse_pairings(rows, states, bars)
             met = interval.unpulse(bars)
             if rows.shape.bound:
                 arriving = read_sets(rows.space, sources, row, rows.n_sets, rows.arena)
@@ -154,11 +156,11 @@ def _unplay_pulse(player, bars, n, gathering):
             return tuple(a + b for a, b in zip(sums, gained, strict=True))
 
         parts.append(loop(step[col.VECTORS], body, *[rows.adjoint.nothing()] * _count_pairings(player)))
-    _gather_pulse(player, bars, n, [player.together(part) for part in zip(*parts, strict=True)])
+    gather_pulse(player, bars, n, [player.together(part) for part in zip(*parts, strict=True)])
     when(gathering, lambda: _gather_interval(player, bars, n))
 
 
-def _pulse_pairings(player, states, bars):
+def pulse_pairings(player, states, bars):
     """Derivatives by the flip angle and by seeds of B1; by saturation of a bound pool and by what that changes by."""
     change = generated(states[0])
     gained = [added(paired(bar, generated(x)) for x, bar in zip(states, bars, strict=True))]
@@ -180,7 +182,7 @@ def _count_pairings(player):
     return count
 
 
-def _gather_pulse(player, bars, n, gained):
+def gather_pulse(player, bars, n, gained):
     """What a pulse's pairings say of the flip angle of pulse `n`, of the seeds of B1, and of a bound pool."""
     kinds, scale = player.of_kind(B1), player.nominal(n)
     by_flip, *gained = gained
@@ -214,12 +216,16 @@ def _gather_interval(player, bars, n):
 
         count = len(before_pulses(player.shape)) + len(seeded(player.shape))
         parts.append(loop(step[col.VECTORS], body, *[rows.adjoint.nothing()] * count))
-    gained = [player.together(part) for part in zip(*parts, strict=True)]
+    gather_exponents(player, bars, n, [player.together(part) for part in zip(*parts, strict=True)])
+
+
+def gather_exponents(player, bars, n, gained):
+    """What the pairings of an interval say of rates, its moments, and the phase step before pulse `n`."""
     own = [(e, 0) for e in before_pulses(player.shape)]
     for (exponent, i), value in zip(own + seeded(player.shape), gained, strict=True):
-        bars.by_exponent(exponent, step[MOMENTS[exponent.moment]], value, i)
+        bars.by_exponent(exponent, player.step(n)[MOMENTS[exponent.moment]], value, i)
         if (exponent.rate, i) == (OMEGA, 0):
-            bars.add(bars.turns, n, total(value))
+            bars.add_total(bars.turns, n, value)
 
 
 def _unfinish_block(player, n):
@@ -341,11 +347,22 @@ def _unrecover(player, bars, n):
 
 
 def _uninvert(player, bars, n):
-    """Derivatives by the efficiency of inversion `n`, and what its seeds add to the states' adjoint."""
-    step, efficiency, nothing = player.step(n), player.flips.spread(n), player.space.count(0)
+    """Adjoint of `forward._seed_inversion`, and derivatives by the efficiency."""
+    step = player.step(n)
     before = player.longitudinal(player.space, player.arena, step[col.SRC_TAPE], step[col.SRC_SIZE])
-    arriving = pass_time(player, before, step[col.DURATION])
     leaving = player.longitudinal(player.adjoint, player.pair_arena, step[col.DST_PAIR], step[col.DST_SIZE])
+    for pulled in uninverted(player, bars, n, before, leaving):
+        for place, value in zip(player.block(step[col.SRC_PAIR], step[col.SRC_SIZE])[-1][W:], pulled, strict=True):
+            player.adjoint[place] = player.adjoint[place] + value
+
+
+def uninverted(player, bars, n, before, leaving):
+    """Derivatives by the efficiency of inversion `n`; for each tangent of it, what the adjoint of the states gains.
+
+    W (and C) of all sets, `before` the interval, and adjoints of what is `leaving` the inversion.
+    """
+    duration, efficiency, nothing = player.step(n)[col.DURATION], player.flips.spread(n), player.space.count(0)
+    arriving, gained = pass_time(player, before, duration), []
     by_efficiency = added(bar[0] * x[0] for bar, x in zip(leaving, arriving, strict=True))
     bars.by_rate(INVERSION, -efficiency * by_efficiency)
     bars.by_flip(n, -(player.rate(INVERSION) * by_efficiency) * (1 / HALF_PI))
@@ -356,9 +373,8 @@ def _uninvert(player, bars, n):
         extra = -efficiency * player.seed(i) * leaving[i][0]
         given = [[nothing] * (player.shape.components - W) for _ in range(player.n_sets)]
         given[0][0] = extra
-        pulled = unpass_time(player, bars, before, given, step[col.DURATION])[0]
-        for place, value in zip(player.block(step[col.SRC_PAIR], step[col.SRC_SIZE])[-1][W:], pulled, strict=True):
-            player.adjoint[place] = player.adjoint[place] + value
+        gained.append(unpass_time(player, bars, before, given, duration)[0])
+    return gained
 
 
 def _give_start(player, bars):

@@ -2,7 +2,7 @@
 
 import math
 
-from ..columns import B1, EARLIEST, HZ, M0, N_RATES, OF_SIGNAL, OF_STATES, OMEGA, R2
+from ..columns import B1, EARLIEST, M0, N_RATES, OF_SIGNAL, OF_STATES, R2
 from ..load import TIMES
 from .jit import SIMULATED, cuda, launched
 
@@ -105,20 +105,16 @@ def make_rounding(real, k):
 
 def make_maps(real, given):
     """Kernels on maps of type `given`: a row of the tissue table, and what range a map has."""
-    one, hz = real(1), real(HZ)
+    one = real(1)
 
     @launched
-    def fill_row(values, code, table, first, n_voxels):
-        """1/T1, 1/T2 (1/ms), B1, 2 pi B0 (rad/ms), ... of a map from `first` on; it may hold one number for all."""
+    def fill_row(values, code, inverse, scale, table, first, n_voxels):
+        """A rate of a map, which may hold one number for all, from `first` on: `scale` times it, or its `inverse`."""
         voxel = cuda.grid(1)
         if voxel >= n_voxels:
             return
         value = real(values[first + voxel if values.shape[0] > 1 else 0])
-        if code in TIMES:
-            value = one / value
-        if code == OMEGA:
-            value *= hz
-        table[code, voxel] = value
+        table[code, voxel] = scale * (one / value if inverse else value)
 
     @launched
     def find_range(values, ranges):
