@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from ..engine.plan import state_sets, tangent_kinds
 from ..kernels import columns as cpu
+from ..kernels.algebra import W
 from ..kernels.cuda.columns import Shape
 from ..kernels.exponents import by_order
 from ..kernels.pools import count_exchange
@@ -76,10 +77,9 @@ class Structure:
         itemsize = np.dtype(real).itemsize
         shape = Shape(real, self.planes, self.kinds, program.terms, program.precesses, 0, 0)
         self.n_sets, unit = shape.n_sets, shape.numbers * itemsize
-        if by_order(shape):
-            registers = registers * 2 // 3  # what decays and turns each order takes the rest
+        if by_order(shape) or shape.bound:
+            registers = registers * 2 // 3  # what decays and turns each order, or exchange, takes the rest
         self.n_exchange = count_exchange(shape) * len(program.signal.train.durations)
-        registers = max(registers - count_exchange(shape) * itemsize // 4, registers // 3)
         self.division: Division = divide(highest_row(program), unit, registers)
         self.shape = shape._replace(rows=self.division.rows, lanes=self.division.lanes)
         self.parts: list[PartTables] = [lower(part, self.shape, unit) for part in program.parts]
@@ -98,8 +98,8 @@ class Structure:
 
     @property
     def end_outputs(self) -> int:
-        """What is read at the end of a repetition."""
-        return len(self.program.end.factor_step) if self.program.end else 0
+        """What is read at the end of a repetition, and Z_0 of each pool after its last pulse."""
+        return len(self.program.end.factor_step) + self.shape.components - W if self.program.end else 0
 
     def uploaded(self, home: Scratch) -> list[tuple[Any, Any]]:
         """Steps and readouts of each part on the device."""

@@ -99,20 +99,21 @@ def _series(count, terms):
 SERIES = _series(5, 11)  # for u below 1
 
 
-def hyperbolic(x, u):
+def hyperbolic(x, u, product):
     """The functions of `pools.hyperbolic`, of vectors, where x + sqrt(u) <= 0."""
     if is_complex(x):  # to first order in the step
-        parts = chained(Dual(x.real, x.imag), Dual(u.real, u.imag), hyperbolic)
+        parts = chained(*(Dual(number.real, number.imag) for number in (x, u, product)), hyperbolic)
         return [joined(part.value, part.slope) for part in parts]
-    return hyperbolic_by(x, u, lambda x: exp(x, LOWEST), root, where)
+    cosh, *others = hyperbolic_by(x, u, product, lambda x: exp(x, LOWEST), root, where)
+    return [cosh - 1, *others]
 
 
-def hyperbolic_by(x, u, exp, root, where):
-    """The same of whatever has + - * / <, by functions of it."""
+def hyperbolic_by(x, u, product, exp, root, where):
+    """e^x cosh(s), sinh(s)/s and so on, of whatever has + - * / <, by functions of it."""
     small = u < 1.0
     far = where(small, 0 * u + 1, u)
-    s, scale = root(far), exp(x)
-    up, down = exp(x + s), exp(x - s)
+    s = root(far)
+    scale, up, down = exp(x), exp(product / (x - s)), exp(x - s)
     beyond = [0.5 * (up + down), 0.5 * (up - down) / s]
     while len(beyond) < len(SERIES):  # recurrence of the spherical Bessel functions
         j = len(beyond) - 1

@@ -54,15 +54,16 @@ class Dual:
     __radd__, __rmul__ = __add__, __mul__
 
 
-def hyperbolic(x, u, functions):
-    """e^x times cosh(s) and sinh(s)/s, s being the root of u; then functions of which each is twice the derivative by u
-    of the one before. `functions` calculates them for vectors.
+def hyperbolic(x, u, product, functions):
+    """e^x cosh(s) - 1 and e^x sinh(s)/s, s being the root of u; then functions of which each is twice the derivative by
+    u of the one before. `functions` calculates them for vectors; `product` is (x + s)(x - s), for precision only.
     """
     if not isinstance(x, Dual):
-        return functions(x, u)
-    values = hyperbolic(x.value, u.value, functions)
+        return functions(x, u, product)
+    first, *others = hyperbolic(x.value, u.value, product.value, functions)
     dx, du = x.slope, u.slope * 0.5
-    return [Dual(f, f * dx + following * du) for f, following in pairwise(values)]
+    slopes = [f * dx + following * du for f, following in pairwise([first + 1, *others])]
+    return [Dual(f, slope) for f, slope in zip([first, *others], slopes, strict=False)]
 
 
 def exchange(given, functions):
@@ -72,10 +73,11 @@ def exchange(given, functions):
     a, d = -(r1 + there), -(r1b + back)
     mean, half = (a + d) * 0.5 * t, (a - d) * 0.5 * t
     b, c = back * t, there * t
-    cosh, sinh, *_ = hyperbolic(mean, half * half + b * c, functions)
-    ww, wc, cw, cc = cosh + sinh * half, sinh * b, sinh * c, cosh - sinh * half
+    product = (r1 * r1b + r1 * back + r1b * there) * t * t  # whose terms have one sign
+    less, sinh, *_ = hyperbolic(mean, half * half + b * c, product, functions)
+    ww, wc, cw, cc = less + sinh * half, sinh * b, sinh * c, less - sinh * half  # of E - I, which may be small
     free = 1 - f
-    return ww, wc, cw, cc, free - ww * free - wc * f, f - cw * free - cc * f
+    return ww + 1, wc, cw, cc + 1, -(ww * free + wc * f), -(cw * free + cc * f)
 
 
 def saturation(given, functions):

@@ -20,12 +20,13 @@ from .written import write_pulse, write_read, write_read_z
 def make_play(shape, taped, codes, sets):
     """The kernel for a `Shape`.
 
-    `taped`: keep what a reverse sweep needs, and write bare amplitudes (set and plane, output, voxel). Otherwise write
-    the signal and the Jacobian; `codes` are the derivatives wanted and `sets` the state sets that they come from.
+    `taped`: keep what a reverse sweep needs, and write bare amplitudes (set and plane, output, voxel); where Z_0 is read,
+    behind them what W (and C) were after the pulse. Otherwise write the signal and the Jacobian; `codes` are the derivatives wanted and `sets` the state sets that they come from.
     """
     real, planes, kinds, terms, _, n_rows, lanes = shape
     n_sets, last_lane, n_codes, threads = shape.n_sets, lanes - 1, len(codes), block_threads(lanes)
-    components, bound, n_moments = shape.components, shape.bound, N_MOMENTS + count_exchange(shape)
+    components, pools, bound = shape.components, shape.components - W, shape.bound
+    n_moments = N_MOMENTS + count_exchange(shape)
     numbers_a_row = shape.numbers
     state_rows, width, last_plane = numbers_a_row * n_rows, col.step_width(shape), planes - 1
     chunk = col.chunk_of(n_rows)
@@ -151,7 +152,7 @@ def make_play(shape, taped, codes, sets):
         above = cuda.local.array((n_sets, planes), real)
         rates = cuda.local.array(N_RATES, real)
         seeds = cuda.local.array(n_sets, real)
-        w = cuda.local.array((n_sets, components - W), real)
+        w = cuda.local.array((n_sets, pools), real)
         f = cuda.local.array((n_sets, planes), real)  # what is read, and its amplitudes
         moments = cuda.local.array(n_moments, real)
         read_moments = cuda.local.array(n_moments, real)
@@ -198,6 +199,10 @@ def make_play(shape, taped, codes, sets):
                     )
                     if component >= W:
                         take_w(x, w)
+                        if taped:
+                            for i in range(n_sets):
+                                for k in range(pools):  # behind the amplitudes
+                                    signal[i * planes + last_plane, signal.shape[1] - pools + k, voxel] = w[i, k]
                         read_z(f, w, component, read, read_moments, rates, seeds)
                     else:
                         fetch_f(x, f, component, row - own * n_rows, steps[step + col.QUADRATURE])

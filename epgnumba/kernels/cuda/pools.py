@@ -38,7 +38,7 @@ def make_pools(shape):
         seeds = cuda.local.array(n_sets, real)
         rate_bars = cuda.local.array(N_RATES, real)
         seed_bars = cuda.local.array(n_sets, real)
-        moment_bars = cuda.local.array(T + 1, real)
+        moment_bars = cuda.local.array(1, real)
         load_rates(rates, seeds, tissue, thread // lanes, one)
         for rate in range(N_RATES):
             rate_bars[rate] = zero

@@ -18,7 +18,6 @@ from .source import FLIP, N_BARS, N_MOMENTS, TURN
 from .tangents import make_loads, make_order_zero, make_rates, make_turns
 from .written import (
     write_gather,
-    write_pulse,
     write_undo,
     write_uninvert,
     write_unread,
@@ -31,7 +30,8 @@ def make_rewind(shape, timing, turning):
     """The kernel for a `Shape`. `timing`, `turning`: gather derivatives by rates and durations, or by phases, too."""
     real, planes, kinds, terms, _, n_rows, lanes = shape
     n_sets, last_lane, threads, n_exchange = shape.n_sets, lanes - 1, block_threads(lanes), count_exchange(shape)
-    components, bound, n_kinds, numbers_a_row = shape.components, shape.bound, len(kinds), shape.numbers
+    components, pools, bound = shape.components, shape.components - W, shape.bound
+    n_kinds, numbers_a_row = len(kinds), shape.numbers
     n_moments, n_bars = N_MOMENTS + n_exchange, N_BARS + n_exchange
     state_rows, width, last_plane = numbers_a_row * n_rows, col.step_width(shape), planes - 1
     turning, ordered, out_of_phase = turning and planes == 2, bool(by_order(shape)), R2_PRIME in terms
@@ -39,9 +39,8 @@ def make_rewind(shape, timing, turning):
     _, rotation = make_turns(real)
     load_rates = make_rates(real, kinds, terms)
     load_duration, load_pulse, load_order, load_readout = make_loads(shape)
-    take_w, finish = make_order_zero(shape)
-    prepare, pulse_row = write_pulse(shape, rotation)
-    prepare_undo, undo, counts = write_undo(shape, rotation, timing, turning)
+    take_w, _ = make_order_zero(shape)
+    prepare, undo, counts = write_undo(shape, rotation, timing, turning)
     gather, n_sums = write_gather(shape, counts, timing, turning), counts[1]
     unread_f, unread_z = write_unread(shape, rotation, timing), write_unread_z(shape, timing)
     unrecover, uninvert = write_unrecover(shape, timing), write_uninvert(shape, timing)
@@ -119,11 +118,10 @@ def make_rewind(shape, timing, turning):
         tape_place = np.uint64(cuda.blockIdx.x) * np.uint64(tape_rows * threads) + np.uint64(cuda.threadIdx.x)
         b = cuda.local.array((n_sets, planes, components, n_rows), real)
         x = cuda.local.array((n_sets, planes, components), real)
-        y = cuda.local.array((n_sets, planes, components, 1), real)  # order zero
         f = cuda.local.array((n_sets, planes), real)
         seeds = cuda.local.array(n_sets, real)
-        w = cuda.local.array((n_sets, components - W), real)
-        left = cuda.local.array((n_sets, components - W), real)
+        w = cuda.local.array((n_sets, pools), real)
+        left = cuda.local.array((n_sets, pools), real)
         sums = cuda.local.array(n_sums, real)
         rates = cuda.local.array(N_RATES, real)
         moments = cuda.local.array(n_moments, real)
@@ -161,14 +159,9 @@ def make_rewind(shape, timing, turning):
                     for k in range(n_bars):
                         moment_bars[k] = zero
                     if component >= W:
-                        look(x, 0, tape, place, True)
                         for i in range(n_sets):
-                            for k in range(components - W):
-                                w[i, k] = x[i, last_plane, W + k]
-                        shared = prepare(numbers, moments, rates, seeds)
-                        pulse_row(y, x, 0, order, stride, shared)
-                        finish(y, w, steps, step, numbers, moments, rates, seeds)
-                        take_w(y, w)
+                            for k in range(pools):  # behind the amplitudes
+                                w[i, k] = amplitudes[i * planes + last_plane, amplitudes.shape[1] - pools + k, voxel]
                         unread_z(
                             b, w, component, bars, out, voxel, read, read_moments, rates, seeds, rate_bars, seed_bars,
                             moment_bars
@@ -194,13 +187,13 @@ def make_rewind(shape, timing, turning):
                 unrecover(b, sums, numbers, moments, rates, seeds, rate_bars, seed_bars, moment_bars)
             if steps[step + col.INVERT]:
                 take_w(b, left)
-            shared = prepare_undo(numbers, moments, rates, seeds)
+            shared = prepare(numbers, moments, rates, seeds)
             undo_rows(b, x, sums, tape, place, lane, rows, order, stride, shared)
             gather(sums, numbers, moments, rates, seeds, rate_bars, seed_bars, moment_bars)
             if steps[step + col.INVERT] and lane == 0:
                 look(x, 0, tape, place, True)
                 for i in range(n_sets):
-                    for k in range(components - W):
+                    for k in range(pools):
                         w[i, k] = x[i, last_plane, W + k]
                 uninvert(b, w, left, numbers, moments, rates, seeds, rate_bars, seed_bars, moment_bars)
             if present:

@@ -8,6 +8,7 @@ as a tuple: so it stays in registers.
 import math
 
 from .. import columns as cpu
+from ..algebra import HALF
 from ..elementary import hyperbolic_by
 from ..exponents import OUT_OF_PHASE, by_order
 from ..player import MOMENTS, Player
@@ -90,7 +91,8 @@ class Source(Player):
 
     def __init__(self, shape, rotation=None, rowwise=False):
         self.shape, self.n_sets = Shape(shape.planes, shape.kinds, 1, shape.terms), shape.n_sets
-        self._scope = {"_real": shape.real, "exp": math.exp, "sqrt": math.sqrt, "rotation": rotation, "select": select}
+        self._scope = {"_real": shape.real, "rotation": rotation, "select": select}
+        self._scope.update(exp=math.exp, expm1=math.expm1, sqrt=math.sqrt)
         self._rowwise, self._count, self._shared, self._each = rowwise, 0, [], []
         self._known, self._carried = {}, {}
         self.sizes = {cpu.DECAY_LINES: 1, cpu.TRIG_LINES: 1}
@@ -130,8 +132,12 @@ class Source(Player):
     def where(self, condition, a, b):
         return self.note("select({}, {}, {})", condition, a, b)
 
-    def hyperbolic(self, x, u):
-        return hyperbolic_by(x, u, self.exp, lambda x: self.note("sqrt({})", x), self.where)
+    def hyperbolic(self, x, u, product):
+        expm1, root = (lambda x, name=name: self.note(f"{name}({{}})", x) for name in ("expm1", "sqrt"))
+        _, *others = hyperbolic_by(x, u, product, self.exp, root, self.where)
+        fast = x - root(u)
+        slow = product / self.where(fast < 0, fast, -1)
+        return [(expm1(slow) + expm1(fast)) * HALF, *others]  # so single precision does for short intervals
 
     # Writing
 

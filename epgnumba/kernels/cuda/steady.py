@@ -2,7 +2,7 @@
 
 A repetition maps the numbers x at its start (Z_0; or Z_0, Re F_0, Im F_0; then a bound pool's Z_0) to A x + b. Its
 plays, from each unit vector without recovery and from nothing with it, give A column by column and b as amplitudes
-(column; set and plane; output; voxel): Z_0 is output 0, F_0 output 1, a bound pool's the last. The steady state solves
+(column; set and plane; output; voxel): Z_0 is output 0, F_0 output 1, a bound pool's the next. The steady state solves
 (I - A) x = b, its tangents (I - A) dx = dA x + db.
 """
 
@@ -18,7 +18,7 @@ def make_steady(real, size, n_sets, planes):
         """Numbers at the end of a play; F_0 in the frame of phase zero; Z_0 of a bound pool comes last."""
         x[0] = ends[c, i * planes + planes - 1, 0, voxel]
         if size % 2 == 0:
-            x[size - 1] = ends[c, i * planes + planes - 1, ends.shape[2] - 1, voxel]
+            x[size - 1] = ends[c, i * planes + planes - 1, size // 2, voxel]
         if size > 2:
             re, im = ends[c, i * planes, 1, voxel], ends[c, i * planes + planes - 1, 1, voxel]
             x[1], x[2] = turn(re, im, phase_c, phase_s)
@@ -123,7 +123,7 @@ def make_steady(real, size, n_sets, planes):
             for c in range(n_columns):
                 ends_bar[c, i * planes + planes - 1, 0, voxel] = map_bar[c, 0]
                 if size % 2 == 0:
-                    ends_bar[c, i * planes + planes - 1, ends.shape[2] - 1, voxel] = map_bar[c, size - 1]
+                    ends_bar[c, i * planes + planes - 1, size // 2, voxel] = map_bar[c, size - 1]
                 if size > 2:
                     column(ends, c, i, voxel, phase_c, phase_s, a)
                     re, im = turn(map_bar[c, 1], map_bar[c, 2], phase_c, -phase_s)

@@ -73,9 +73,9 @@ def write_pulse(shape, rotation):
 def write_undo(shape, rotation, timing, turning):
     """Functions that undo a pulse and the interval before it: what rows share, and a row; how many sums each adds to.
 
-    The sums are derivatives by what the pulse depends on and, if these are gathered, the interval. With the decay that
-    is folded into a pulse left out of it, what it rotates commutes with the generator: so states after it, whose
-    pairings with adjoints `reverse` takes, are not needed.
+    The sums are derivatives by what the pulse depends on and, if these are gathered, the interval. The CPU pairs states
+    after the pulse and before the interval with adjoints there. Here both are taken where they meet the pulse: exponents
+    commute with what else happens in an interval, and the generator with a rotation, once no decay is folded into it.
     """
     source = Source(shape, rotation, rowwise=True)
     interval, rotating, k = source.interval(0), source.interval(0, decays=False), source.orders()
@@ -85,19 +85,18 @@ def write_undo(shape, rotation, timing, turning):
     def decayed(sets):
         return [[[p * e2, m * e2, w * e1, *bound] for p, m, w, *bound in planes] for planes in sets]
 
-    bars = rotating.unpulse(bars)
-    sums = pulse_pairings(source, decayed(interval.pass_time(arriving, k)), bars)
+    met, bars = decayed(interval.pass_time(arriving, k)), rotating.unpulse(bars)
+    of_pulse, of_exponents = pulse_pairings(source, met, bars), []
+    if timing or turning:
+        of_exponents = pairings(shape, met, bars, k)
     bars = decayed(bars)
     if timing and shape.bound:
-        sums += interval.exchange_pairings(arriving, bars, k, source.of_kind(*RATES))
-    bars = interval.unpass_time(bars, k)
-    of_pulse = len(sums)
-    if timing or turning:
-        sums += pairings(shape, arriving, bars, k)
-    _write_rows(source, "b[{}, {}, {}, j]", bars)
+        of_pulse += interval.exchange_pairings(arriving, bars, k, source.of_kind(*RATES))
+    _write_rows(source, "b[{}, {}, {}, j]", interval.unpass_time(bars, k))
+    sums = of_pulse + of_exponents
     for n, number in enumerate(sums):
         source.add(f"sums[{n}]", number)
-    return source.shared(), source.each("j, b, x, sums, order, stride"), (of_pulse, len(sums))
+    return source.shared(), source.each("j, b, x, sums, order, stride"), (len(of_pulse), len(sums))
 
 
 def write_gather(shape, counts, timing, turning):
