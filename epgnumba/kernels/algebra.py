@@ -169,14 +169,6 @@ class Interval:
             own = [[*plane[:C], plane[C] + slope * t[C]] for plane, t in zip(own, bars[i], strict=True)]
         return [[self._rotated(plane, pulse_adjoint) for plane in planes] for planes in (own, *bars[1:])]
 
-    def undo_pulse(self, sets):
-        """Sets that met the pulse, from those that leave it; no decay is folded into it, and there is no bound pool."""
-        sets, (a, b, c, d, e) = list(sets), self.five
-        for i, g in self.flip.items():
-            gained = generated(sets[0])
-            sets[i] = [[t - g * x for t, x in zip(*pair, strict=True)] for pair in zip(sets[i], gained, strict=True)]
-        return [[[*pulse(*plane, a, -b, c, -d, e)] for plane in planes] for planes in sets]
-
     def _rotated(self, plane, rotate):
         p, m, w, *bound = plane
         return [*rotate(p, m, w, *self.five), *(self.numbers.pools.saturation * x for x in bound)]
