@@ -127,9 +127,9 @@ class Player:
         self.launch(
             kernel, count * structure.division.lanes, *self._tables[part], self._durations, *self._values[part],
             self._factors, table, self._exchange, start, none if state is None else state,
-            none if saved is None else saved, none if tape is None else tape, signal, jacobian, first, last, count, offset, structure.tape_rows,
-            self.profile[position], self.real(1 / len(self.profile)), self.real(equilibrium), position > 0,
-            tape is not None, *self._geometry(part),
+            none if saved is None else saved, none if tape is None else tape, signal, jacobian, first, last, count,
+            offset, structure.tape_rows, self.profile[position], self.real(1 / len(self.profile)),
+            self.real(equilibrium), position > 0, tape is not None, *self._geometry(part),
         )  # fmt: skip
 
     def _geometry(self, part: int) -> tuple[Any, ...]:

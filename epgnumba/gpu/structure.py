@@ -22,37 +22,21 @@ Array = npt.NDArray[Any]
 
 @cache
 def kernels() -> Any:
-    """The modules of the CUDA kernels; importing them imports `numba.cuda`."""
-    from ..kernels.cuda import jit, play, pools, rewind, runtime, steady, voxels
+    """The package of the CUDA kernels; importing its modules imports `numba.cuda`."""
+    from ..kernels import cuda
+    from ..kernels.cuda import jit, play, pools, rewind, runtime, steady, voxels  # noqa: F401
 
-    class Modules:
-        pass
-
-    for module in (jit, play, pools, rewind, runtime, steady, voxels):
-        setattr(Modules, module.__name__.rsplit(".", 1)[-1], module)
-    return Modules
+    return cuda
 
 
 def compiled(name: str, *key: Any) -> Any:
     """A kernel, or a few, made once for each key."""
-    return _compiled((name, key))
+    return _compiled(name, key)
 
 
 @cache
-def _compiled(which: tuple[Any, ...]) -> Any:
-    name, key = which
-    modules = kernels()
-    make = {
-        "play": modules.play.make_play,
-        "rewind": modules.rewind.make_rewind,
-        "pools": modules.pools.make_pools,
-        "steady": modules.steady.make_steady,
-        "voxels": modules.voxels.make_voxels,
-        "rounding": modules.voxels.make_rounding,
-        "maps": modules.voxels.make_maps,
-        "sums": modules.voxels.make_sums,
-    }[name]
-    return make(*key)
+def _compiled(name: str, key: tuple[Any, ...]) -> Any:
+    return getattr(getattr(kernels(), name, kernels().voxels), f"make_{name}")(*key)
 
 
 class Structure:
@@ -122,7 +106,8 @@ class Structure:
         """Scratch of a voxel for a gradient."""
         lanes, program = self.division.lanes, self.program
         a_thread = self.tape_rows + (self.most_segments + 1) * self.state_rows + cpu.N_RATES + self.n_sets
-        a_thread += program.expressions.lengths[2] + self.n_exchange + sum(2 * len(part.signs) + 1 for part in program.parts)
+        a_thread += sum(2 * len(part.signs) + 1 for part in program.parts)
+        a_thread += program.expressions.lengths[2] + self.n_exchange
         a_voxel = 2 * self.n_sets * self.planes * program.n_out + program.n_out + 2 * cpu.N_TISSUE + self.n_exchange
         extra = 2 * (self.boundary + 1) * self.n_sets * self.planes * self.end_outputs
         extra += 4 * self.n_sets * self.boundary

@@ -11,7 +11,7 @@ LOWEST = -707.0  # what decays further is zero for all that follows
 LOG2_E = 1.4426950408889634
 
 
-def sin_cos_turns(x, quarters):
+def sin_cos_turns(x, quarters, floor=floor, where=where):
     """Sine and cosine of an angle of `x` quarter turns, `quarters` being x rounded to a whole number.
 
     Exact at every whole quarter, so that a 90 degree pulse leaves nothing behind; straight-line arithmetic, so that it

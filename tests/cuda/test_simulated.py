@@ -374,7 +374,7 @@ POOL = {**RELAXATION, "bound_fraction": np.array([0.13, 0.2]), "exchange": 25.0,
 PREPARED = seq.EventSequence(prepared, **PREPARATION).on_scanner(rf_duration=0.9, gradient_area=AREA)
 POOLS = {
     "real": (PREPARED.replace(phase=0.0), POOL, ("bound_fraction", "exchange", "B1", "T1")),
-    "complex": (PREPARED, {**POOL, "B0": 7.0, "inv_efficiency": 0.93}, ("lineshape", "T1_bound", "inv_efficiency", "M0")),
+    "complex": (PREPARED, {**POOL, "B0": 7.0, "inv_efficiency": 0.93}, ("lineshape", "T1_bound", "inv_efficiency")),
     "diffusion and flow": (PREPARED, {**POOL, "D": 1.1, "velocity": 2.0}, ("bound_fraction", "D", "velocity")),
     "steady, Z_0": (seq.MPRAGE(90.0, 9.0, 7.0, 4, TR=300.0), POOL, ("exchange", "inv_efficiency")),
     "steady, F_0": (seq.BSSFP(35.0, 3.0, 6.0), {**POOL, "B0": 7.0}, ("bound_fraction", "T1")),

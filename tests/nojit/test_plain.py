@@ -19,8 +19,8 @@ import epgnumba
 if not config.DISABLE_JIT:
     pytest.skip("needs NUMBA_DISABLE_JIT=1", allow_module_level=True)
 
-from epgnumba.kernels import algebra, elementary, forward, jit, load, player, reverse, shape
 from epgnumba.kernels import columns as col
+from epgnumba.kernels import elementary, forward, jit, load, player, reverse
 
 CASES = dict(cases.cases())
 

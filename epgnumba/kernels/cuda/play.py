@@ -10,8 +10,8 @@ from ..algebra import C, W
 from ..columns import FRACTION, M0, N_RATES, READ_COMPONENT, READ_OFFSET, READ_OUT
 from ..pools import count_exchange
 from . import columns as col
-from .jit import block_threads, cuda, helper, launched, unrolled
-from .rows import arrive, clear, get_row, neighbours, restore, save
+from .jit import block_threads, cuda, find_thread, helper, launched, place_of, unrolled
+from .rows import arrive, clear, get_row, neighbours, set_aside
 from .source import N_MOMENTS
 from .tangents import make_loads, make_order_zero, make_rates, make_turns
 from .written import write_pulse, write_read, write_read_z
@@ -20,8 +20,9 @@ from .written import write_pulse, write_read, write_read_z
 def make_play(shape, taped, codes, sets):
     """The kernel for a `Shape`.
 
-    `taped`: keep what a reverse sweep needs, and write bare amplitudes (set and plane, output, voxel); where Z_0 is read,
-    behind them what W (and C) were after the pulse. Otherwise write the signal and the Jacobian; `codes` are the derivatives wanted and `sets` the state sets that they come from.
+    `taped`: keep what a reverse sweep needs, and write bare amplitudes (set and plane, output, voxel); behind them,
+    where Z_0 is read, W (and C) after the pulse. Otherwise write the signal and the Jacobian; `codes` are the
+    derivatives wanted and `sets` the state sets that they come from.
     """
     real, planes, kinds, terms, _, n_rows, lanes = shape
     n_sets, last_lane, n_codes, threads = shape.n_sets, lanes - 1, len(codes), block_threads(lanes)
@@ -41,7 +42,7 @@ def make_play(shape, taped, codes, sets):
 
     @helper
     def begin(x, start, voxel, rates):
-        """Nothing but Z_0 and, where it repeats, F_0; a bound pool's Z_0 comes last, from equilibrium it has its part."""
+        """Nothing but Z_0 and, where it repeats, F_0; Z_0 of a bound pool, which from equilibrium has its fraction."""
         for i in range(n_sets):
             x[i, last_plane, W, 0] = -two * start[0, i, voxel]
             if planes == 2 and start.shape[0] > 2:
@@ -120,18 +121,12 @@ def make_play(shape, taped, codes, sets):
             if planes == 2:
                 im = scale * f[i, last_plane]
             total_re, total_im = re * fr - im * fi, re * fi + im * fr
-            if k < 0:
-                if accumulate:
-                    total_re += signal[out, voxel, 0]
-                    total_im += signal[out, voxel, 1]
-                signal[out, voxel, 0] = total_re
-                signal[out, voxel, 1] = total_im
-            else:
-                if accumulate:
-                    total_re += jacobian[k, out, voxel, 0]
-                    total_im += jacobian[k, out, voxel, 1]
-                jacobian[k, out, voxel, 0] = total_re
-                jacobian[k, out, voxel, 1] = total_im
+            results = signal if k < 0 else jacobian[k]
+            if accumulate:
+                total_re += results[out, voxel, 0]
+                total_im += results[out, voxel, 1]
+            results[out, voxel, 0] = total_re
+            results[out, voxel, 1] = total_im
 
     @launched
     def play(
@@ -139,13 +134,8 @@ def make_play(shape, taped, codes, sets):
         first, last, n_voxels, offset, tape_rows, profile, weight, equilibrium, accumulate, keep, dephasing, power,
         stride
     ):  # fmt: skip
-        thread = cuda.grid(1)
-        lane = thread % lanes
-        voxel = thread // lanes
-        present = voxel < n_voxels
-        voxel = min(voxel, n_voxels - 1)
-        state_place = np.uint64(cuda.blockIdx.x) * np.uint64(state_rows * threads) + np.uint64(cuda.threadIdx.x)
-        tape_place = np.uint64(cuda.blockIdx.x) * np.uint64(tape_rows * threads) + np.uint64(cuda.threadIdx.x)
+        _, lane, voxel, present = find_thread(lanes, n_voxels)
+        state_place, tape_place = place_of(state_rows, threads), place_of(tape_rows, threads)
         x = cuda.local.array((n_sets, planes, components, n_rows), real)
         t = cuda.local.array((n_sets, planes, components), real)  # a row as it arrives
         carry = cuda.local.array((n_sets, planes), real)
@@ -159,7 +149,7 @@ def make_play(shape, taped, codes, sets):
         load_rates(rates, seeds, tissue, voxel, profile)
         m0, constants = tissue[M0, voxel], (equilibrium, dephasing, power)
         if first > 0:
-            restore(x, state, state_place, threads)
+            set_aside(x, state, state_place, threads, True)
         else:
             clear(x, zero)
             if lane == 0:
@@ -194,9 +184,7 @@ def make_play(shape, taped, codes, sets):
                 component, row, out = reads[r, READ_COMPONENT], reads[r, READ_OFFSET], reads[r, READ_OUT]
                 own = row // n_rows
                 if lane == own and present:
-                    read = load_readout(
-                        read_moments, durations, exchange, reads, r, component, voxel, rates, constants
-                    )
+                    read = load_readout(read_moments, durations, exchange, reads, r, component, voxel, rates, constants)
                     if component >= W:
                         take_w(x, w)
                         if taped:
@@ -214,6 +202,6 @@ def make_play(shape, taped, codes, sets):
                     else:
                         write(f, out, m0, weight, factors, signal, jacobian, offset + voxel, accumulate)
         if taped and last * width < steps.shape[0]:
-            save(x, saved, state_place, threads)
+            set_aside(x, saved, state_place, threads, False)
 
     return play

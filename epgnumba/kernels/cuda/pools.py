@@ -12,7 +12,7 @@ from .written import write_exchange, write_unexchange
 
 
 def make_pools(shape):
-    """Kernels that fill them in; and from derivatives by them to those by rates, seeds and durations, of all threads."""
+    """Kernels that fill them in; and, thread by thread, go from derivatives by them to those by rates and durations."""
     real, n_sets, lanes, count = shape.real, shape.n_sets, shape.lanes, count_exchange(shape)
     load_rates = make_rates(real, shape.kinds, shape.terms)
     write, unwrite = write_exchange(shape), write_unexchange(shape)

@@ -12,18 +12,11 @@ from ..columns import FRACTION, N_RATES, R2_PRIME
 from ..exponents import OUT_OF_PHASE, S1, S2, T, by_order
 from ..pools import count_exchange
 from . import columns as col
-from .jit import block_threads, cuda, helper, launched, select, unrolled
-from .rows import add_row, clear, leave, restore, save
+from .jit import block_threads, cuda, find_thread, helper, launched, place_of, select, unrolled
+from .rows import add_row, clear, leave, set_aside
 from .source import FLIP, N_BARS, N_MOMENTS, TURN
 from .tangents import make_loads, make_order_zero, make_rates, make_turns
-from .written import (
-    write_gather,
-    write_undo,
-    write_uninvert,
-    write_unread,
-    write_unread_z,
-    write_unrecover,
-)  # fmt: skip
+from .written import write_gather, write_undo, write_uninvert, write_unread, write_unread_z, write_unrecover
 
 
 def make_rewind(shape, timing, turning):
@@ -108,14 +101,8 @@ def make_rewind(shape, timing, turning):
         duration_bars, exchange_bars, voxel_bars, start_bar, first, last, n_voxels, tape_rows, profile, equilibrium,
         fresh, dephasing, power, stride
     ):  # fmt: skip
-        thread = cuda.grid(1)
-        lane = thread % lanes
-        voxel = thread // lanes
-        present = voxel < n_voxels
-        voxel = min(voxel, n_voxels - 1)
-        thread = min(thread, n_voxels * lanes - lanes + lane)
-        state_place = np.uint64(cuda.blockIdx.x) * np.uint64(state_rows * threads) + np.uint64(cuda.threadIdx.x)
-        tape_place = np.uint64(cuda.blockIdx.x) * np.uint64(tape_rows * threads) + np.uint64(cuda.threadIdx.x)
+        thread, lane, voxel, present = find_thread(lanes, n_voxels)
+        state_place, tape_place = place_of(state_rows, threads), place_of(tape_rows, threads)
         b = cuda.local.array((n_sets, planes, components, n_rows), real)
         x = cuda.local.array((n_sets, planes, components), real)
         f = cuda.local.array((n_sets, planes), real)
@@ -137,7 +124,7 @@ def make_rewind(shape, timing, turning):
         if fresh:
             clear(b, zero)
         else:
-            restore(b, state, state_place, threads)
+            set_aside(b, state, state_place, threads, True)
         duration, decay, constants = -1, (one, one, one, zero), (equilibrium, dephasing, power)
         for n in range(last - 1, first - 1, -1):
             step = n * width
@@ -153,9 +140,7 @@ def make_rewind(shape, timing, turning):
                 component, row, out = reads[r, cpu.READ_COMPONENT], reads[r, cpu.READ_OFFSET], reads[r, cpu.READ_OUT]
                 own = row // n_rows
                 if lane == own:
-                    read = load_readout(
-                        read_moments, durations, exchange, reads, r, component, voxel, rates, constants
-                    )
+                    read = load_readout(read_moments, durations, exchange, reads, r, component, voxel, rates, constants)
                     for k in range(n_bars):
                         moment_bars[k] = zero
                     if component >= W:
@@ -213,6 +198,6 @@ def make_rewind(shape, timing, turning):
             for i in range(n_kinds):
                 voxel_bars[N_RATES + i, thread] += seed_bars[i]
         if first > 0:
-            save(b, state, state_place, threads)
+            set_aside(b, state, state_place, threads, False)
 
     return rewind

@@ -183,22 +183,14 @@ def clear(x, zero):
 
 
 @helper
-def save(x, state, place, threads):
-    """Put states aside: each where its block's are, the threads side by side."""
+def set_aside(x, state, place, threads, back):
+    """Put states aside, or take them `back`: each where its block's are, the threads side by side."""
     for i in range(x.shape[0]):
         for plane in range(x.shape[1]):
             for c in range(x.shape[2]):
                 for j in range(x.shape[3]):
                     row = ((i * x.shape[1] + plane) * x.shape[2] + c) * x.shape[3] + j
-                    state[place + np.uint64(row * threads)] = x[i, plane, c, j]
-
-
-@helper
-def restore(x, state, place, threads):
-    """Take them back."""
-    for i in range(x.shape[0]):
-        for plane in range(x.shape[1]):
-            for c in range(x.shape[2]):
-                for j in range(x.shape[3]):
-                    row = ((i * x.shape[1] + plane) * x.shape[2] + c) * x.shape[3] + j
-                    x[i, plane, c, j] = state[place + np.uint64(row * threads)]
+                    if back:
+                        x[i, plane, c, j] = state[place + np.uint64(row * threads)]
+                    else:
+                        state[place + np.uint64(row * threads)] = x[i, plane, c, j]

@@ -1,8 +1,8 @@
 """Device functions written down: every operation on the stand-ins for numbers here is a line of straight-line code.
 
-So what the CPU's loops do to numbers (`kernels.algebra`, `longitudinal`, ...) is run once for a `Shape`, and becomes the
-source of functions. Constants are of the kernel's precision. What rows share is done once, by a function that gives it
-as a tuple: so it stays in registers.
+So what the CPU's loops do to numbers (`kernels.algebra`, `longitudinal`, ...) is run once for a `Shape`, and becomes
+the source of functions. Constants are of the kernel's precision: one double would drag all that follows along. What
+rows share is done once, by a function that gives it as a tuple: so it stays in registers.
 """
 
 import math
@@ -14,7 +14,7 @@ from ..exponents import OUT_OF_PHASE, by_order
 from ..player import MOMENTS, Player
 from ..reverse import Bars
 from ..shape import Shape
-from .jit import helper, select
+from .jit import floor, helper, select
 
 # Moments of an interval, and behind them numbers of exchange over it; derivatives by these, with the flip angle
 # (radians) and the phase step before the pulse between them.
@@ -24,6 +24,10 @@ TURN, N_BARS = FLIP + 1, FLIP + 2
 NUMBERS = "e1, e2, oc, os, equilibrium, dephasing, power, c, s, tc, ts, flip, invert"
 TAKEN = "numbers, moments, rates, seeds"
 BARS = "rate_bars, seed_bars, moment_bars"
+
+
+def _operation(symbol):
+    return lambda number, other: number.source.note(f"{{}} {symbol} {{}}", number, other)
 
 
 class Number:
@@ -46,16 +50,11 @@ class Number:
             return self if other else 0
         return self.source.note("{} * {}", self, other)
 
-    def __truediv__(self, other):
-        return self.source.note("{} / {}", self, other)
-
-    def __lt__(self, other):
-        return self.source.note("{} < {}", self, other)
-
     def __neg__(self):
         return self.source.note("-{}", self)
 
-    __radd__, __rmul__ = __add__, __mul__
+    __radd__, __rmul__, __hash__ = __add__, __mul__, None
+    __truediv__, __or__, __lt__, __ge__, __eq__, __ne__ = map(_operation, ("/", "|", "<", ">=", "==", "!="))
 
 
 def is_constant(x, value):
@@ -92,7 +91,7 @@ class Source(Player):
     def __init__(self, shape, rotation=None, rowwise=False):
         self.shape, self.n_sets = Shape(shape.planes, shape.kinds, 1, shape.terms), shape.n_sets
         self._scope = {"_real": shape.real, "rotation": rotation, "select": select}
-        self._scope.update(exp=math.exp, expm1=math.expm1, sqrt=math.sqrt)
+        self._scope.update(exp=math.exp, expm1=math.expm1, sqrt=math.sqrt, floor=floor[shape.real])
         self._rowwise, self._count, self._shared, self._each = rowwise, 0, [], []
         self._known, self._carried = {}, {}
         self.sizes = {cpu.DECAY_LINES: 1, cpu.TRIG_LINES: 1}
@@ -171,6 +170,10 @@ class Source(Player):
     def add(self, place, number):
         if not is_constant(number, 0):
             self._each.append(f"{place} += {self._name(number)}")
+
+    def returned(self, arguments, *numbers):
+        """The function that gives some numbers."""
+        return self._function(arguments, [*self._each, f"return {', '.join(map(self._name, numbers))}"])
 
     def shared(self, arguments=TAKEN):
         """The function that gives what rows share."""

@@ -6,7 +6,10 @@ plays, from each unit vector without recovery and from nothing with it, give A c
 (I - A) x = b, its tangents (I - A) dx = dA x + db.
 """
 
-from .jit import cuda, helper, launched, turn
+from .. import physics
+from .jit import cuda, helper, launched
+
+turn = helper(physics.turn)
 
 
 def make_steady(real, size, n_sets, planes):
@@ -45,26 +48,18 @@ def make_steady(real, size, n_sets, planes):
         return unchanged
 
     @helper
-    def solve(matrix, x):
-        """(L U) x = x."""
+    def solve(matrix, x, transposed):
+        """(L U) x = x, or its transpose."""
         for c in range(size):
             for r in range(c):
-                x[c] -= matrix[c, r] * x[r]
+                x[c] -= (matrix[r, c] if transposed else matrix[c, r]) * x[r]
+            if transposed:
+                x[c] /= matrix[c, c]
         for c in range(size - 1, -1, -1):
             for r in range(c + 1, size):
-                x[c] -= matrix[c, r] * x[r]
-            x[c] /= matrix[c, c]
-
-    @helper
-    def solve_transposed(matrix, x):
-        """(L U)^T x = x."""
-        for c in range(size):
-            for r in range(c):
-                x[c] -= matrix[r, c] * x[r]
-            x[c] /= matrix[c, c]
-        for c in range(size - 1, -1, -1):
-            for r in range(c + 1, size):
-                x[c] -= matrix[r, c] * x[r]
+                x[c] -= (matrix[r, c] if transposed else matrix[c, r]) * x[r]
+            if not transposed:
+                x[c] /= matrix[c, c]
 
     @launched
     def find_start(ends, phase, start, n_voxels):
@@ -85,7 +80,7 @@ def make_steady(real, size, n_sets, planes):
                     column(ends, c, i, voxel, phase_c, phase_s, a)
                     for r in range(size):
                         x[r] += a[r] * start[c, 0, voxel]
-            solve(matrix, x)
+            solve(matrix, x, False)
             for r in range(size):
                 start[r, i, voxel] = x[r]
 
@@ -108,7 +103,7 @@ def make_steady(real, size, n_sets, planes):
         for i in range(n_sets - 1, -1, -1):
             for r in range(size):
                 x[r] = start_bar[r, i, voxel]
-            solve_transposed(matrix, x)
+            solve(matrix, x, True)
             for r in range(size):
                 map_bar[size, r] = x[r]
             for c in range(size):

@@ -2,38 +2,21 @@
 
 import math
 
+from .. import columns as cpu
 from ..algebra import HALF_PI, W
-from ..columns import (
-    ALWAYS,
-    B1,
-    INVERSION,
-    OMEGA,
-    R1,
-    R2,
-    READ_DURATION,
-    READ_MOMENT_1,
-    READ_MOMENT_2,
-    READ_OUT_OF_PHASE,
-)  # fmt: skip
+from ..columns import ALWAYS, B1, INVERSION, OMEGA, R1, R2
 from ..exponents import OUT_OF_PHASE, S1, S2, T, by_order, of_shape
 from ..load import SCALES, TIMES
 from ..pools import count_exchange
 from . import columns as col
-from . import jit
-from .jit import helper, select, sin_cos_turns
+from .jit import helper, select
 from .source import N_MOMENTS
-from .written import write_invert, write_recover
+from .written import write_invert, write_recover, write_turn
 
 
 def make_turns(real):
     """Cosine and sine of an angle in quarter turns, and of one in radians."""
-    half, per_quarter = real(0.5), real(HALF_PI)
-    sin_cos, floor = sin_cos_turns[real], jit.floor[real]
-
-    @helper
-    def cos_sin(quarters):
-        s, c = sin_cos(quarters, floor(quarters + half))
-        return c, s
+    per_quarter, cos_sin = real(HALF_PI), write_turn(real)
 
     @helper
     def rotation(angle):
@@ -109,14 +92,14 @@ def make_loads(shape):
     @helper
     def load_readout(moments, durations, exchange, reads, r, component, voxel, rates, constants):
         """Moments; returns what a readout takes, as if a pulse of no angle followed."""
-        moments[T] = durations[reads[r, READ_DURATION]]
+        moments[T] = durations[reads[r, cpu.READ_DURATION]]
         if ordered:
-            moments[S1] = durations[reads[r, READ_MOMENT_1]]
-            moments[S2] = durations[reads[r, READ_MOMENT_2]]
+            moments[S1] = durations[reads[r, cpu.READ_MOMENT_1]]
+            moments[S2] = durations[reads[r, cpu.READ_MOMENT_2]]
         if out_of_phase:
-            moments[OUT_OF_PHASE] = durations[reads[r, READ_OUT_OF_PHASE]]
+            moments[OUT_OF_PHASE] = durations[reads[r, cpu.READ_OUT_OF_PHASE]]
         if component >= W:
-            load_exchange(moments, exchange, reads[r, READ_DURATION], voxel)
+            load_exchange(moments, exchange, reads[r, cpu.READ_DURATION], voxel)
         c, s = precession(moments[T], rates)
         e = math.exp(-moments[T] * select(component >= W, rates[R1], rates[R2]))
         return (e, e, c, s, *constants, one, zero, one, zero, zero, zero)

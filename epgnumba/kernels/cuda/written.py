@@ -1,11 +1,12 @@
 """What a device does to rows, readouts and Z_0, written down from what all kernels share (see `source`).
 
-Functions of what is `TAKEN` act on the states `x` or adjoints `b`, (set, plane, component, row); W (and C) of order zero
-are `w` (set, component from W on), F_0 is `f` (set, plane).
+Functions of what is `TAKEN` act on the states `x` or adjoints `b`, (set, plane, component, row); W (and C) of order
+zero are `w` (set, component from W on), F_0 is `f` (set, plane).
 """
 
 from ..algebra import HALF, W, pairings
 from ..columns import N_EXCHANGE, TIME
+from ..elementary import sin_cos_turns
 from ..exponents import T
 from ..forward import inverted, recovered
 from ..load import pull_exchange
@@ -13,6 +14,7 @@ from ..longitudinal import gather_gains, pass_time, unpass_time
 from ..player import READ_MOMENTS
 from ..pools import RATES, exchange, value_and_slopes
 from ..reverse import gather_exponents, gather_pulse, pulse_pairings, uninverted
+from .columns import Shape
 from .source import BARS, TAKEN, Gathered, Source
 
 READ = dict(zip(READ_MOMENTS, range(len(READ_MOMENTS)), strict=True))  # where `moments` has those of a readout
@@ -62,6 +64,18 @@ def _add_longitudinal(source, sets):
             source.add(f"b[{i}, {source.shape.planes - 1}, {W + k}, 0]", value)
 
 
+def write_turn(real):
+    """A function of an angle in quarter turns: cosine and sine."""
+    source = Source(Shape(real, 1, (), (), False, 1, 1))
+
+    def floor(x):
+        return source.note("floor({})", x)
+
+    quarters = source.note("quarters")
+    s, c = sin_cos_turns(quarters, floor(quarters + HALF), floor, source.where)
+    return source.returned("quarters", c, s)
+
+
 def write_pulse(shape, rotation):
     """Functions for an interval and the pulse that ends it: what rows share, and a row from arrival to departure."""
     source = Source(shape, rotation, rowwise=True)
@@ -74,8 +88,8 @@ def write_undo(shape, rotation, timing, turning):
     """Functions that undo a pulse and the interval before it: what rows share, and a row; how many sums each adds to.
 
     The sums are derivatives by what the pulse depends on and, if these are gathered, the interval. The CPU pairs states
-    after the pulse and before the interval with adjoints there. Here both are taken where they meet the pulse: exponents
-    commute with what else happens in an interval, and the generator with a rotation, once no decay is folded into it.
+    after the pulse and before the interval with adjoints there. Here both are taken where they meet the pulse:
+    exponents commute with what else happens in an interval, the generator with a rotation that no decay is part of.
     """
     source = Source(shape, rotation, rowwise=True)
     interval, rotating, k = source.interval(0), source.interval(0, decays=False), source.orders()
@@ -100,7 +114,7 @@ def write_undo(shape, rotation, timing, turning):
 
 
 def write_gather(shape, counts, timing, turning):
-    """A function from the sums of a pulse, as many as `write_undo` counts, to derivatives by all that they depend on."""
+    """A function from the sums of a pulse, which `write_undo` counts, to derivatives by all that they depend on."""
     source, (of_pulse, count) = Source(shape), counts
     bars, sums = Gathered(source, timing), [source.note(f"sums[{n}]") for n in range(count)]
     gather_pulse(source, bars, 0, sums[:of_pulse])
