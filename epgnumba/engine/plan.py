@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from ..checks import Array
 from ..kernels import columns as col
-from ..kernels.columns import N_EXCHANGE, N_ROUNDING, ONE, SCRATCH, VECTOR
+from ..kernels.columns import N_ROUNDING, ONE, SCRATCH, VECTOR
+from ..kernels.pools import count_exchange
 from ..kernels.shape import LOOPS, Shape
 from ..program.program import Program
 from .layout import tables_of
@@ -114,12 +115,6 @@ class Plan:
         """Addresses are those of a process."""
         return {**self.__dict__, "_addressed": {}}
 
-    def _exchange_numbers(self) -> int:
-        """Numbers of exchange of a bound pool over a duration, with what they change by along tangents."""
-        if col.FRACTION not in self._terms:
-            return 0
-        return int(N_EXCHANGE) * (1 + len({col.R1, *col.BOUND} & set(self._kinds) - {col.SATURATION}))
-
     def _place_values(self, program: Program, sizes: npt.NDArray[np.int64]) -> list[int]:
         """Durations, slice profile, rounding, scanner, then flips and turns of each part, an ensemble's."""
         filled, flips_at = self.n_durations + self.n_positions + N_ROUNDING + 2, []
@@ -139,7 +134,7 @@ class Plan:
         lanes = self._lanes
         decays = _lines(int(sizes[0, col.N_DURATIONS]), lanes)
         sizes[:, col.DECAY_LINES] = decays
-        pools = self._exchange_numbers() * decays
+        pools = count_exchange(Shape(1, self._kinds, lanes, self._terms)) * decays
         sizes[:, col.SEED_BARS_AT] = col.N_RATES * lanes
         sizes[:, col.START_BARS_AT] = (col.N_RATES + sets - 1) * lanes
         sizes[:, col.POOL_BARS_AT] = (col.N_RATES + sets - 1) * lanes + 4 * sets * VECTOR
