@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from . import engine
 from .checks import Array, shown
+from .kernels.columns import FRACTION
 from .kernels.columns import M0 as M0_CODE
 from .problem import OPTIONAL_NAMES, ComplexArray, Problem
 from .program.expressions import flatten, unflatten
@@ -74,10 +75,12 @@ class Sweep:
     """
 
     def __init__(self, problem: Problem, wanted: tuple[str, ...] | None, moved: Collection[str] = ()) -> None:
-        names = (*problem.sequence.parameters, *NAMES, *problem.profile.names)
+        terms = problem.terms(moved)
+        names = (*problem.sequence.parameters, *NAMES)
+        if not (problem.on_device and FRACTION in terms):  # whose saturation devices cannot tell from rotation
+            names = (*names, *problem.profile.names)
         if wanted is not None and not isinstance(wanted, (tuple, list)):
             raise TypeError(f"wanted={shown(wanted)} is not allowed: it must be a tuple of names out of {names}")
-        terms = problem.terms(moved)
         present = [name for name in names if name not in OPTIONAL_NAMES or NAMES.index(name) in terms]
         self.problem, self.asked = problem, tuple(present) if wanted is None else wanted
         for name in self.asked:

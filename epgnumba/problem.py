@@ -29,8 +29,8 @@ from .program.expressions import Entries
 from .program.program import Program, compile_program
 from .program.steady import ANY, Tissues
 from .sequence.sequence import Sequence
+from .slice_profile import WHOLE, SliceProfile, read_profile
 from .slice_profile import Given as Profile
-from .slice_profile import SliceProfile, read_profile
 from .tissue import Tissue, plain_numbers
 from .tissue_parameters import NAMES
 
@@ -159,6 +159,11 @@ class Problem:
     _terms: tuple[int, ...] | None = field(default=None, init=False)
 
     @property
+    def on_device(self) -> bool:
+        """Whether a CUDA device plays it."""
+        return self.device is not None or not isinstance(self.tissue, Tissue)
+
+    @property
     def complex_dtype(self) -> type[np.complexfloating]:
         return np.complex128 if self.dtype == np.float64 else np.complex64
 
@@ -187,11 +192,8 @@ class Problem:
 
     def _make_job(self, program: Program, entries: Entries) -> engine.AnyJob:
         """On the device where the maps lie; on the one that was asked for; or on the CPU."""
-        pool = next((code for code in (FRACTION, FRACTION_B) if code in program.terms), None)
-        if pool is not None and (self.device is not None or not isinstance(self.tissue, Tissue)):
-            raise ValueError(
-                f"{NAMES[pool]} cannot be played on a CUDA device; leave device out, and maps in host memory"
-            )
+        if self.on_device:
+            self._check_device(program)
         if not isinstance(self.tissue, Tissue):
             from .gpu import DeviceJob
 
@@ -202,6 +204,25 @@ class Problem:
         from .gpu import HostJob
 
         return HostJob(program, entries, table, self.profile, self.codes, self.device)
+
+    def _check_device(self, program: Program) -> None:
+        """Refuse what CUDA kernels cannot play.
+
+        Raises
+        ------
+        ValueError
+            Naming it.
+        """
+        pulses = [power for power, kind in zip(program.powers, program.kinds, strict=True) if kind]
+        cases = {
+            NAMES[FRACTION_B]: FRACTION_B in program.terms,
+            f"{NAMES[FRACTION]} with slice_prof": program.bound and self.profile is not WHOLE,
+            "rf_duration by kind of pulse": program.bound and len(set(pulses)) > 1,
+            "slice_prof by kind of pulse": not self.profile.is_shared,
+        }
+        for what, present in cases.items():
+            if present:
+                raise ValueError(f"{what} cannot be played on a CUDA device; leave device out, and maps in host memory")
 
     def _check_turns(self, program: Program, durations: npt.NDArray[np.inexact]) -> None:
         """Refuse turns so many that rounding leaves nothing of the angle.
@@ -266,7 +287,7 @@ class Problem:
         """What the way to a steady state depends on; devices play no means, nor can what depends on orders be one."""
         if not sequence.steady:
             return ANY
-        on_cpu = self.device is None and isinstance(self.tissue, Tissue)
+        on_cpu = not self.on_device
         few = on_cpu and self.tissue.size <= engine.FEW_VOXELS
         rounding = float(np.finfo(self.dtype).eps)
         longest, name = self._longest(terms, "T1", R1_BOUND, R1_B)

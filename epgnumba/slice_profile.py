@@ -32,16 +32,13 @@ class SliceProfile:
         self.names = tuple(named(kind) for kind in values)  # what derivatives by it are called
 
     @property
-    def shared(self) -> Numbers:
-        """The one that all pulses share.
+    def is_shared(self) -> bool:
+        """Whether all pulses share one."""
+        return ALL in self.values
 
-        Raises
-        ------
-        ValueError
-            If it was given by kind of pulse.
-        """
-        if ALL not in self.values:
-            raise ValueError(f"{NAME} by kind of pulse cannot be played on a CUDA device; give one for all pulses")
+    @property
+    def shared(self) -> Numbers:
+        """The one that all share."""
         return self.values[ALL]
 
     def scales(self, kinds: Sequence[str]) -> Numbers:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from ..engine.sums import Gathered
 from ..kernels import columns as cpu
+from ..kernels.load import SCALES, TIMES
 from ..program.program import Program
 from ..slice_profile import SliceProfile
 from .home import Home, NumbaHome, Scratch
@@ -159,7 +160,8 @@ class DeviceJob(_Job):
         table = player.scratch(cpu.N_TISSUE, count)
         for row, array in enumerate(self._tissue.rows()):
             fill, _ = compiled("maps", self.real, np.dtype(array.dtype).type)
-            player.launch(fill, count, array, row, table, first, count)
+            scale = self.real(SCALES.get(row, 1))
+            player.launch(fill, count, array, row, row in TIMES, scale, table, first, count)
         return table
 
     def signals(self) -> tuple[Any, Any]:

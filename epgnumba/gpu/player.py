@@ -41,6 +41,7 @@ class Player:
         self._runtime = kernels().runtime
         self._sum, self._fill, self._fill_unit, self._clear_voxels = compiled("sums", self.real)
         self._placeholders: dict[int, Any] = {}
+        self._exchange: Any = None  # of the chunk at hand, see `kernels.cuda.pools`
         self._pool: dict[tuple[int, ...], list[Any]] = {}
         self._taken: dict[tuple[int, ...], int] = {}
         self._count = -1
@@ -125,16 +126,20 @@ class Player:
         none = self.nothing(1)
         self.launch(
             kernel, count * structure.division.lanes, *self._tables[part], self._durations, *self._values[part],
-            self._factors, table, start, none if state is None else state, none if saved is None else saved,
-            none if tape is None else tape, signal, jacobian, first, last, count, offset, structure.tape_rows,
-            self.profile[position], self.real(1 / len(self.profile)), self.real(equilibrium), position > 0,
-            tape is not None, *self._geometry(part),
+            self._factors, table, self._exchange, start, none if state is None else state,
+            none if saved is None else saved, none if tape is None else tape, signal, jacobian, first, last, count,
+            offset, structure.tape_rows, self.profile[position], self.real(1 / len(self.profile)),
+            self.real(equilibrium), position > 0, tape is not None, *self._geometry(part),
         )  # fmt: skip
 
-    def _geometry(self, part: int) -> tuple[Any, Any]:
-        """Dephasing of an order, radians per um, and orders from a row to the next."""
+    def _geometry(self, part: int) -> tuple[Any, ...]:
+        """Dephasing of an order, what saturates a bound pool of all pulses, and orders from a row to the next."""
         program = self.structure.program
-        return self.real(program.dephasing), self.real(program.parts[part].reach.stride)
+        return (
+            self.real(program.dephasing),
+            self.real(max(program.powers, default=0.0)),
+            self.real(program.parts[part].reach.stride),
+        )
 
     def nothing(self, ndim: int) -> Any:
         """In place of an array that is not used."""
@@ -146,6 +151,14 @@ class Player:
         """The unit vector `number` for the states, nothing for tangents; nothing at all if there is no such number."""
         self.launch(self._fill_unit, count, start, number, count)
 
+    def _find_exchange(self, table: Any, count: int) -> None:
+        """Numbers of exchange over every duration, if there is a bound pool."""
+        self._exchange = self.nothing(2)
+        if self.structure.n_exchange:
+            self._exchange = self.scratch(self.structure.n_exchange, count)
+            find, _ = compiled("pools", self.structure.shape)
+            self.launch(find, count, table, self._durations, self._exchange, count)
+
     def _find_start(self, table: Any, position: int, count: int) -> tuple[Any, Any]:
         """Where the train starts (number, set, voxel), and how repetitions end (see `kernels.cuda.steady`)."""
         structure, size = self.structure, self.structure.boundary
@@ -153,7 +166,7 @@ class Player:
         if not size:
             self._set_unit(start, 0, count)
             return start, None
-        ends = self.zeros(size + 1, structure.n_sets * structure.planes, 2, count)
+        ends = self.zeros(size + 1, structure.n_sets * structure.planes, structure.end_outputs, count)
         for column in range(size + 1):
             self._set_unit(start, column, count)
             self._play(1, table, start, position, count, amplitudes=ends[column], equilibrium=float(column == size))
@@ -172,6 +185,7 @@ class Player:
         The Jacobian is None where no derivatives are wanted.
         """
         results = signal, self.nothing(4) if jacobian is None else jacobian, offset
+        self._find_exchange(table, count)
         kept = dict(self._taken)
         for position in range(len(self.profile)):
             self._taken = dict(kept)  # what a position took is free for the next
@@ -192,12 +206,14 @@ class Player:
         amplitudes, amplitude_bars = self.zeros(rows, program.n_out, count), self.scratch(rows, program.n_out, count)
         factor_bars = self.zeros(program.n_out, count)
         duration_bars = self.zeros(program.expressions.lengths[2], threads)
+        exchanges = structure.n_exchange if timing else 0
         room = _Room(
             checkpoints=self.scratch(structure.most_segments, structure.state_rows * padded),
             adjoint=self.scratch(structure.state_rows * padded),
             tape=self.scratch(structure.tape_rows * padded),
             voxel_bars=self.scratch(cpu.N_RATES + structure.n_sets, threads),
             duration_bars=duration_bars,
+            exchange_bars=self.scratch(exchanges, threads) if exchanges else self.nothing(2),
             flip_bars=[self.zeros(len(part.signs), threads) for part in program.parts],
             turn_bars=[self.zeros(len(part.signs) if turning else 1, threads) for part in program.parts],
         )
@@ -210,10 +226,12 @@ class Player:
         weight = self.real(1 / len(self.profile))
         # Sums are added to `bars` last, when there is no memory left to ask for: what fails can be tried again.
         self.launch(self._clear_voxels, count, bars.tissue, offset, count)
+        self._find_exchange(table, count)
         kept = dict(self._taken)
         for position, scale in enumerate(self.profile):
             self._taken = dict(kept)  # what a position took is free for the next
             self.clear(room.voxel_bars)
+            self.clear(room.exchange_bars)
             start, ends = self._find_start(table, position, count)
             self._record(0, table, start, position, count, amplitudes, room, 1.0)
             self.launch(
@@ -225,6 +243,11 @@ class Player:
             )
             if structure.boundary:
                 self._rewind_ends(table, start, start_bar, ends, position, count, room, phase_bars[0], timing, turning)
+            if exchanges:
+                _, unfind = compiled("pools", structure.shape)
+                self.launch(
+                    unfind, threads, table, self._durations, room.exchange_bars, room.voxel_bars, duration_bars, count
+                )
             own = profile_bars[position]
             self.launch(gather, count, room.voxel_bars, table, scale, own, bars.tissue, offset, count)
         self._add(profile_bars, bars.profile, count)
@@ -276,9 +299,9 @@ class Player:
                 )  # fmt: skip
             self.launch(
                 kernel, count * structure.division.lanes, *self._tables[part], self._durations, *self._values[part],
-                table, room.adjoint, room.tape, amplitudes, amplitude_bars, room.flip_bars[part],
-                room.turn_bars[part], room.duration_bars, room.voxel_bars, start_bar, first, last, count,
-                structure.tape_rows, self.profile[position], self.real(equilibrium), k + 1 == len(segments),
+                table, self._exchange, room.adjoint, room.tape, amplitudes, amplitude_bars, room.flip_bars[part],
+                room.turn_bars[part], room.duration_bars, room.exchange_bars, room.voxel_bars, start_bar, first, last,
+                count, structure.tape_rows, self.profile[position], self.real(equilibrium), k + 1 == len(segments),
                 *self._geometry(part),
             )  # fmt: skip
 
@@ -343,5 +366,6 @@ class _Room:
     tape: Any
     voxel_bars: Any
     duration_bars: Any
+    exchange_bars: Any
     flip_bars: list[Any]
     turn_bars: list[Any]

@@ -8,8 +8,10 @@ import numpy.typing as npt
 
 from ..engine.plan import state_sets, tangent_kinds
 from ..kernels import columns as cpu
+from ..kernels.algebra import W
 from ..kernels.cuda.columns import Shape
 from ..kernels.exponents import by_order
+from ..kernels.pools import exchange_lines
 from ..program.program import Program
 from . import tables
 from .home import Scratch
@@ -20,36 +22,21 @@ Array = npt.NDArray[Any]
 
 @cache
 def kernels() -> Any:
-    """The modules of the CUDA kernels; importing them imports `numba.cuda`."""
-    from ..kernels.cuda import jit, play, rewind, runtime, steady, voxels
+    """The package of the CUDA kernels; importing its modules imports `numba.cuda`."""
+    from ..kernels import cuda
+    from ..kernels.cuda import jit, play, pools, rewind, runtime, steady, voxels  # noqa: F401
 
-    class Modules:
-        pass
-
-    for module in (jit, play, rewind, runtime, steady, voxels):
-        setattr(Modules, module.__name__.rsplit(".", 1)[-1], module)
-    return Modules
+    return cuda
 
 
 def compiled(name: str, *key: Any) -> Any:
     """A kernel, or a few, made once for each key."""
-    return _compiled((name, key))
+    return _compiled(name, key)
 
 
 @cache
-def _compiled(which: tuple[Any, ...]) -> Any:
-    name, key = which
-    modules = kernels()
-    make = {
-        "play": modules.play.make_play,
-        "rewind": modules.rewind.make_rewind,
-        "steady": modules.steady.make_steady,
-        "voxels": modules.voxels.make_voxels,
-        "rounding": modules.voxels.make_rounding,
-        "maps": modules.voxels.make_maps,
-        "sums": modules.voxels.make_sums,
-    }[name]
-    return make(*key)
+def _compiled(name: str, key: tuple[Any, ...]) -> Any:
+    return getattr(getattr(kernels(), name, kernels().voxels), f"make_{name}")(*key)
 
 
 class Structure:
@@ -70,27 +57,33 @@ class Structure:
     def __init__(self, program: Program, codes: tuple[int, ...], real: type[np.floating], registers: int) -> None:
         self.program, self.codes, self.real = program, codes, real
         self.kinds, self.sets = tangent_kinds(codes), tuple(state_sets(codes))
-        self.n_sets = len(self.kinds) + 1
         self.planes = program.signal.reach.planes
         itemsize = np.dtype(real).itemsize
         shape = Shape(real, self.planes, self.kinds, program.terms, program.precesses, 0, 0)
-        if by_order(shape):
-            registers = registers * 2 // 3  # what decays and turns each order takes the rest
-        self.division: Division = divide(highest_row(program), self.planes, self.n_sets, itemsize, registers)
-        unit = 3 * self.planes * self.n_sets * itemsize
+        self.n_sets, unit = shape.n_sets, shape.numbers * itemsize
+        if by_order(shape) or shape.bound:
+            registers = registers * 2 // 3  # what decays and turns each order, or exchange, takes the rest
+        self.n_exchange = exchange_lines(shape)[-1] * len(program.signal.train.durations)
+        self.division: Division = divide(highest_row(program), unit, registers)
         self.shape = shape._replace(rows=self.division.rows, lanes=self.division.lanes)
         self.parts: list[PartTables] = [lower(part, self.shape, unit) for part in program.parts]
-        self.state_rows = 3 * self.planes * self.n_sets * self.division.rows
+        self.state_rows = shape.numbers * self.division.rows
         rows = max(rows for part in self.parts for *_, rows in part.segments)
         if self.division.lanes > 1:  # going back, all lanes look at as many rows as there can be
             rows += self.division.rows
-        self.tape_rows = rows * 3 * self.planes * self.n_sets
+        self.tape_rows = rows * shape.numbers
         self.most_segments = max(len(part.segments) for part in self.parts)
         self._uploads: dict[int, list[tuple[Any, Any]]] = {}
 
     @property
     def boundary(self) -> int:
-        return self.program.end.boundary if self.program.end else 0
+        """Numbers that say where a repetition starts, as `kernels.columns.BOUNDARY`."""
+        return self.program.end.boundary + self.shape.bound if self.program.end else 0
+
+    @property
+    def end_outputs(self) -> int:
+        """What is read at the end of a repetition, and Z_0 of each pool after its last pulse."""
+        return len(self.program.end.factor_step) + self.shape.components - W if self.program.end else 0
 
     def uploaded(self, home: Scratch) -> list[tuple[Any, Any]]:
         """Steps and readouts of each part on the device."""
@@ -105,18 +98,19 @@ class Structure:
 
     def signal_bytes(self) -> int:
         """Scratch of a voxel for a signal."""
-        numbers = cpu.N_TISSUE + self.n_sets * max(self.boundary, 1)
-        if self.boundary:
-            numbers += (self.boundary + 1) * self.n_sets * self.planes * 2
+        numbers = cpu.N_TISSUE + self.n_exchange + self.n_sets * max(self.boundary, 1)
+        numbers += (self.boundary + 1) * self.n_sets * self.planes * self.end_outputs
         return int(numbers * np.dtype(self.real).itemsize)
 
     def gradient_bytes(self) -> int:
         """Scratch of a voxel for a gradient."""
         lanes, program = self.division.lanes, self.program
         a_thread = self.tape_rows + (self.most_segments + 1) * self.state_rows + cpu.N_RATES + self.n_sets
-        a_thread += program.expressions.lengths[2] + sum(2 * len(part.signs) + 1 for part in program.parts)
-        a_voxel = 2 * self.n_sets * self.planes * program.n_out + program.n_out + 2 * cpu.N_TISSUE
-        extra = 2 * (self.boundary + 1) * self.n_sets * self.planes * 2 + 4 * self.n_sets * self.boundary
+        a_thread += sum(2 * len(part.signs) + 1 for part in program.parts)
+        a_thread += program.expressions.lengths[2] + self.n_exchange
+        a_voxel = 2 * self.n_sets * self.planes * program.n_out + program.n_out + 2 * cpu.N_TISSUE + self.n_exchange
+        extra = 2 * (self.boundary + 1) * self.n_sets * self.planes * self.end_outputs
+        extra += 4 * self.n_sets * self.boundary
         return int((a_thread * lanes + a_voxel + extra) * np.dtype(self.real).itemsize)
 
 

@@ -27,15 +27,14 @@ class Division:
     lanes: int
 
 
-def divide(highest: int, planes: int, sets: int, itemsize: int, registers: int) -> Division:
-    """The fewest threads a voxel that hold its rows in registers.
+def divide(highest: int, row: int, registers: int) -> Division:
+    """The fewest threads a voxel that hold its rows, of so many bytes, in registers.
 
     Raises
     ------
     ValueError
         If even local memory cannot hold them.
     """
-    row = 3 * planes * sets * itemsize
     lanes = 1
     while lanes < LANES and -(-highest // lanes) * row > 4 * registers and highest > lanes:
         lanes *= 2
@@ -75,7 +74,7 @@ def _find_keep(steps: npt.NDArray[np.int64]) -> list[int]:
         keep.append(rows if cut else 0)
         filled = (rows if cut else filled) + below
         rows = int(step[cpu.ROWS])
-        filled = 1 if step[cpu.INVERT] else max(filled, rows)
+        filled = max(filled, rows)
     return keep
 
 
@@ -93,28 +92,21 @@ def _segments(stored: list[int], unit: int) -> list[tuple[int, int, int]]:
     return [*cuts, (begin, len(stored), filled)]
 
 
+# Columns that are those of the CPU's tables.
+COPIED = (
+    *("ROWS", "SHIFT_P", "SHIFT_M", "NO_F", "NO_W", "DURATION", "RECOVERY", "READ_BEGIN", "READ_END", "INVERT"),
+    *("ORDER", "MOMENT_1", "MOMENT_2"),
+)
+
+
 def lower(part: Part, shape: col.Shape, unit: int) -> PartTables:
     """Tables of a part, from those that the CPU plays in one lane; `unit`: bytes on the tape per row."""
     layout = layout_of(part, 1)
     steps = layout.steps
     table = np.zeros((len(steps), col.step_width(shape)), np.int32)
-    for target, source in (
-        (col.ROWS, cpu.ROWS),
-        (col.SHIFT_P, cpu.SHIFT_P),
-        (col.SHIFT_M, cpu.SHIFT_M),
-        (col.NO_F, cpu.NO_F),
-        (col.NO_W, cpu.NO_W),
-        (col.DURATION, cpu.DURATION),
-        (col.RECOVERY, cpu.RECOVERY),
-        (col.READ_BEGIN, cpu.READ_BEGIN),
-        (col.READ_END, cpu.READ_END),
-        (col.INVERT, cpu.INVERT),
-        (col.ORDER, cpu.ORDER),
-        (col.MOMENT_1, cpu.MOMENT_1),
-        (col.MOMENT_2, cpu.MOMENT_2),
-    ):
-        if target < table.shape[1]:
-            table[:, target] = steps[:, source]
+    for name in COPIED:
+        if (target := getattr(col, name)) < table.shape[1]:
+            table[:, target] = steps[:, getattr(cpu, name)]
     table[1:, col.FOLD] = steps[:-1, cpu.FOLD_FROM]
     table[1:, col.FLIPPED] = steps[:-1, cpu.SWAP]
     table[:, col.QUADRATURE] = (part.reach.planes == 1) * steps[:, cpu.PLANE]

@@ -88,8 +88,12 @@ class Interval:
         One set after the other where two pools are so many numbers that registers would not hold all: `sets` may be an
         iterator, and so is what is returned.
         """
+        return self.pulse(self.pass_time(sets, k, factors))
+
+    def pass_time(self, sets, k, factors=None):
+        """Sets that meet the pulse, from those before the interval."""
         met = exchanged(self.mixings, self._arriving(sets, k, factors))
-        return self.pulse(self._together(turned(planes, *self.angle) for planes in met) if self.angle else met)
+        return self._together(turned(planes, *self.angle) for planes in met) if self.angle else met
 
     def _together(self, sets):
         return sets if self.numbers.mixings else [*sets]
@@ -119,10 +123,9 @@ class Interval:
 
     def exchange_pairings(self, sets, met, k, factors=None):
         """`mixing_pairings` of all exchange, from sets before the interval and adjoints of what meets the pulse."""
-        sets, bars = (
-            [*self._arriving(sets, k, factors)],
-            _turned_back(met, *self.numbers.angle) if self.numbers.angle else met,
-        )
+        sets, bars = [*self._arriving(sets, k, factors)], met
+        if self.numbers.angle:
+            bars = _turned_back(met, *self.numbers.angle)
         return [value for mixing in self.numbers.mixings for value in mixing_pairings(mixing, sets, bars)]
 
     def pulse(self, sets):
@@ -162,14 +165,6 @@ class Interval:
         for i, slope in self.numbers.saturation[1].items() if self.numbers.saturation else ():
             own = [[*plane[:C], plane[C] + slope * t[C]] for plane, t in zip(own, bars[i], strict=True)]
         return [[self._rotated(plane, pulse_adjoint) for plane in planes] for planes in (own, *bars[1:])]
-
-    def undo_pulse(self, sets):
-        """Sets that met the pulse, from those that leave it; no decay is folded into it, and there is no bound pool."""
-        sets, (a, b, c, d, e) = list(sets), self.five
-        for i, g in self.flip.items():
-            gained = generated(sets[0])
-            sets[i] = [[t - g * x for t, x in zip(*pair, strict=True)] for pair in zip(sets[i], gained, strict=True)]
-        return [[[*pulse(*plane, a, -b, c, -d, e)] for plane in planes] for planes in sets]
 
     def _rotated(self, plane, rotate):
         free = [x for triple in triples(plane) for x in rotate(*triple, *self.five)]

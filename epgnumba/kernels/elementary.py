@@ -11,7 +11,7 @@ LOWEST = -707.0  # what decays further is zero for all that follows
 LOG2_E = 1.4426950408889634
 
 
-def sin_cos_turns(x, quarters):
+def sin_cos_turns(x, quarters, floor=floor, where=where):
     """Sine and cosine of an angle of `x` quarter turns, `quarters` being x rounded to a whole number.
 
     Exact at every whole quarter, so that a 90 degree pulse leaves nothing behind; straight-line arithmetic, so that it
@@ -99,17 +99,23 @@ def _series(count, terms):
 SERIES = _series(5, 11)  # for u below 1 in magnitude
 
 
-def hyperbolic(x, u):
+def hyperbolic(x, u, product):
     """The functions of `pools.hyperbolic`, of vectors, where x + sqrt(u) <= 0; of complex ones in real part."""
     if isinstance(x, Planar):
         return _of_complex(x, u)
     if is_complex(x):  # to first order in the step
-        parts = chained(Dual(x.real, x.imag), Dual(u.real, u.imag), hyperbolic)
+        parts = chained(*(Dual(number.real, number.imag) for number in (x, u, product)), hyperbolic)
         return [joined(part.value, part.slope) for part in parts]
+    values = hyperbolic_by(x, u, product, lambda x: exp(x, LOWEST), root, where)
+    return [values[0] - 1, *values]
+
+
+def hyperbolic_by(x, u, product, exp, root, where):
+    """e^x cosh(s), sinh(s)/s and so on, of whatever has + - * / <, by functions of it."""
     small = u < 1.0
     far = where(small, 0 * u + 1, u)
-    s, scale = root(far), exp(x, LOWEST)
-    up, down = exp(x + s, LOWEST), exp(x - s, LOWEST)
+    s = root(far)
+    scale, up, down = exp(x), exp(product / (x - s)), exp(x - s)
     beyond = _recurred(0.5 * (up + down), 0.5 * (up - down) / s, lambda value: value / far)
     near = [scale * value for value in _summed(u, 0 * u)]
     return [where(small, a, b) for a, b in zip(near, beyond, strict=True)]
@@ -117,7 +123,8 @@ def hyperbolic(x, u):
 
 def _of_complex(x, u):
     if is_complex(x.re):
-        parts = chained(*(Dual(Planar(z.re.real, z.im.real), Planar(z.re.imag, z.im.imag)) for z in (x, u)), hyperbolic)
+        both = (Dual(Planar(z.re.real, z.im.real), Planar(z.re.imag, z.im.imag)) for z in (x, u))
+        parts = chained(*both, None, hyperbolic)
         return [Planar(joined(f.value.re, f.slope.re), joined(f.value.im, f.slope.im)) for f in parts]
     square = u.re * u.re + u.im * u.im
     small = square < 1.0
@@ -131,7 +138,9 @@ def _of_complex(x, u):
     beyond = _recurred((up + down) * 0.5, (up - down) * inverse * 0.5, divided)
     scale, nothing = _complex_exp(x), Planar(0 * square, 0 * square)
     near = [value * scale for value in _summed(u, nothing)]
-    return [Planar(where(small, a.re, b.re), where(small, a.im, b.im)) for a, b in zip(near, beyond, strict=True)]
+    pairs = zip(near, beyond, strict=True)
+    values = [Planar(where(small, a.re, b.re), where(small, a.im, b.im)) for a, b in pairs]
+    return [values[0] + -1.0, *values]
 
 
 def _recurred(cosh, sinh, divided):

@@ -112,13 +112,19 @@ def _play_pulse(player, n, record):
 
 def _recover(player, n, target):
     """Add to row 0 what Z_0 gains before the pulse (in quadrature), through the pulse."""
-    step, space, nothing = player.step(n), player.space, player.space.count(0)
-    places, gained = player.block(target, step[col.DST_SIZE])[-1], []
-    for own in map(iter, gains(player, step[col.DURATION])):
-        gained.append([[next(own) if kind == W else nothing for kind in player.like]])
-    for i, (plane,) in enumerate(player.interval(n, decays=False).pulse(gained)):
+    step, space = player.step(n), player.space
+    places = player.block(target, step[col.DST_SIZE])[-1]
+    for i, (plane,) in enumerate(player.interval(n, decays=False).pulse(recovered(player, n))):
         for place, value in zip(places, plane, strict=True):
             space[place + player.arena * i] = space[place + player.arena * i] + value
+
+
+def recovered(player, n):
+    """What row 0 gains in the interval before pulse `n`: sets of the plane in quadrature."""
+    nothing, sets = player.space.count(0), []
+    for own in map(iter, gains(player, player.step(n)[col.DURATION])):
+        sets.append([[next(own) if kind == W else nothing for kind in player.like]])
+    return sets
 
 
 def _seed_inversion(player, n, source, target):
@@ -126,11 +132,16 @@ def _seed_inversion(player, n, source, target):
     step = player.step(n)
     places = player.inverted(player.block(target, step[col.DST_SIZE])[-1])
     before = player.longitudinal(player.space, player.arena, source, step[col.SRC_SIZE])
-    arriving = pass_time(player, before, step[col.DURATION])[0]
-    for i in player.of_kind(INVERSION):
-        for place, value in zip(places, arriving, strict=False):
+    for i, values in inverted(player, n, before).items():
+        for place, value in zip(places, values, strict=True):
             at = place + player.arena * i
-            player.space[at] = player.space[at] - player.flips.spread(n) * player.seed(i) * value
+            player.space[at] = player.space[at] - value
+
+
+def inverted(player, n, before):
+    """By how much W of tangents is lower after inversion `n`, of each pool; `before`: of all, before the interval."""
+    arriving = pass_time(player, before, player.step(n)[col.DURATION])[0][: player.inverted_pools]
+    return {i: [player.flips.spread(n) * player.seed(i) * x for x in arriving] for i in player.of_kind(INVERSION)}
 
 
 def _read(player, n, r, target):

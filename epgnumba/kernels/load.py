@@ -22,7 +22,7 @@ from .columns import (
     VECTOR,
 )  # fmt: skip
 from .elementary import LOWEST, exp, hyperbolic, rotation, sin_cos
-from .lanes import double, repeat, total, when
+from .lanes import double, repeat, when
 from .player import Player
 from .pools import calculated_once, pull_back, value_and_slopes
 from .reverse import Bars
@@ -167,18 +167,23 @@ def _unload_exchange(player, bars):
     """From derivatives by the numbers of exchange over each duration to those by rates, seeds and durations."""
 
     def pull(duration, exchange):
-        time = {TIME: double(player.durations.spread(duration))}
-        rates = {code: double(player.rate(code)) for code in exchange.rates} | time
+        rates = {code: double(player.rate(code)) for code in exchange.rates}
+        rates[TIME] = double(player.durations.spread(duration))
         seeds = {i: (kind, double(seed)) for i, (kind, seed) in player.seeds_of(exchange.rates).items()}
-        own, *slopes = (bars.taken(exchange, duration, i) for i in (0, *seeds))
-        by_rate, by_seed = pull_back(
-            exchange.numbers, rates, seeds, own, dict(zip(seeds, slopes, strict=True)), calculated_once(hyperbolic)
-        )
-        for code in exchange.rates:
-            bars.by_rate(code, by_rate[code])
-        for i, value in by_seed.items():
-            bars.by_seed(i, value)
-        bars.add(bars.durations, duration, total(by_rate[TIME]))
+        given = [bars.taken(exchange, duration, i) for i in (0, *seeds)]
+        pull_exchange(bars, exchange, duration, rates, seeds, given, hyperbolic)
 
     for exchange in player.exchanges:
         repeat(player.sizes[col.N_DURATIONS], lambda duration, exchange=exchange: pull(duration, exchange))
+
+
+def pull_exchange(bars, exchange, duration, rates, seeds, given, functions):
+    """The same of one duration, `given` derivatives by its numbers, then by their slopes along tangents."""
+    own, *slopes = given
+    slope_bars = dict(zip(seeds, slopes, strict=True))
+    by_rate, by_seed = pull_back(exchange.numbers, rates, seeds, own, slope_bars, calculated_once(functions))
+    for code in exchange.rates:
+        bars.by_rate(code, by_rate[code])
+    for i, value in by_seed.items():
+        bars.by_seed(i, value)
+    bars.add_total(bars.durations, duration, by_rate[TIME])

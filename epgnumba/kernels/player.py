@@ -5,7 +5,7 @@ import copy
 from . import columns as col
 from .algebra import HALF_PI, Interval, M, Numbers, P, W, added, like
 from .columns import B1, SATURATION, TIME, VECTOR
-from .elementary import LOWEST, exp, magnitude, rotation
+from .elementary import LOWEST, exp, magnitude, rotation, sign
 from .exponents import OUT_OF_PHASE, before_pulses, before_readouts, by_order
 from .lanes import choose, either, join, loop, repeat, total
 from .mixing import Mixing
@@ -27,6 +27,8 @@ class Player:
     adjoints in `adjoint`, PAIR_ARENA each. A set begins with zeros (what a pulse reads where nothing can be), then its
     blocks.
     """
+
+    rotation, magnitude, sign = staticmethod(rotation), staticmethod(magnitude), staticmethod(sign)
 
     def __init__(self, shape, tables, sizes, values, room):
         self.shape, self.sizes, self.values = shape, sizes, values
@@ -173,7 +175,7 @@ class Player:
             ),
             nominal=self.nominal(n), seeds=self._all_seeds(), rates=self._term_rates(),
             moments=self.moments([step[place] for place in MOMENTS], before_pulses(self.shape)),
-            exp=self.exp, rotation=rotation,
+            exp=self.exp, rotation=self.rotation,
             mixings=tuple(self.mixing(exchange, duration) for exchange in self.exchanges),
             saturation=self.saturation(n) if self.shape.bound else None,
         )  # fmt: skip
@@ -273,6 +275,11 @@ class Player:
             return self.space.count(1 - 2 * plane * component)
         return self.space.count(1 - 2 * stated * component)
 
+    @property
+    def inverted_pools(self):
+        """How many pools inversions invert."""
+        return self.shape.components // 3
+
     def inverted(self, plane):
         """What belongs to Z of the pools that inversions invert, of what there is for each component."""
         return [plane[c] for c in range(W, len(plane), 3)]
@@ -337,11 +344,11 @@ class Player:
             angle = self.decayed(duration, 2), self.decayed(duration, 3)
         moments = self.moments([read[place] for place in READ_MOMENTS], before_readouts(self.shape))
         if (OUT_OF_PHASE, 0) in moments:
-            moments[OUT_OF_PHASE, 0] = magnitude(moments[OUT_OF_PHASE, 0])
+            moments[OUT_OF_PHASE, 0] = self.magnitude(moments[OUT_OF_PHASE, 0])
         numbers = Numbers(
             trig=None, decay=(None, None if self.shape.second else self.decayed(duration, 1)), angle=angle,
             nominal=None, seeds=self._all_seeds(), rates=self._term_rates(), moments=moments, exp=self.exp,
-            rotation=rotation,
+            rotation=self.rotation,
         )  # fmt: skip
         if not self.shape.second:
             return Readout(self.shape, numbers)

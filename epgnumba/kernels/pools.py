@@ -92,35 +92,39 @@ class Planar:
         return Dual(Planar(self.re.value, self.im.value), Planar(self.re.slope, self.im.slope))
 
 
-def hyperbolic(x, u, functions):
-    """e^x times cosh(s) and sinh(s)/s, s being the root of u; then functions of which each is twice the derivative by u
-    of the one before. `functions` calculates them for vectors.
+def hyperbolic(x, u, product, functions):
+    """e^x cosh(s) - 1, s being the root of u; e^x times cosh(s) and sinh(s)/s; then functions of which each is twice
+    the derivative by u of the one before. `functions` calculates them for vectors; `product` is (x + s)(x - s), for
+    precision only.
     """
     if isinstance(x, Planar) and isinstance(x.re, Dual):
         return [Planar(Dual(f.value.re, f.slope.re), Dual(f.value.im, f.slope.im))
-                for f in hyperbolic(x.split(), u.split(), functions)]  # fmt: skip
+                for f in hyperbolic(x.split(), u.split(), product, functions)]  # fmt: skip
     if not isinstance(x, Dual):
-        return functions(x, u)
-    values = hyperbolic(x.value, u.value, functions)
+        return functions(x, u, product)
+    less, *values = hyperbolic(x.value, u.value, product.value if isinstance(product, Dual) else product, functions)
     dx, du = x.slope, u.slope * 0.5
-    return [Dual(f, f * dx + following * du) for f, following in pairwise(values)]
+    slopes = [f * dx + following * du for f, following in pairwise(values)]
+    return [Dual(less, slopes[0]), *(Dual(f, slope) for f, slope in zip(values, slopes, strict=False))]
 
 
-def exponential(a, b, c, d, functions):
-    """exp of the matrix ((a, b), (c, d)), of which d may be complex."""
+def exponential(a, b, c, d, product, functions):
+    """exp of the matrix ((a, b), (c, d)), of which d may be complex; its diagonal, less one. `product`: a d - b c."""
     mean, half = (d + a) * 0.5, (d - a) * 0.5
-    cosh, sinh, *_ = hyperbolic(mean, half * half + b * c, functions)
+    less, cosh, sinh, *_ = hyperbolic(mean, half * half + b * c, product, functions)
     across = sinh * half
-    return cosh - across, sinh * b, sinh * c, cosh + across
+    return (cosh - across, sinh * b, sinh * c, cosh + across), (less - across, less + across)
 
 
 def longitudinal(given, functions):
     """E over an interval, then what it gains, from R1, fraction, exchange, R1 of the second pool, time: six numbers."""
     r1, f, k, r1b, t = given.values()
     there, back = k * f, k * (1 - f)  # from the first pool to the second, and back
-    aa, ab, ba, bb = exponential(-(r1 + there) * t, back * t, there * t, -(r1b + back) * t, functions)
+    product = (r1 * r1b + r1 * back + r1b * there) * t * t  # whose terms have one sign
+    entries, (lost, lost_b) = exponential(-(r1 + there) * t, back * t, there * t, -(r1b + back) * t, product, functions)
+    _, ab, ba, _ = entries
     free = 1 - f
-    return aa, ab, ba, bb, free - aa * free - ab * f, f - ba * free - bb * f
+    return *entries, -(lost * free + ab * f), -(ba * free + lost_b * f)
 
 
 def transverse(given, functions):
@@ -129,10 +133,10 @@ def transverse(given, functions):
     """
     r2, f, k, r2b, *shift, t = given.values()
     there, back = k * f, k * (1 - f)
-    second = -(r2b + back) * t
+    second, product = -(r2b + back) * t, (r2 * r2b + r2 * back + r2b * there) * t * t
     if shift:
-        second = Planar(second, shift[0] * t)
-    entries = exponential(-(r2 + there) * t, back * t, there * t, second, functions)
+        second, product = Planar(second, shift[0] * t), None
+    entries, _ = exponential(-(r2 + there) * t, back * t, there * t, second, product, functions)
     return tuple(part for x in entries for part in (x.re, x.im)) if shift else entries
 
 
@@ -191,9 +195,9 @@ def calculated_once(functions):
     """The same functions, for calls that differ in slopes alone."""
     known = []
 
-    def call(x, u):
+    def call(x, u, product):
         if not known:
-            known.append(functions(x, u))
+            known.append(functions(x, u, product))
         return known[0]
 
     return call

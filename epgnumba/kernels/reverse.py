@@ -8,7 +8,6 @@ A pulse is undone in the order: padding, readouts, recovery, then the pulse with
 from . import columns as col
 from .algebra import HALF, HALF_PI, C, M, P, W, added, generated, paired, pairings, seeded
 from .columns import B1, FRACTION, FRACTION_B, INVERSION, OMEGA, SATURATION, TIME, VECTOR
-from .elementary import magnitude, sign
 from .exponents import OUT_OF_PHASE, RELAXATION, before_pulses
 from .lanes import choose, loop, repeat, total, when
 from .longitudinal import gather_gains, pass_time, unpass_time
@@ -37,6 +36,9 @@ class Bars:
     def add(self, memory, place, value):
         memory[place] = memory[place] + value
 
+    def add_total(self, memory, place, value):
+        self.add(memory, place, total(value))
+
     def by_rate(self, code, value):
         self.add(self.rates, code * self._player.shape.lanes, value)
 
@@ -44,7 +46,10 @@ class Bars:
         self.add(self.seeds, (i - 1) * self._player.shape.lanes, value)
 
     def by_flip(self, n, value):
-        self.add(self.flips, n, total(value))
+        self.add_total(self.flips, n, value)
+
+    def by_power(self, n, value):
+        self.add_total(self.powers, n, value)
 
     def by_exponent(self, exponent, place, value, i=0):
         """A derivative by a rate times a moment, which lies at `place`; or by its change along tangent `i`."""
@@ -54,12 +59,12 @@ class Bars:
             value = player.scale(exponent.scale) * value
         by_moment = rate * value
         if exponent.moment == OUT_OF_PHASE:
-            moment, by_moment = magnitude(moment), sign(moment) * by_moment
+            moment, by_moment = player.magnitude(moment), player.sign(moment) * by_moment
         if i:
             self.by_seed(i, moment * value)
         else:
             self.by_rate(exponent.rate, moment * value)
-        self.add(self.durations, place, total(by_moment))
+        self.add_total(self.durations, place, by_moment)
 
     def by_exchange(self, exchange, duration, i, values, first=0):
         """Derivatives by numbers of an exchange over a duration, from the `first` on; or by their slopes, along `i`."""
@@ -93,7 +98,7 @@ class Bars:
             self.by_rate(rate, by_rate[rate])
         for i, own in by_seed.items():
             self.by_seed(i, own)
-        self.add(self.powers, n, total(by_rate[TIME]))
+        self.by_power(n, by_rate[TIME])
 
     def by_decay(self, duration, value, i=0):
         """A derivative by the logarithm of e1."""
@@ -149,7 +154,7 @@ def _unplay_pulse(player, bars, n, gathering):
             k = rows.orders(n, row)
             states = read_sets(rows.space, recorded, row, rows.n_sets, rows.arena)
             bars = read_sets(rows.adjoint, given, row, rows.n_sets, rows.pair_arena)
-            gained = _pulse_pairings(rows, states, bars)
+            gained = pulse_pairings(rows, states, bars)
             met = interval.unpulse(bars)
             if rows.exchanges:
                 arriving = read_sets(rows.space, sources, row, rows.n_sets, rows.arena)
@@ -158,11 +163,11 @@ def _unplay_pulse(player, bars, n, gathering):
             return tuple(a + b for a, b in zip(sums, gained, strict=True))
 
         parts.append(rows.over_rows(n, interval, body, *[rows.adjoint.nothing()] * _count_pairings(player)))
-    _gather_pulse(player, bars, n, [player.together(part) for part in zip(*parts, strict=True)])
+    gather_pulse(player, bars, n, [player.together(part) for part in zip(*parts, strict=True)])
     when(gathering, lambda: _gather_interval(player, bars, n))
 
 
-def _pulse_pairings(player, states, bars):
+def pulse_pairings(player, states, bars):
     """Derivatives by the flip angle and by seeds of B1; by saturation of a bound pool and by what that changes by."""
     change = generated(states[0])
     gained = [added(paired(bar, generated(x)) for x, bar in zip(states, bars, strict=True))]
@@ -189,7 +194,7 @@ def count_entries(player, exchange):
     return 4 * exchange.parts * (1 + len(player.of_kind(*exchange.rates)))
 
 
-def _gather_pulse(player, bars, n, gained):
+def gather_pulse(player, bars, n, gained):
     """What a pulse's pairings say of the flip angle of pulse `n`, of the seeds of B1, and of a second pool."""
     kinds, scale = player.of_kind(B1), player.nominal(n)
     by_flip, *gained = gained
@@ -225,12 +230,16 @@ def _gather_interval(player, bars, n):
 
         count = len(before_pulses(player.shape)) + len(seeded(player.shape))
         parts.append(loop(step[col.VECTORS], body, *[rows.adjoint.nothing()] * count))
-    gained = [player.together(part) for part in zip(*parts, strict=True)]
+    gather_exponents(player, bars, n, [player.together(part) for part in zip(*parts, strict=True)])
+
+
+def gather_exponents(player, bars, n, gained):
+    """What the pairings of an interval say of rates, its moments, and the phase step before pulse `n`."""
     own = [(e, 0) for e in before_pulses(player.shape)]
     for (exponent, i), value in zip(own + seeded(player.shape), gained, strict=True):
-        bars.by_exponent(exponent, step[MOMENTS[exponent.moment]], value, i)
+        bars.by_exponent(exponent, player.step(n)[MOMENTS[exponent.moment]], value, i)
         if (exponent.rate, i) == (OMEGA, 0):
-            bars.add(bars.turns, n, total(value))
+            bars.add_total(bars.turns, n, value)
 
 
 def _unfinish_block(player, n):
@@ -351,15 +360,26 @@ def _unrecover(player, bars, n):
 
 
 def _uninvert(player, bars, n):
-    """Derivatives by the efficiency of inversion `n`, and what its seeds add to the states' adjoint."""
-    step, efficiency, nothing = player.step(n), player.flips.spread(n), player.space.count(0)
+    """Adjoint of `forward._seed_inversion`, and derivatives by the efficiency."""
+    step = player.step(n)
     before = player.longitudinal(player.space, player.arena, step[col.SRC_TAPE], step[col.SRC_SIZE])
-    arriving = pass_time(player, before, step[col.DURATION])
     leaving = player.longitudinal(player.adjoint, player.pair_arena, step[col.DST_PAIR], step[col.DST_SIZE])
-    inverted = 2 if player.shape.second else 1  # pools
+    places = player.of_each_pool(W, player.block(step[col.SRC_PAIR], step[col.SRC_SIZE])[-1])
+    for pulled in uninverted(player, bars, n, before, leaving):
+        for place, value in zip(places, pulled, strict=True):
+            player.adjoint[place] = player.adjoint[place] + value
+
+
+def uninverted(player, bars, n, before, leaving):
+    """Derivatives by the efficiency of inversion `n`; for each tangent of it, what the adjoint of the states gains.
+
+    W of all sets and pools, `before` the interval, and adjoints of what is `leaving` the inversion.
+    """
+    duration, efficiency, nothing = player.step(n)[col.DURATION], player.flips.spread(n), player.space.count(0)
+    arriving, gained, pools = pass_time(player, before, duration), [], player.inverted_pools
 
     def paired_with(bar, x):
-        return added(a * b for a, b in zip(bar[:inverted], x[:inverted], strict=True))
+        return added(a * b for a, b in zip(bar[:pools], x[:pools], strict=True))
 
     by_efficiency = added(paired_with(bar, x) for bar, x in zip(leaving, arriving, strict=True))
     bars.by_rate(INVERSION, -efficiency * by_efficiency)
@@ -369,11 +389,9 @@ def _uninvert(player, bars, n):
         bars.by_seed(i, -efficiency * own)
         bars.by_flip(n, -(player.seed(i) * own) * (1 / HALF_PI))
         given = [[nothing] * len(before[0]) for _ in range(player.n_sets)]
-        given[0][:inverted] = [-efficiency * player.seed(i) * bar for bar in leaving[i][:inverted]]
-        pulled = unpass_time(player, bars, before, given, step[col.DURATION])[0]
-        places = player.of_each_pool(W, player.block(step[col.SRC_PAIR], step[col.SRC_SIZE])[-1])
-        for place, value in zip(places, pulled, strict=True):
-            player.adjoint[place] = player.adjoint[place] + value
+        given[0][:pools] = [-efficiency * player.seed(i) * bar for bar in leaving[i][:pools]]
+        gained.append(unpass_time(player, bars, before, given, duration)[0])
+    return gained
 
 
 def _give_start(player, bars):

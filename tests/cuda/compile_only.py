@@ -60,6 +60,15 @@ CALLS = {
     "diffusion, flow and dephasing": lambda **how: backward(
         GRADIENT_ECHO, (3, 2), D=1.0, velocity=2.0, T2prime=30.0, diff=("D", "velocity", "T2prime"), **how
     ),
+    "bound pool, two derivatives": lambda **how: slopes(
+        FINGERPRINT.on_scanner(rf_duration=1.0), nstates=20, bound_fraction=0.1, diff=("T1", "bound_fraction"), **how
+    ),
+    "bound pool, every gradient": lambda **how: backward(
+        FINGERPRINT.on_scanner(rf_duration=1.0), (1, 60), nstates=20, bound_fraction=0.1, diff=("exchange",), **how
+    ),
+    "steady with a bound pool, off resonance": lambda **how: backward(
+        BALANCED.on_scanner(rf_duration=1.0), (3, 1), bound_fraction=0.1, B0=7.0, diff=("T1", "B1", "lineshape"), **how
+    ),
     "inversion, spoiled": lambda **how: backward(
         seq.MPRAGE(90.0, 9.0, 7.0, 8, TR=300.0), (1, 1), diff=("inv_efficiency",), **how
     ),

@@ -14,6 +14,7 @@ if PTXAS is None:
     pytest.skip("the toolkit's assembler is missing; cuda-toolkit[nvcc] brings it", allow_module_level=True)
 ALL = {
     *("play", "rewind", "find_start", "unfind_start", "load_bars", "gather_tissue"),
+    *("find_exchange", "unfind_exchange"),
     *("sum_rows", "fill_zero", "fill_unit", "fill_row", "find_range", "clear_voxels", "hide_rounding"),
 }
 # The most common architecture compiles everything that is launched, the others what takes most of the time.

@@ -66,6 +66,14 @@ def test_tape_in_segments(monkeypatch):
     assert_close(seq.MRF(RNG.uniform(10, 60, 60), 10.0, TI=15.0), 1e-12, maps=MANY, diff=("T2", "B1"))
 
 
+@pytest.mark.parametrize("dtype", LIMITS, ids=["double", "single"])
+def test_bound_pool(dtype):
+    maps = {**MANY, "bound_fraction": RNG.uniform(0.0, 0.25, COUNT), "exchange": 25.0}
+    for sequence in (TRAIN, FINGERPRINT):
+        on_scanner = sequence.on_scanner(rf_duration=1.0)
+        assert_close(on_scanner, LIMITS[dtype], maps=maps, diff=("T2", "bound_fraction"), nstates=20, dtype=dtype)
+
+
 def make_job(chunk):
     problem = read_problem(TRAIN, **MANY, diff="T2", device="cuda")
     program, entries = problem.compile(TRAIN, False, False, ())

@@ -12,7 +12,12 @@ from comparison import MAPS, UNKNOWNS, assert_close, deviations, error
 from families import FAMILIES, REPEATED
 from hypothesis import given, settings
 from players import play
-from random_cases import KINDS
+from random_cases import KINDS, TERMED
+from test_bound_pool import PARAMETERS as PREPARATION
+from test_bound_pool import TISSUE, prepared
+from test_bound_pool import as_sequence as pool_sequence
+from test_bound_pool import plain as plain_pool
+from test_bound_pool import random_events as random_pool_events
 from test_terms import AREA, PARAMETERS, as_sequence, crushed, plain, random_events
 
 import epgnumba
@@ -22,6 +27,7 @@ from epgnumba.gpu import job, tables
 from epgnumba.kernels.cuda import runtime
 from epgnumba.kernels.cuda.jit import SIMULATED
 from epgnumba.problem import read_problem
+from epgnumba.program.program import GAMMA
 from epgnumba.truncation import ALL
 
 pytestmark = pytest.mark.skipif(not SIMULATED, reason="a device is used instead of the simulator (pytest -m gpu)")
@@ -248,11 +254,16 @@ class TestInput:
         with pytest.raises(ValueError, match=r"keeps 5 orders; with these derivatives a device holds 64: set nstates"):
             epgnumba.jacobian(seq.FSE([90.0] * 9, 5.0), 1000, 80, diff="T2", device="cuda")
 
-    def test_second_pool(self):
-        with pytest.raises(ValueError, match="bound_fraction cannot be played on a CUDA device; leave device out"):
-            epgnumba.simulate(TRAIN.on_scanner(rf_duration=1.0), 900.0, 70.0, bound_fraction=0.1, device="cuda")
+    def test_pools(self):
         with pytest.raises(ValueError, match="fraction_b cannot be played on a CUDA device; leave device out"):
             epgnumba.simulate(TRAIN, 900.0, 70.0, fraction_b=0.1, device="cuda")
+        kinds = {"excitation": 1.0, "refocusing": 2.0}
+        for played, more, message in (
+            (TRAIN.on_scanner(rf_duration=1.0), {"slice_prof": [0.5, 1.0]}, "bound_fraction with slice_prof"),
+            (TRAIN.on_scanner(rf_duration=kinds), {}, "rf_duration by kind of pulse"),
+        ):
+            with pytest.raises(ValueError, match=f"{message} cannot be played on a CUDA device"):
+                epgnumba.simulate(played, 900.0, 70.0, bound_fraction=0.1, **more, device="cuda")
 
     def test_same_refusals_as_on_the_cpu(self):
         with pytest.raises(ValueError, match=r"T1\[1\]=-1 is not allowed"):
@@ -370,12 +381,90 @@ class TestTerms:
             np.testing.assert_allclose(signal, plain(events, 700.0, 60.0, **terms), rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+POOL = {**RELAXATION, "bound_fraction": np.array([0.13, 0.2]), "exchange": 25.0, "T1_bound": 300.0, "lineshape": 12.0}
+PREPARED = seq.EventSequence(prepared, **PREPARATION).on_scanner(rf_duration=0.9, gradient_area=AREA)
+POOLS = {
+    "real": (PREPARED.replace(phase=0.0), POOL, ("bound_fraction", "exchange", "B1", "T1")),
+    "complex": (PREPARED, {**POOL, "B0": 7.0, "inv_efficiency": 0.93}, ("lineshape", "T1_bound", "inv_efficiency")),
+    "diffusion and flow": (PREPARED, {**POOL, "D": 1.1, "velocity": 2.0}, ("bound_fraction", "D", "velocity")),
+    "steady, Z_0": (seq.MPRAGE(90.0, 9.0, 7.0, 4, TR=300.0), POOL, ("exchange", "inv_efficiency")),
+    "steady, F_0": (seq.BSSFP(35.0, 3.0, 6.0), {**POOL, "B0": 7.0}, ("bound_fraction", "T1")),
+    "repeated": (seq.DESS(35.0, 4.0, 60.0), {**POOL, "T1": 40.0, "T2": 9.0, "T1_bound": 30.0}, ("exchange", "B1")),
+}
+
+
+def pooled(name):
+    sequence, maps, diff = POOLS[name]
+    return sequence.on_scanner(rf_duration=0.9, gradient_area=AREA), maps, diff
+
+
+class TestBoundPool:
+    @pytest.mark.parametrize("name", POOLS)
+    def test_as_on_the_cpu(self, name, thread_a_voxel):
+        sequence, maps, diff = pooled(name)
+        assert_close(sequence, 1e-12, maps=maps, diff=diff)
+
+    @pytest.mark.parametrize("name", ["real", "complex", "steady, F_0"])
+    def test_orders_divided_among_threads(self, name, monkeypatch):
+        monkeypatch.setattr(tables, "FORWARD", 24)
+        monkeypatch.setattr(tables, "BACKWARD", 24)
+        sequence, maps, _ = pooled(name)
+        problem = read_problem(sequence, **maps, diff="exchange", device="cuda")
+        assert name == "steady, F_0" or problem.job().structure(backward=True).division.lanes > 1
+        assert_close(sequence, 1e-12, maps=maps, diff=("exchange",))
+
+    @pytest.mark.parametrize("steady", [False, True])
+    def test_long_tape_is_recorded_in_segments(self, steady, thread_a_voxel, monkeypatch):
+        monkeypatch.setattr(tables, "TAPE", 400)
+        sequence = seq.MRF(RNG.uniform(10, 60, 9), 10.0, TI=15.0, steady=steady).on_scanner(rf_duration=0.9)
+        problem = read_problem(sequence, **POOL, diff="bound_fraction", device="cuda")
+        assert problem.job().structure(backward=True).most_segments > 2
+        assert_close(sequence, 1e-12, maps=POOL, diff=("bound_fraction",))
+
+    def test_chunks_have_the_same_bits(self, thread_a_voxel):
+        maps = {**POOL, "bound_fraction": np.linspace(0, 0.2, 5), "T1": 900.0, "T2": 70.0, "B1": 1.0}
+        problem = read_problem(PREPARED, **maps, diff="exchange", device="cuda")
+        program, entries = problem.compile(PREPARED, False, False, problem.terms())
+        jobs = [gpu.HostJob(program, entries, problem.tissue.table(), problem.profile, problem.codes, 0, chunk)
+                for chunk in (None, 2)]  # fmt: skip
+        expected, found = (job.signals() for job in jobs)
+        bars = [np.ones_like(x) * (1 + 0.3j) for x in expected]
+        for a, b in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(a, b)
+        exact, sums = (job.gradient(*bars, True, False) for job in jobs)
+        np.testing.assert_array_equal(exact.tissue, sums.tissue)
+        for a, b in zip(exact.entries(True, False), sums.entries(True, False), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-16)
+
+    @pytest.mark.parametrize("name", ["real", "complex", "diffusion and flow"])
+    def test_single_precision(self, name, thread_a_voxel):
+        sequence, maps, diff = pooled(name)
+        assert max(deviations(sequence, maps=maps, diff=diff, dtype=np.float32).values()) < 1e-5
+
+    @pytest.mark.parametrize("name", ["steady, Z_0", "steady, F_0"])
+    def test_steady_states_in_single_precision(self, name, thread_a_voxel):
+        """As docs/cuda.md says: rounding, times what relaxes slower than a repetition and than exchange."""
+        sequence, maps, diff = pooled(name)
+        found = deviations(sequence, maps=maps, diff=diff, dtype=np.float32)
+        assert max(found["signal"], found["jacobian"]) < 2e-5
+        assert max(found.values()) < 3e-4
+
+    @pytest.mark.parametrize("real", [True, False])
+    def test_signals_of_a_plain_epg(self, real, thread_a_voxel):
+        for seed in range(3):
+            events = random_pool_events(np.random.default_rng(seed), real)
+            extra = {"B1": 0.93} if real else {"B1": 0.93, "B0": 7.0, "D": 1.2}
+            expected, _ = plain_pool(events, **TISSUE, **extra, q=GAMMA * 100)
+            signal = epgnumba.simulate(pool_sequence(events), **TISSUE, **extra, device="cuda")
+            np.testing.assert_allclose(signal, expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", [*sorted(KINDS), *sorted(TERMED)])
 def test_random_sequences(kind, thread_a_voxel):
     """What the bench plays, in the simulator."""
 
     @settings(max_examples=6, derandomize=True)
-    @given(KINDS[kind])
+    @given({**KINDS, **TERMED}[kind])
     def check(case):
         case.tissue["T1"] = 1.5 * case.tissue["T2"]  # few repetitions
         maps = {name: np.array([value, 1.1 * value]) for name, value in case.tissue.items() if name != "inv_efficiency"}

@@ -19,8 +19,8 @@ import epgnumba
 if not config.DISABLE_JIT:
     pytest.skip("needs NUMBA_DISABLE_JIT=1", allow_module_level=True)
 
-from epgnumba.kernels import algebra, elementary, forward, jit, load, player, reverse, shape
 from epgnumba.kernels import columns as col
+from epgnumba.kernels import elementary, forward, jit, load, player, reverse
 
 CASES = dict(cases.cases())
 
@@ -136,18 +136,6 @@ def test_pointers():
         jit.at(table[:, 1:], 0)
     with pytest.raises(TypeError):
         middle[1.0]
-
-
-def test_a_pulse_undone():
-    """What a device does instead of recording states; here it has no caller."""
-    rng = np.random.default_rng(0)
-    of_b1 = shape.Shape(2, (col.R2, col.B1), 1)
-    numbers = algebra.Numbers(
-        trig=(np.cos(1.1), np.sin(1.1)), decay=(1.0, 1.0), angle=None, nominal=1.2, seeds={1: -0.3, 2: 0.9}, rates={},
-        moments={}, exp=np.exp, rotation=None,
-    )  # fmt: skip
-    interval, sets = algebra.Interval(of_b1, numbers), rng.normal(size=(3, 2, 3))
-    np.testing.assert_allclose(interval.undo_pulse(interval.pulse(sets)), sets, rtol=1e-14, atol=1e-15)
 
 
 def test_decay():

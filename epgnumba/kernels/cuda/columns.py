@@ -5,13 +5,12 @@ Everything that happens between two pulses belongs to the later one: states *arr
 
 from typing import Any, NamedTuple
 
+from .. import shape as cpu
 from ..exponents import by_order
-
-COMPONENTS = 3
 
 
 class Shape(NamedTuple):
-    """What a kernel is compiled for; planes, kinds and terms, bound and components as of `kernels.shape.Shape`."""
+    """What a kernel is compiled for; planes, kinds and terms as of `kernels.shape.Shape`."""
 
     real: Any
     planes: int
@@ -21,8 +20,17 @@ class Shape(NamedTuple):
     rows: int  # of a thread
     lanes: int  # neighbouring threads among which the rows of a voxel are divided
 
-    bound = second = False
-    components = COMPONENTS
+    bound, second, components = cpu.Shape.bound, cpu.Shape.second, cpu.Shape.components
+
+    @property
+    def n_sets(self):
+        """The states and their tangents."""
+        return 1 + len(self.kinds)
+
+    @property
+    def numbers(self):
+        """Of a row."""
+        return self.n_sets * self.planes * self.components
 
 
 (

@@ -8,9 +8,7 @@ is chosen at run time is chosen among values (`select`), never among places: a b
 same load or store becomes one with a variable address, and the array then lies in memory.
 """
 
-import ast
 import inspect
-import textwrap
 
 import numpy as np
 from numba import cuda
@@ -18,7 +16,6 @@ from numba.core import config
 from numba.cuda.extending import register_jitable
 
 from ...notice import compiling
-from .. import elementary, physics
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
 if SIMULATED:
@@ -37,6 +34,22 @@ def block_threads(lanes):
 
 
 helper = register_jitable(forceinline=True)
+on_device = cuda.jit(device=True) if SIMULATED else helper  # of what asks which thread it is
+
+
+@on_device
+def find_thread(lanes, n_voxels):
+    """Thread, its lane and voxel, and whether that is there; those beyond the last do as it does, and write nothing."""
+    thread = cuda.grid(1)
+    lane, present = thread % lanes, thread // lanes < n_voxels
+    thread = min(thread, n_voxels * lanes - lanes + lane)
+    return thread, lane, thread // lanes, present
+
+
+@on_device
+def place_of(numbers, threads):
+    """Where a thread's numbers begin, of so many each: block by block, the threads side by side."""
+    return np.uint64(cuda.blockIdx.x) * np.uint64(numbers * threads) + np.uint64(cuda.threadIdx.x)
 
 
 def launched(function):
@@ -73,7 +86,7 @@ if SIMULATED:
         """`a` if a condition holds, else `b`."""
         return a if condition else b
 
-    @cuda.jit(device=True)
+    @on_device
     def _exchanged(value, step):
         """What the thread `step` further on has for `value`."""
         values = cuda.shared.array(1024, np.float64)
@@ -108,32 +121,3 @@ else:
     def from_below(value):
         """What the lane before has for `value`."""
         return cuda.shfl_up_sync(0xFFFFFFFF, value, 1)
-
-
-def typed(function, real):
-    """`function` in the precision `real`: a double among its constants would make all that follows double."""
-
-    class Typing(ast.NodeTransformer):
-        def visit_BinOp(self, node):
-            self.generic_visit(node)
-            if all(
-                isinstance(side, ast.Call) and ast.unparse(side.func) == "_real" for side in (node.left, node.right)
-            ):
-                value = eval(compile(ast.Expression(ast.fix_missing_locations(node)), "", "eval"), {"_real": float})
-                return constant(value)
-            return node
-
-        def visit_Constant(self, node):
-            return node if isinstance(node.value, str) else constant(node.value)
-
-    def constant(value):
-        return ast.Call(ast.Name("_real", ast.Load()), [ast.Constant(value)], [])
-
-    tree = ast.fix_missing_locations(Typing().visit(ast.parse(textwrap.dedent(inspect.getsource(function)))))
-    scope = {**function.__globals__, "_real": real, "floor": floor[real], "where": select}
-    exec(compile(tree, inspect.getsourcefile(function), "exec"), scope)
-    return helper(scope[function.__name__])
-
-
-sin_cos_turns = {real: typed(elementary.sin_cos_turns, real) for real in (np.float32, np.float64)}
-turn = helper(physics.turn)

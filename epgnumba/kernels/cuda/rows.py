@@ -1,11 +1,12 @@
 """How the states after one pulse arrive at the next, and back: orders move along the rows, and cross zero.
 
 States are (set, plane, component, row): set 0 the states, the others tangents; planes in phase and in quadrature;
-components P, M, W as in `physics`. A thread holds `rows` rows of a voxel, its lane those from lane * rows on.
+components P, M, W (and C) as in `algebra`. A thread holds `rows` rows of a voxel, its lane those from lane * rows on.
 """
 
 import numpy as np
 
+from ..algebra import W
 from . import columns as col
 from .jit import from_above, from_below, helper, select
 
@@ -118,7 +119,7 @@ def cut(x, steps, step, zero, lane):
     if keep > 0:
         for i in range(x.shape[0]):
             for plane in range(x.shape[1]):
-                for c in range(3):
+                for c in range(x.shape[2]):
                     for j in range(x.shape[3]):
                         x[i, plane, c, j] = select(lane * x.shape[3] + j >= keep, zero, x[i, plane, c, j])
     if no_f or no_w:
@@ -129,7 +130,8 @@ def cut(x, steps, step, zero, lane):
                         x[i, plane, 0, j] = zero
                         x[i, plane, 1, j] = zero
                     if no_w:
-                        x[i, plane, 2, j] = zero
+                        for c in range(W, x.shape[2]):
+                            x[i, plane, c, j] = zero
 
 
 @helper
@@ -175,28 +177,20 @@ def clear(x, zero):
     """All zero."""
     for i in range(x.shape[0]):
         for plane in range(x.shape[1]):
-            for c in range(3):
+            for c in range(x.shape[2]):
                 for j in range(x.shape[3]):
                     x[i, plane, c, j] = zero
 
 
 @helper
-def save(x, state, place, threads):
-    """Put states aside: each where its block's are, the threads side by side."""
+def set_aside(x, state, place, threads, back):
+    """Put states aside, or take them `back`: each where its block's are, the threads side by side."""
     for i in range(x.shape[0]):
         for plane in range(x.shape[1]):
-            for c in range(3):
+            for c in range(x.shape[2]):
                 for j in range(x.shape[3]):
-                    row = ((i * x.shape[1] + plane) * 3 + c) * x.shape[3] + j
-                    state[place + np.uint64(row * threads)] = x[i, plane, c, j]
-
-
-@helper
-def restore(x, state, place, threads):
-    """Take them back."""
-    for i in range(x.shape[0]):
-        for plane in range(x.shape[1]):
-            for c in range(3):
-                for j in range(x.shape[3]):
-                    row = ((i * x.shape[1] + plane) * 3 + c) * x.shape[3] + j
-                    x[i, plane, c, j] = state[place + np.uint64(row * threads)]
+                    row = ((i * x.shape[1] + plane) * x.shape[2] + c) * x.shape[3] + j
+                    if back:
+                        x[i, plane, c, j] = state[place + np.uint64(row * threads)]
+                    else:
+                        state[place + np.uint64(row * threads)] = x[i, plane, c, j]

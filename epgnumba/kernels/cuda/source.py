@@ -1,14 +1,34 @@
 """Device functions written down: every operation on the stand-ins for numbers here is a line of straight-line code.
 
-So what is plain algebra (`kernels.algebra`, `readouts`, `longitudinal`) is run once for a `Shape`, and becomes the
-source of functions. Constants are of the kernel's precision. What rows share is done once, by a function that gives it
-as a tuple: so it stays in registers.
+So what the CPU's loops do to numbers (`kernels.algebra`, `longitudinal`, ...) is run once for a `Shape`, and becomes
+the source of functions. Constants are of the kernel's precision: one double would drag all that follows along. What
+rows share is done once, by a function that gives it as a tuple: so it stays in registers.
 """
 
 import math
 
-from ..algebra import Numbers
-from .jit import helper, select
+from .. import columns as cpu
+from ..algebra import HALF, like
+from ..elementary import hyperbolic_by
+from ..exponents import OUT_OF_PHASE, by_order
+from ..player import MOMENTS, Player
+from ..pools import exchanges
+from ..reverse import Bars
+from ..shape import Shape
+from .jit import floor, helper, select
+
+# Moments of an interval, and behind them numbers of exchange over it; derivatives by these, with the flip angle
+# (radians) and the phase step before the pulse between them.
+N_MOMENTS = FLIP = OUT_OF_PHASE + 1
+TURN, N_BARS = FLIP + 1, FLIP + 2
+# What a pulse, the interval before it, or a readout depends on besides: a tuple.
+NUMBERS = "e1, e2, oc, os, equilibrium, dephasing, power, c, s, tc, ts, flip, invert"
+TAKEN = "numbers, moments, rates, seeds"
+BARS = "rate_bars, seed_bars, moment_bars"
+
+
+def _operation(symbol):
+    return lambda number, other: number.source.note(f"{{}} {symbol} {{}}", number, other)
 
 
 class Number:
@@ -34,37 +54,104 @@ class Number:
     def __neg__(self):
         return self.source.note("-{}", self)
 
-    __radd__, __rmul__ = __add__, __mul__
+    __radd__, __rmul__, __hash__ = __add__, __mul__, None
+    __truediv__, __or__, __lt__, __ge__, __eq__, __ne__ = map(_operation, ("/", "|", "<", ">=", "==", "!="))
 
 
 def is_constant(x, value):
     return not isinstance(x, Number) and x == value
 
 
-class Source:
-    """Functions that are being written: what rows share (`shared`), and what is done to each (`each`).
+class Named:
+    """Memory of a player: its numbers by the names that they have in the function, a pattern or one by one."""
+
+    def __init__(self, source, names):
+        self._source, self._names = source, names
+
+    def spread(self, k):
+        name = self._names.format(k) if isinstance(self._names, str) else self._names[k]
+        return self._source.note(name) if isinstance(name, str) else name
+
+    def count(self, whole):
+        return whole
+
+
+class Source(Player):
+    """A player whose numbers are written down, of one interval, pulse or readout: what rows share, and each.
 
     Parameters
     ----------
-    shape : Shape
+    shape : columns.Shape
         What for.
     rotation : callable
         Device function: cosine and sine of an angle.
-    by_rows : bool
+    rowwise : bool
         Whether there are rows; otherwise everything is in `each`.
     """
 
-    def __init__(self, shape, rotation=None, by_rows=False):
-        self.shape, self._rotation, self._by_rows = shape, rotation, by_rows
-        self._count, self._shared, self._each, self._carried = 0, [], [], {}
+    def __init__(self, shape, rotation=None, rowwise=False):
+        self.shape, self.n_sets = Shape(shape.planes, shape.kinds, 1, shape.terms), shape.n_sets
+        self.like, self.exchanges = like(self.shape), exchanges(self.shape)
+        self._scope = {"_real": shape.real, "rotation": rotation, "select": select}
+        self._scope.update(exp=math.exp, expm1=math.expm1, sqrt=math.sqrt, floor=floor[shape.real])
+        self._rowwise, self._count, self._shared, self._each = rowwise, 0, [], []
+        self._known, self._carried = {}, {}
+        self.sizes = {cpu.DECAY_LINES: 1, cpu.TRIG_LINES: 1}
+        precession = ("oc", "os") if shape.precesses else (1, 0)
+        self.durations, self.pools = Named(self, "moments[{}]"), Named(self, f"moments[{N_MOMENTS} + {{}}]")
+        self.rates, self.seeds = Named(self, "rates[{}]"), Named(self, "seeds[{}]")
+        self.decay, self.trig = Named(self, ("e1", "e2", *precession)), Named(self, ("c", "s"))
+        self.turns, self.flips = Named(self, ("tc", "ts")), Named(self, ("flip",))
+        self.dephasing, self.powers = Named(self, ("dephasing",)), Named(self, ("flip * power * (_real(1) - invert)",))
+        self.space = self.flips
+
+    # What a player has of memory and of vectors
+
+    def step(self, n):
+        """A row of the table: where `moments` has those of its interval."""
+        return {cpu.INVERT: self.note("invert"), **dict(zip(MOMENTS, range(len(MOMENTS)), strict=True))}
+
+    @property
+    def equilibrium(self):
+        return self.note("equilibrium")
+
+    def orders(self, n=0, row=0):
+        return self.row("order + stride * _real(j)") if by_order(self.shape) else None
+
+    def exp(self, x):
+        return self.note("exp({})", x)
+
+    def rotation(self, x):
+        return self.note("rotation({})", x, results=2)
+
+    def magnitude(self, x):
+        return self.note("abs({})", x)
+
+    def sign(self, x):
+        return self.where(x < 0, -1, 1)
+
+    def where(self, condition, a, b):
+        return self.note("select({}, {}, {})", condition, a, b)
+
+    def hyperbolic(self, x, u, product):
+        expm1, root = (lambda x, name=name: self.note(f"{name}({{}})", x) for name in ("expm1", "sqrt"))
+        fast = x - root(u)
+        slow = product / self.where(fast < 0, fast, -1)
+        less = (expm1(slow) + expm1(fast)) * HALF  # so single precision does for short intervals
+        return [less, *hyperbolic_by(x, u, product, self.exp, root, self.where)]
+
+    # Writing
 
     def note(self, text, *operands, of_row=False, results=1):
-        """A line that makes numbers of others, or of what `text` names."""
-        of_row = of_row or not self._by_rows or any(isinstance(x, Number) and x.of_row for x in operands)
-        numbers = [Number(self, f"v{self._count + n}", of_row) for n in range(results)]
-        self._count += results
+        """A line that makes numbers of others, or of what `text` names; of what is known, that."""
+        of_row = of_row or not self._rowwise or any(isinstance(x, Number) and x.of_row for x in operands)
         value = text.format(*(self._name(x, of_row) for x in operands))
-        (self._each if of_row else self._shared).append(f"{', '.join(x.name for x in numbers)} = {value}")
+        if (value, of_row) not in self._known:
+            numbers = [Number(self, f"v{self._count + n}", of_row) for n in range(results)]
+            self._count += results
+            self._known[value, of_row] = numbers
+            (self._each if of_row else self._shared).append(f"{', '.join(x.name for x in numbers)} = {value}")
+        numbers = self._known[value, of_row]
         return numbers[0] if results == 1 else numbers
 
     def _name(self, x, of_row=True):
@@ -86,53 +173,50 @@ class Source:
         if not is_constant(number, 0):
             self._each.append(f"{place} += {self._name(number)}")
 
-    def shared(self, arguments):
+    def returned(self, arguments, *numbers):
+        """The function that gives some numbers."""
+        return self._function(arguments, [*self._each, f"return {', '.join(map(self._name, numbers))}"])
+
+    def shared(self, arguments=TAKEN):
         """The function that gives what rows share."""
         return self._function(arguments, [*self._shared, f"return ({''.join(f'{name}, ' for name in self._carried)})"])
 
     def each(self, arguments):
         """The function of a row, whose last argument is what rows share; or of all, where there are none."""
-        if not self._by_rows:
+        if not self._rowwise:
             return self._function(arguments, self._each)
         names = "".join(f"{name}, " for name in self._carried)
         return self._function(f"{arguments}, shared", [f"{names}= shared", *self._each])
 
     def _function(self, arguments, lines):
-        scope = {"_real": self.shape.real, "exp": math.exp, "rotation": self._rotation, "select": select}
+        if TAKEN in arguments:
+            lines = [f"{NUMBERS} = numbers", *lines]
+        scope = dict(self._scope)
         exec("\n    ".join([f"def written({arguments}):", *lines]), scope)
         return helper(scope["written"])
 
-    # Numbers by the names that arguments have
 
-    def seed(self, i):
-        """Derivative of the rate that tangent `i` (from 1) changes."""
-        return self.note(f"seeds[{i}]")
+class Gathered(Bars):
+    """Derivatives that are added where they have names; `timing`: those by rates and durations too."""
 
-    def rate(self, code):
-        return self.note(f"rates[{code}]")
+    def __init__(self, source, timing=True):
+        self._player, self._timing = source, timing
+        self.rates, self.seeds, self.durations = "rate_bars[{}]", "seed_bars[{}]", "moment_bars[{}]"
+        self.flips, self.turns = f"moment_bars[{FLIP} + {{}}]", f"moment_bars[{TURN} + {{}}]"
+        self.pools = f"moment_bars[{N_BARS} + {{}}]"
 
-    def moment(self, exponent):
-        return self.note(f"moments[{exponent.moment}]")
+    def add(self, memory, place, value):
+        self._player.add(memory.format(place), value)
 
-    def numbers(self, exponents, trig=None, angle=None, nominal=None):
-        """What intervals and readouts take, see `algebra.Numbers`; `trig`, ...: names."""
-        return Numbers(
-            trig=trig and [self.note(name) for name in trig], decay=[trig and self.note("e1"), self.note("e2")],
-            angle=angle and [self.note(name) for name in angle], nominal=nominal and self.note(nominal),
-            seeds={i: self.seed(i) for i in range(1, len(self.shape.kinds) + 1)},
-            rates={code: self.rate(code) for code in self.shape.terms},
-            moments={(e.moment, e.scale): self.scaled(e, self.moment(e)) for e in exponents},
-            exp=lambda x: self.note("exp({})", x), rotation=lambda x: self.note("rotation({})", x, results=2),
-        )  # fmt: skip
+    add_total = add
 
-    def scaled(self, exponent, x):
-        """Times the power of the dephasing of an order that belongs to an exponent."""
-        for _ in range(exponent.scale):
-            x = x * self.note("dephasing")
-        return x
+    def by_exponent(self, exponent, place, value, i=0):
+        if self._timing:
+            super().by_exponent(exponent, place, value, i)
 
-    def gather(self, exponent, value, i=0):
-        """Add a derivative by an exponent, or its change along tangent `i`, to those by moment and rate, or seed."""
-        value = self.scaled(exponent, value)
-        self.add(f"moment_bars[{exponent.moment}]", (self.seed(i) if i else self.rate(exponent.rate)) * value)
-        self.add(f"seed_bars[{i}]" if i else f"rate_bars[{exponent.rate}]", self.moment(exponent) * value)
+    def by_exchange(self, exchange, duration, i, values, first=0):
+        if self._timing:
+            super().by_exchange(exchange, duration, i, values, first)
+
+    def by_power(self, n, value):
+        self.by_flip(n, value * self._player.note("power"))

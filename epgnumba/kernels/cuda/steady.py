@@ -1,11 +1,15 @@
 """The steady state of a sequence that repeats, a voxel a thread: `kernels.steady`, with plays as launches of their own.
 
-A repetition maps the numbers x at its start (Z_0; or Z_0, Re F_0, Im F_0) to A x + b. Its plays, from each unit vector
-without recovery and from nothing with it, give A column by column and b as amplitudes (column; set and plane; output;
-voxel): Z_0 is output 0 and F_0 output 1. The steady state solves (I - A) x = b, its tangents (I - A) dx = dA x + db.
+A repetition maps the numbers x at its start (Z_0; or Z_0, Re F_0, Im F_0; then a bound pool's Z_0) to A x + b. Its
+plays, from each unit vector without recovery and from nothing with it, give A column by column and b as amplitudes
+(column; set and plane; output; voxel): Z_0 is output 0, F_0 output 1, a bound pool's the next. The steady state solves
+(I - A) x = b, its tangents (I - A) dx = dA x + db.
 """
 
-from .jit import cuda, helper, launched, turn
+from .. import physics
+from .jit import cuda, helper, launched
+
+turn = helper(physics.turn)
 
 
 def make_steady(real, size, n_sets, planes):
@@ -14,9 +18,11 @@ def make_steady(real, size, n_sets, planes):
 
     @helper
     def column(ends, c, i, voxel, phase_c, phase_s, x):
-        """Numbers at the end of a play; F_0 in the frame of phase zero."""
+        """Numbers at the end of a play; F_0 in the frame of phase zero; Z_0 of a bound pool comes last."""
         x[0] = ends[c, i * planes + planes - 1, 0, voxel]
-        if size == 3:
+        if size % 2 == 0:
+            x[size - 1] = ends[c, i * planes + planes - 1, size // 2, voxel]
+        if size > 2:
             re, im = ends[c, i * planes, 1, voxel], ends[c, i * planes + planes - 1, 1, voxel]
             x[1], x[2] = turn(re, im, phase_c, phase_s)
 
@@ -42,26 +48,18 @@ def make_steady(real, size, n_sets, planes):
         return unchanged
 
     @helper
-    def solve(matrix, x):
-        """(L U) x = x."""
+    def solve(matrix, x, transposed):
+        """(L U) x = x, or its transpose."""
         for c in range(size):
             for r in range(c):
-                x[c] -= matrix[c, r] * x[r]
+                x[c] -= (matrix[r, c] if transposed else matrix[c, r]) * x[r]
+            if transposed:
+                x[c] /= matrix[c, c]
         for c in range(size - 1, -1, -1):
             for r in range(c + 1, size):
-                x[c] -= matrix[c, r] * x[r]
-            x[c] /= matrix[c, c]
-
-    @helper
-    def solve_transposed(matrix, x):
-        """(L U)^T x = x."""
-        for c in range(size):
-            for r in range(c):
-                x[c] -= matrix[r, c] * x[r]
-            x[c] /= matrix[c, c]
-        for c in range(size - 1, -1, -1):
-            for r in range(c + 1, size):
-                x[c] -= matrix[r, c] * x[r]
+                x[c] -= (matrix[r, c] if transposed else matrix[c, r]) * x[r]
+            if not transposed:
+                x[c] /= matrix[c, c]
 
     @launched
     def find_start(ends, phase, start, n_voxels):
@@ -82,7 +80,7 @@ def make_steady(real, size, n_sets, planes):
                     column(ends, c, i, voxel, phase_c, phase_s, a)
                     for r in range(size):
                         x[r] += a[r] * start[c, 0, voxel]
-            solve(matrix, x)
+            solve(matrix, x, False)
             for r in range(size):
                 start[r, i, voxel] = x[r]
 
@@ -105,7 +103,7 @@ def make_steady(real, size, n_sets, planes):
         for i in range(n_sets - 1, -1, -1):
             for r in range(size):
                 x[r] = start_bar[r, i, voxel]
-            solve_transposed(matrix, x)
+            solve(matrix, x, True)
             for r in range(size):
                 map_bar[size, r] = x[r]
             for c in range(size):
@@ -119,9 +117,9 @@ def make_steady(real, size, n_sets, planes):
                         start_bar[c, 0, voxel] += x[r] * a[r]
             for c in range(n_columns):
                 ends_bar[c, i * planes + planes - 1, 0, voxel] = map_bar[c, 0]
-                if planes == 2:
-                    ends_bar[c, i * planes, 0, voxel] = zero
-                if size == 3:
+                if size % 2 == 0:
+                    ends_bar[c, i * planes + planes - 1, size // 2, voxel] = map_bar[c, size - 1]
+                if size > 2:
                     column(ends, c, i, voxel, phase_c, phase_s, a)
                     re, im = turn(map_bar[c, 1], map_bar[c, 2], phase_c, -phase_s)
                     ends_bar[c, i * planes, 1, voxel] = re

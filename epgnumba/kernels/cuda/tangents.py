@@ -1,25 +1,22 @@
-"""What both sweeps load of a voxel and of a program: rates and seeds of tangents, moments and decay, angles."""
+"""What both sweeps load of a voxel and of a program: rates and seeds of tangents; what a pulse and a readout take."""
 
 import math
 
-from ..algebra import HALF_PI
-from ..columns import ALWAYS, B1, HZ, OMEGA, R1, R2, READ_DURATION, READ_MOMENT_1, READ_MOMENT_2, READ_OUT_OF_PHASE
+from .. import columns as cpu
+from ..algebra import HALF_PI, W
+from ..columns import ALWAYS, B1, INVERSION, OMEGA, R1, R2
 from ..exponents import OUT_OF_PHASE, S1, S2, T, by_order, of_shape
-from ..load import TIMES
+from ..load import SCALES, TIMES
+from ..pools import exchange_lines
 from . import columns as col
-from . import jit
-from .jit import helper, select, sin_cos_turns, turn
+from .jit import helper, select
+from .source import N_MOMENTS
+from .written import write_invert, write_recover, write_turn
 
 
 def make_turns(real):
     """Cosine and sine of an angle in quarter turns, and of one in radians."""
-    half, per_quarter = real(0.5), real(HALF_PI)
-    sin_cos, floor = sin_cos_turns[real], jit.floor[real]
-
-    @helper
-    def cos_sin(quarters):
-        s, c = sin_cos(quarters, floor(quarters + half))
-        return c, s
+    per_quarter, cos_sin = real(HALF_PI), write_turn(real)
 
     @helper
     def rotation(angle):
@@ -28,71 +25,107 @@ def make_turns(real):
     return cos_sin, rotation
 
 
-def make_loads(shape):
-    """Functions that load rates and seeds, what an interval and a pulse depend on, and what a readout does."""
-    rated, present = (*ALWAYS, *shape.terms), of_shape(shape)
-    kinds, n_sets = (-1, *shape.kinds), len(shape.kinds) + 1
-    timed = tuple(kind in TIMES for kind in kinds)
-    ordered, out_of_phase = bool(by_order(shape)), any(e.moment == OUT_OF_PHASE for e in present)
-    real, planes, precesses, n_rows = shape.real, shape.planes, shape.precesses, shape.rows
-    zero, one, hz, half_pi = real(0), real(1), real(HZ), real(HALF_PI)
-    cos_sin, rotation = make_turns(real)
+def make_rates(real, kinds, terms):
+    """A function that loads the rates of a voxel, and for each tangent the derivative of the one that it changes."""
+    rated, timed, scales = (*ALWAYS, *terms), (*(kind in TIMES for kind in kinds), False), (*kinds, -1)
+    scales = tuple(real(SCALES.get(kind, 1)) for kind in scales)
+    n_kinds, kinds = len(kinds), (*kinds, -1)
 
     @helper
     def load_rates(rates, seeds, tissue, voxel, profile):
-        """And for each tangent the derivative of the rate that it changes: dR1/dT1 = -R1^2, ..."""
         for k in range(len(rated)):
             rates[rated[k]] = tissue[rated[k], voxel]
         rates[B1] *= profile
-        for i in range(n_sets):
-            seeds[i] = one
+        for i in range(n_kinds):
+            seeds[i] = scales[i]
             if timed[i]:
-                seeds[i] = -rates[kinds[i]] * rates[kinds[i]]
+                seeds[i] = -rates[kinds[i]] * rates[kinds[i]]  # dR1/dT1 = -R1^2
             if kinds[i] == B1:
                 seeds[i] = profile
-            if kinds[i] == OMEGA:
-                seeds[i] = hz
+
+    return load_rates
+
+
+def make_loads(shape):
+    """Functions that load what an interval and a pulse take, and a readout (`source.NUMBERS`, with moments)."""
+    present, n_exchange = of_shape(shape), exchange_lines(shape)[-1]
+    ordered, out_of_phase = bool(by_order(shape)), any(e.moment == OUT_OF_PHASE for e in present)
+    real, planes, precesses, n_rows = shape.real, shape.planes, shape.precesses, shape.rows
+    zero, one = real(0), real(1)
+    cos_sin, rotation = make_turns(real)
 
     @helper
-    def decay(rates, time):
-        """e1, e2, and cosine and sine of precession over a time."""
-        c, s = one, zero
-        if precesses:
-            c, s = rotation(time * rates[OMEGA])
-        return math.exp(-time * rates[R1]), math.exp(-time * rates[R2]), c, s
+    def precession(time, rates):
+        return rotation(time * rates[OMEGA]) if precesses else (one, zero)
 
     @helper
-    def angles(n, flips, turns, rates, oc, os):
-        """Cosine and sine of the flip angle of pulse n, and of the turn before it; the nominal flip angle, radians."""
-        c, s = cos_sin(flips[n] * rates[B1])
-        tc, ts = one, zero
+    def load_exchange(moments, exchange, duration, voxel):
+        for k in range(n_exchange):
+            moments[N_MOMENTS + k] = exchange[duration * n_exchange + k, voxel]
+
+    @helper
+    def load_duration(moments, durations, exchange, duration, voxel, rates):
+        """Time, exchange; returns decay, cosine and sine of precession."""
+        moments[T] = durations[duration]
+        load_exchange(moments, exchange, duration, voxel)
+        c, s = precession(moments[T], rates)
+        return math.exp(-moments[T] * rates[R1]), math.exp(-moments[T] * rates[R2]), c, s
+
+    @helper
+    def load_pulse(n, moments, durations, steps, step, flips, turns, rates, decay, constants):
+        """Moments beside time; returns what pulse n takes. An inversion turns nothing, but leaves less of Z_0."""
+        invert, (c, s), tc, ts = zero, cos_sin(flips[n] * rates[B1]), one, zero
+        if steps[step + col.INVERT]:
+            invert, c, s = one, -flips[n] * rates[INVERSION], zero
         if planes == 2:
             tc, ts = turns[n, 0], turns[n, 1]
-            if precesses:
-                tc, ts = turn(oc, os, tc, ts)
-        return c, s, tc, ts, flips[n] * half_pi
-
-    @helper
-    def load_moments(moments, durations, steps, step, stride, lane):
-        """Those beside time, of the interval before a pulse; returns the order of a thread's first row."""
-        if not ordered:
-            return zero
-        moments[S1] = durations[steps[step + col.MOMENT_1]]
-        moments[S2] = durations[steps[step + col.MOMENT_2]]
-        return real(steps[step + col.ORDER]) + stride * real(lane * n_rows)
-
-    @helper
-    def load_readout(moments, durations, reads, r, component, rates):
-        """Moments of a readout; returns the decay of what it reads, cosine and sine of precession."""
-        moments[T] = durations[reads[r, READ_DURATION]]
         if ordered:
-            moments[S1] = durations[reads[r, READ_MOMENT_1]]
-            moments[S2] = durations[reads[r, READ_MOMENT_2]]
-        if out_of_phase:
-            moments[OUT_OF_PHASE] = abs(durations[reads[r, READ_OUT_OF_PHASE]])
-        c, s = one, zero
-        if precesses:
-            c, s = rotation(moments[T] * rates[OMEGA])
-        return math.exp(-moments[T] * select(component == 2, rates[R1], rates[R2])), c, s
+            moments[S1] = durations[steps[step + col.MOMENT_1]]
+            moments[S2] = durations[steps[step + col.MOMENT_2]]
+        return (*decay, *constants, c, s, tc, ts, flips[n], invert)
 
-    return load_rates, decay, angles, load_moments, load_readout
+    @helper
+    def load_order(steps, step, stride, lane):
+        """The order of a thread's first row."""
+        return real(steps[step + col.ORDER]) + stride * real(lane * n_rows) if ordered else zero
+
+    @helper
+    def load_readout(moments, durations, exchange, reads, r, component, voxel, rates, constants):
+        """Moments; returns what a readout takes, as if a pulse of no angle followed."""
+        moments[T] = durations[reads[r, cpu.READ_DURATION]]
+        if ordered:
+            moments[S1] = durations[reads[r, cpu.READ_MOMENT_1]]
+            moments[S2] = durations[reads[r, cpu.READ_MOMENT_2]]
+        if out_of_phase:
+            moments[OUT_OF_PHASE] = durations[reads[r, cpu.READ_OUT_OF_PHASE]]
+        if component >= W:
+            load_exchange(moments, exchange, reads[r, cpu.READ_DURATION], voxel)
+        c, s = precession(moments[T], rates)
+        e = math.exp(-moments[T] * select(component >= W, rates[R1], rates[R2]))
+        return (e, e, c, s, *constants, one, zero, one, zero, zero, zero)
+
+    return load_duration, load_pulse, load_order, load_readout
+
+
+def make_order_zero(shape):
+    """Functions about order zero, in quadrature: W (and C) of it, and what a pulse does to it besides.
+
+    The latter is what recovers before, and what a change of efficiency does to an inversion; w: W before the interval.
+    """
+    last, n_sets, pools = shape.planes - 1, shape.n_sets, shape.components - W
+    recover, invert = write_recover(shape), write_invert(shape)
+
+    @helper
+    def take_w(x, w):
+        for i in range(n_sets):
+            for k in range(pools):
+                w[i, k] = x[i, last, W + k, 0]
+
+    @helper
+    def finish(x, w, steps, step, numbers, moments, rates, seeds):
+        if steps[step + col.RECOVERY]:
+            recover(x, numbers, moments, rates, seeds)
+        if steps[step + col.INVERT]:
+            invert(x, w, numbers, moments, rates, seeds)
+
+    return take_w, finish

@@ -2,11 +2,28 @@
 
 import math
 
-from ..columns import B1, EARLIEST, HZ, M0, N_RATES, OF_SIGNAL, OF_STATES, OMEGA, R2
+from ..columns import B1, EARLIEST, M0, N_RATES, OF_SIGNAL, OF_STATES, R2
 from ..load import TIMES
-from .jit import SIMULATED, cuda, launched
+from .jit import SIMULATED, cuda, helper, launched, on_device
 
 SUM_THREADS = 8 if SIMULATED else 256  # of a block that sums; a power of two
+
+
+def make_fold(apply):
+    """A function that brings together what the threads of a block have, in the first of them."""
+    apply = helper(apply)
+
+    @on_device
+    def fold(values, thread):
+        half = SUM_THREADS // 2
+        cuda.syncthreads()
+        while half > 0:
+            if thread < half:
+                values[thread] = apply(values[thread], values[thread + half])
+            cuda.syncthreads()
+            half //= 2
+
+    return fold
 
 
 def make_voxels(real, kinds, planes, lanes, codes, sets):
@@ -105,20 +122,17 @@ def make_rounding(real, k):
 
 def make_maps(real, given):
     """Kernels on maps of type `given`: a row of the tissue table, and what range a map has."""
-    one, hz = real(1), real(HZ)
+    one = real(1)
+    lowest, highest = make_fold(lambda a, b: min(a, b)), make_fold(lambda a, b: max(a, b))
 
     @launched
-    def fill_row(values, code, table, first, n_voxels):
-        """1/T1, 1/T2 (1/ms), B1, 2 pi B0 (rad/ms), ... of a map from `first` on; it may hold one number for all."""
+    def fill_row(values, code, inverse, scale, table, first, n_voxels):
+        """A rate of a map, which may hold one number for all, from `first` on: `scale` times it, or its `inverse`."""
         voxel = cuda.grid(1)
         if voxel >= n_voxels:
             return
         value = real(values[first + voxel if values.shape[0] > 1 else 0])
-        if code in TIMES:
-            value = one / value
-        if code == OMEGA:
-            value *= hz
-        table[code, voxel] = value
+        table[code, voxel] = scale * (one / value if inverse else value)
 
     @launched
     def find_range(values, ranges):
@@ -135,15 +149,9 @@ def make_maps(real, given):
                 bad[thread] = given(1)
             low[thread] = min(low[thread], value)
             high[thread] = max(high[thread], value)
-        cuda.syncthreads()
-        half = SUM_THREADS // 2
-        while half > 0:
-            if thread < half:
-                low[thread] = min(low[thread], low[thread + half])
-                high[thread] = max(high[thread], high[thread + half])
-                bad[thread] = max(bad[thread], bad[thread + half])
-            cuda.syncthreads()
-            half //= 2
+        lowest(low, thread)
+        highest(high, thread)
+        highest(bad, thread)
         if thread == 0:
             ranges[block, 0], ranges[block, 1], ranges[block, 2] = low[0], high[0], bad[0]
 
@@ -152,7 +160,7 @@ def make_maps(real, given):
 
 def make_sums(real):
     """The kernel that sums the rows of a table, a block each, in the same order whatever else happens; and fillings."""
-    zero, one = real(0), real(1)
+    zero, one, add = real(0), real(1), make_fold(lambda a, b: a + b)
 
     @launched
     def fill_zero(values):
@@ -186,17 +194,8 @@ def make_sums(real):
         for k in range(thread, n, SUM_THREADS):
             total += table[row, k]
         partial[thread] = total
-        cuda.syncthreads()
-        half = SUM_THREADS // 2
-        while half > 0:
-            if thread < half:
-                partial[thread] += partial[thread + half]
-            cuda.syncthreads()
-            half //= 2
+        add(partial, thread)
         if thread == 0:
             sums[row] += partial[0]
 
     return sum_rows, fill_zero, fill_unit, clear_voxels
-
-
-__all__ = ["SUM_THREADS", "make_maps", "make_rounding", "make_sums", "make_voxels"]

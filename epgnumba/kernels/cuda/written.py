@@ -1,35 +1,29 @@
-"""What a device does to rows, readouts and Z_0, written down from the algebra that all kernels share (see `source`)."""
+"""What a device does to rows, readouts and Z_0, written down from what all kernels share (see `source`).
 
-from ..algebra import HALF, Interval, P, W, added, generated, paired, pairings, seeded
-from ..columns import B1, INVERSION, OMEGA
-from ..exponents import OUT_OF_PHASE, RELAXATION, T, before_pulses, before_readouts, by_order
-from ..longitudinal import gains, pass_time, unpass_time
-from ..readouts import Readout
-from .source import Source
+Functions of what is `TAKEN` act on the states `x` or adjoints `b`, (set, plane, component, row); W (and C) of order
+zero are `w` (set, component from W on), F_0 is `f` (set, plane).
+"""
 
-# Derivatives by numbers of a pulse: by its moments, its flip angle (radians), and the phase step before it.
-N_MOMENTS = FLIP = OUT_OF_PHASE + 1
-TURN, N_BARS = FLIP + 1, FLIP + 2
+from ..algebra import HALF, W, pairings
+from ..columns import TIME
+from ..elementary import sin_cos_turns
+from ..exponents import T
+from ..forward import inverted, recovered
+from ..load import pull_exchange
+from ..longitudinal import gather_gains, pass_time, unpass_time
+from ..player import READ_MOMENTS
+from ..pools import value_and_slopes
+from ..reverse import gather_exponents, gather_pulse, pulse_pairings, uninverted
+from .columns import Shape
+from .source import BARS, TAKEN, Gathered, Source
 
-# Arguments of what is written.
-PULSE = "c, s, e1, e2, tc, ts, nominal, moments, dephasing, rates, seeds"
-READOUT = "e2, tc, ts, moments, dephasing, rates, seeds"
-LONGITUDINAL = "e1, moments, equilibrium, rates, seeds"
-BARS = "rate_bars, seed_bars, moment_bars"
-
-
-def _sets(shape):
-    return range(len(shape.kinds) + 1)
-
-
-def _of_kind(shape, *kinds):
-    return [i for i, kind in enumerate(shape.kinds, 1) if kind in kinds]
+READ = dict(zip(READ_MOMENTS, range(len(READ_MOMENTS)), strict=True))  # where `moments` has those of a readout
 
 
 def _each_place(shape, text):
     """Where the components of all sets and planes lie."""
     components, planes = range(shape.components), range(shape.planes)
-    return [[[text.format(i, plane, c) for c in components] for plane in planes] for i in _sets(shape)]
+    return [[[text.format(i, plane, c) for c in components] for plane in planes] for i in range(1 + len(shape.kinds))]
 
 
 def _read_rows(source, text):
@@ -45,7 +39,7 @@ def _write_rows(source, text, sets):
 
 def _by_plane(source, text):
     """A number of each set and plane."""
-    return [[source.note(text.format(i, plane)) for plane in range(source.shape.planes)] for i in _sets(source.shape)]
+    return [[source.note(text.format(i, plane)) for plane in source.planes] for i in range(source.n_sets)]
 
 
 def _write_by_plane(source, sets):
@@ -54,164 +48,182 @@ def _write_by_plane(source, sets):
             source.write(f"f[{i}, {plane}]", number)
 
 
-def _pulse_numbers(source):
-    """What `Interval` takes, and the order of row j."""
-    shape = source.shape
-    order = source.row("order + stride * _real(j)") if by_order(shape) else None
-    return source.numbers(before_pulses(shape), ("c", "s"), shape.planes == 2 and ("tc", "ts"), "nominal"), order
+def _pools(source):
+    """The components of order zero that `longitudinal` plays: W (and C)."""
+    return range(source.shape.components - W)
+
+
+def _longitudinal(source, name="w"):
+    return [[source.note(f"{name}[{i}, {k}]") for k in _pools(source)] for i in range(source.n_sets)]
+
+
+def _add_longitudinal(source, sets):
+    """To adjoints of order zero."""
+    for i, values in enumerate(sets):
+        for k, value in enumerate(values):
+            source.add(f"b[{i}, {source.shape.planes - 1}, {W + k}, 0]", value)
+
+
+def write_turn(real):
+    """A function of an angle in quarter turns: cosine and sine."""
+    source = Source(Shape(real, 1, (), (), False, 1, 1))
+
+    def floor(x):
+        return source.note("floor({})", x)
+
+    quarters = source.note("quarters")
+    s, c = sin_cos_turns(quarters, floor(quarters + HALF), floor, source.where)
+    return source.returned("quarters", c, s)
 
 
 def write_pulse(shape, rotation):
     """Functions for an interval and the pulse that ends it: what rows share, and a row from arrival to departure."""
-    source = Source(shape, rotation, by_rows=True)
-    numbers, order = _pulse_numbers(source)
-    after = Interval(shape, numbers).play(_read_rows(source, "t[{}, {}, {}]"), order)
+    source = Source(shape, rotation, rowwise=True)
+    after = source.interval(0).play(_read_rows(source, "t[{}, {}, {}]"), source.orders())
     _write_rows(source, "x[{}, {}, {}, j]", after)
-    return source.shared(PULSE), source.each("x, t, j, order, stride")
+    return source.shared(), source.each("x, t, j, order, stride")
 
 
-def write_undo(shape, rotation, gathering):
+def write_undo(shape, rotation, timing, turning):
     """Functions that undo a pulse and the interval before it: what rows share, and a row; how many sums each adds to.
 
-    The sums are derivatives by the flip angle, by its seeds and, if these are gathered, by exponents. `gained`: W that
-    recovery aims at.
+    The sums are derivatives by what the pulse depends on and, if these are gathered, the interval. The CPU pairs states
+    after the pulse and before the interval with adjoints there. Here both are taken where they meet the pulse:
+    exponents commute with what else happens in an interval, the generator with a rotation that no decay is part of.
     """
-    source = Source(shape, rotation, by_rows=True)
-    numbers, order = _pulse_numbers(source)
-    states, bars = _read_rows(source, "x[{}, {}, {}]"), _read_rows(source, "b[{}, {}, {}, j]")
-    interval = Interval(shape, numbers._replace(decay=(1, 1)))
-    sums = [added(paired(bar, generated(x)) for bar, x in zip(bars, states, strict=True))]
-    sums += [paired(bars[i], generated(states[0])) for i in _of_kind(shape, B1)]
-    before, bars = interval.undo_pulse(states), interval.unpulse(bars)
-    if gathering:
-        z = before[0][-1]
-        z[W] = z[W] - source.row("select(lane == 0 and j == 0, gained, _real(0))")
-        sums += pairings(shape, before, bars, order)
-    e1, e2 = numbers.decay
-    bars = [[[p * e2, m * e2, w * e1] for p, m, w in planes] for planes in bars]
-    _write_rows(source, "b[{}, {}, {}, j]", interval.unpass_time(bars, order))
+    source = Source(shape, rotation, rowwise=True)
+    interval, rotating, k = source.interval(0), source.interval(0, decays=False), source.orders()
+    e1, e2 = interval.numbers.decay
+    arriving, bars = _read_rows(source, "x[{}, {}, {}]"), _read_rows(source, "b[{}, {}, {}, j]")
+
+    def decayed(sets):
+        return [[[p * e2, m * e2, w * e1, *bound] for p, m, w, *bound in planes] for planes in sets]
+
+    met, bars = decayed(interval.pass_time(arriving, k)), rotating.unpulse(bars)
+    of_pulse, of_exponents = pulse_pairings(source, met, bars), []
+    if timing or turning:
+        of_exponents = pairings(shape, met, bars, k)
+    bars = decayed(bars)
+    if timing and shape.bound:
+        of_pulse += interval.exchange_pairings(arriving, bars, k)
+    _write_rows(source, "b[{}, {}, {}, j]", interval.unpass_time(bars, k))
+    sums = of_pulse + of_exponents
     for n, number in enumerate(sums):
         source.add(f"sums[{n}]", number)
-    return source.shared(PULSE), source.each("j, b, x, sums, lane, gained, order, stride"), len(sums)
+    return source.shared(), source.each("j, b, x, sums, order, stride"), (len(of_pulse), len(sums))
 
 
-def write_gather(shape, timing, turning):
-    """A function from the sums of a pulse to derivatives by rates, seeds and numbers of the pulse."""
-    source = Source(shape)
-    nominal, flipped = source.note("nominal"), _of_kind(shape, B1)
-    for n, i in enumerate([0, *flipped]):
-        value = source.note(f"sums[{n}]")
-        source.add(f"seed_bars[{i}]" if i else f"rate_bars[{B1}]", nominal * value)
-        source.add(f"moment_bars[{FLIP}]", (source.seed(i) if i else source.rate(B1)) * value)
-    keys = [(e, 0) for e in before_pulses(shape)] + seeded(shape)
-    for n, (exponent, i) in enumerate(keys, 1 + len(flipped)):
-        value = source.note(f"sums[{n}]") if timing or turning else None
-        if turning and (exponent.rate, i) == (OMEGA, 0):
-            source.add(f"moment_bars[{TURN}]", value)
-        if timing and _gathered(shape, exponent):
-            source.gather(exponent, value, i)
-    return source.each(f"sums, nominal, moments, dephasing, rates, seeds, {BARS}")
-
-
-def _gathered(shape, exponent):
-    return shape.precesses or exponent.rate != OMEGA
-
-
-def _readout(source):
-    shape = source.shape
-    return Readout(shape, source.numbers(before_readouts(shape), angle=shape.precesses and ("tc", "ts")))
+def write_gather(shape, counts, timing, turning):
+    """A function from the sums of a pulse, which `write_undo` counts, to derivatives by all that they depend on."""
+    source, (of_pulse, count) = Source(shape), counts
+    bars, sums = Gathered(source, timing), [source.note(f"sums[{n}]") for n in range(count)]
+    gather_pulse(source, bars, 0, sums[:of_pulse])
+    if timing or turning:
+        gather_exponents(source, bars, 0, sums[of_pulse:])
+    return source.each(f"sums, {TAKEN}, {BARS}")
 
 
 def write_read(shape, rotation):
-    """A function from F_0 just after a pulse (set, plane) to amplitudes, in place."""
+    """A function from F_0 just after a pulse to amplitudes, in place."""
     source = Source(shape, rotation)
-    _write_by_plane(source, _readout(source).read(_by_plane(source, "f[{}, {}]")))
-    return source.each(f"f, {READOUT}")
+    _write_by_plane(source, source.readout(READ).read(_by_plane(source, "f[{}, {}]")))
+    return source.each(f"f, {TAKEN}")
 
 
 def write_unread(shape, rotation, timing):
-    """A function from the adjoints of a readout's amplitudes to those of F_0 (set, plane) just after the pulse."""
+    """A function from the adjoints of a readout's amplitudes to those of F_0 just after the pulse."""
     source = Source(shape, rotation)
     place = f"[{{}} * {shape.planes} + {{}}, out, voxel]"
-    bars, readout = _by_plane(source, "bars" + place), _readout(source)
-    if timing:
-        for exponent, i, value in readout.pairings(_by_plane(source, "amplitudes" + place), bars):
-            if _gathered(shape, exponent):
-                source.gather(exponent, value, i)
-    _write_by_plane(source, readout.unread(bars))
-    return source.each(f"f, bars, amplitudes, out, voxel, {READOUT}, {BARS}")
+    given, readout, bars = _by_plane(source, "bars" + place), source.readout(READ), Gathered(source, timing)
+    for exponent, i, value in readout.pairings(_by_plane(source, "amplitudes" + place), given):
+        bars.by_exponent(exponent, exponent.moment, value, i)
+    _write_by_plane(source, readout.unread(given))
+    return source.each(f"f, bars, amplitudes, out, voxel, {TAKEN}, {BARS}")
 
 
-class _Voxel:
-    """What `kernels.longitudinal` asks of a player and of bars; there is one duration, the function's."""
+def write_read_z(shape):
+    """A function from W (and C) just after a pulse to amplitudes of Z_0, of the pool that `component` is."""
+    source, found = Source(shape), []
+    for first, *others in pass_time(source, _longitudinal(source), T):
+        for k, other in enumerate(others, W + 1):
+            first = source.where(source.note(f"component == {k}"), other, first)
+        found.append([0] * (shape.planes - 1) + [-HALF * first])
+    _write_by_plane(source, found)
+    return source.each(f"f, w, component, {TAKEN}")
 
-    exchanges = ()
 
-    def __init__(self, source, timing=True):
-        self.shape, self.n_sets, self.seed = source.shape, len(source.shape.kinds) + 1, source.seed
-        self._source, self._timing, self.equilibrium = source, timing, source.note("equilibrium")
-        self.space = self.durations = self
-
-    def count(self, whole):
-        return whole
-
-    def spread(self, duration):
-        return self._source.note(f"moments[{T}]")
-
-    def decayed(self, duration, what):
-        return self._source.note("e1")
-
-    def of_kind(self, *kinds):
-        return _of_kind(self.shape, *kinds)
-
-    def by_decay(self, duration, value, i=0):
-        if self._timing:
-            self._source.gather(RELAXATION, -value, i)
-
-    def w(self, text="w[{}]"):
-        """W of all sets."""
-        return [[self._source.note(text.format(i))] for i in range(self.n_sets)]
+def write_unread_z(shape, timing):
+    """A function that adds the adjoint of a readout of Z_0 to that of W (and C), which were w."""
+    source, given = Source(shape), []
+    for i in range(source.n_sets):
+        bar = -HALF * source.note(f"bars[{i} * {shape.planes} + {shape.planes - 1}, out, voxel]")
+        given.append([source.where(source.note(f"component == {W + k}"), bar, 0) for k in _pools(source)])
+    pulled = unpass_time(source, Gathered(source, timing), _longitudinal(source), given, T)
+    _add_longitudinal(source, pulled)
+    return source.each(f"b, w, component, bars, out, voxel, {TAKEN}, {BARS}")
 
 
 def write_recover(shape):
     """A function that adds to order zero what Z_0 gains before the pulse, through the pulse."""
     source = Source(shape)
-    numbers = source.numbers([], ("c", "s"), nominal="nominal")._replace(decay=(1, 1))
-    gained = [[[0, 0, *own]] for own in gains(_Voxel(source), None)]
-    for i, (plane,) in enumerate(Interval(shape, numbers).pulse(gained)):
+    for i, (plane,) in enumerate(source.interval(0, decays=False).pulse(recovered(source, 0))):
         for c, number in enumerate(plane):
             source.add(f"x[{i}, {shape.planes - 1}, {c}, 0]", number)
-    return source.each(f"x, c, s, nominal, e2, {LONGITUDINAL}")
+    return source.each(f"x, {TAKEN}")
 
 
-def write_read_z(shape):
-    """A function from W just after a pulse to amplitudes (set, plane) of Z_0."""
+def write_unrecover(shape, timing):
+    """Its adjoint: what is gained counts in the pairings with what meets the pulse, and depends on rates and time."""
     source = Source(shape)
-    voxel = _Voxel(source)
-    after = pass_time(voxel, voxel.w(), None)
-    _write_by_plane(source, [[0] * (shape.planes - 1) + [-HALF * w] for (w,) in after])
-    return source.each(f"f, w, {LONGITUDINAL}")
-
-
-def write_unread_z(shape, timing):
-    """A function that adds the adjoint of a readout of Z_0 to that of W, which was w."""
-    source, last = Source(shape), shape.planes - 1
-    voxel = _Voxel(source, timing)
-    given = [[-HALF * bar] for (bar,) in voxel.w(f"bars[{{}} * {shape.planes} + {last}, out, voxel]")]
-    for i, (bar,) in enumerate(unpass_time(voxel, voxel, voxel.w(), given, None)):
-        source.add(f"b[{i}, {last}, {W}, 0]", bar)
-    return source.each(f"b, w, bars, out, voxel, {LONGITUDINAL}, {BARS}")
+    interval = source.interval(0, decays=False)
+    last, components = shape.planes - 1, range(shape.components)
+    leaving = [[[source.note(f"b[{i}, {last}, {c}, 0]") for c in components]] for i in range(source.n_sets)]
+    met = interval.unpulse(leaving)
+    for n, number in enumerate(pulse_pairings(source, recovered(source, 0), met)):
+        source.add(f"sums[{n}]", number)
+    gather_gains(source, Gathered(source, timing), [plane[W:] for (plane,) in met], T)
+    return source.each(f"b, sums, {TAKEN}, {BARS}")
 
 
 def write_invert(shape):
-    """A function from W before the interval before an inversion to what is after it; in place of P, what arrives."""
-    source, last = Source(shape), shape.planes - 1
-    voxel, flip = _Voxel(source), source.note("flip")
-    arriving = [x for (x,) in pass_time(voxel, voxel.w(), None)]
-    for i, x in enumerate(arriving):
-        after = -(flip * source.rate(INVERSION) * x)
-        if i in _of_kind(shape, INVERSION):
-            after = after - flip * source.seed(i) * arriving[0]
-        source.write(f"x[{i}, {last}, {W}, 0]", after)
-        source.write(f"x[{i}, {last}, {P}, 0]", x)
-    return source.each(f"x, w, flip, {LONGITUDINAL}")
+    """A function that subtracts what a change of efficiency takes of W in an inversion; w: before the interval."""
+    source = Source(shape)
+    for i, (value,) in inverted(source, 0, _longitudinal(source)).items():
+        source.add(f"x[{i}, {shape.planes - 1}, {W}, 0]", -value)
+    return source.each(f"x, w, {TAKEN}")
+
+
+def write_uninvert(shape, timing):
+    """Its adjoint, with derivatives by the efficiency; `left`: adjoints of what leaves the inversion."""
+    source = Source(shape)
+    before, leaving = _longitudinal(source), _longitudinal(source, "left")
+    for pulled in uninverted(source, Gathered(source, timing), 0, before, leaving):
+        _add_longitudinal(source, [pulled])
+    return source.each(f"b, w, left, {TAKEN}, {BARS}")
+
+
+def _exchange_rates(source):
+    """What the numbers of exchange depend on, by code."""
+    (exchange,) = source.exchanges
+    return {code: source.rate(code) for code in exchange.rates} | {TIME: source.note("time")}
+
+
+def write_exchange(shape):
+    """A function that fills in the numbers of exchange over a time, from a place on, for a voxel."""
+    source = Source(shape)
+    (exchange,), rates = source.exchanges, _exchange_rates(source)
+    numbers, slopes = value_and_slopes(exchange.numbers, rates, source.seeds_of(exchange.rates), source.hyperbolic)
+    for k, number in enumerate([*numbers, *(x for own in slopes.values() for x in own)]):
+        source.write(f"table[place + {k}, voxel]", number)
+    return source.each("table, place, voxel, time, rates, seeds")
+
+
+def write_unexchange(shape):
+    """A function from derivatives by these to those by rates, seeds and the time."""
+    source = Source(shape)
+    (exchange,), rates = source.exchanges, _exchange_rates(source)
+    seeds, count, taken = source.seeds_of(exchange.rates), exchange.count, []
+    for k in range(1 + len(seeds)):
+        taken.append([source.note(f"table[place + {count * k + n}, thread]") for n in range(count)])
+    pull_exchange(Gathered(source), exchange, T, rates, seeds, taken, source.hyperbolic)
+    return source.each(f"table, place, thread, time, rates, seeds, {BARS}")
