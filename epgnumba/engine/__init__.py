@@ -1,6 +1,6 @@
 """From a program and a call to kernels at work: memory, threads, launches, gathered derivatives."""
 
-from .job import FEW_VOXELS, LANES, AnyJob, Job, batch, bounds
+from .job import FEW_VOXELS, LANES, AnyJob, Job, batch, bounds, fits
 from .plan import state_sets
 from .sums import Flips, Gathered, GradientSums
 from .threads import get_num_threads, set_num_threads, spread
@@ -16,6 +16,7 @@ __all__ = [
     "Job",
     "batch",
     "bounds",
+    "fits",
     "get_num_threads",
     "set_num_threads",
     "spread",

@@ -1,0 +1,10 @@
+"""Estimation: maps from data, by least squares on the exact Jacobian, or by matching with a dictionary."""
+
+from .fit import fit
+from .result import Fit, Status
+
+__all__ = ["Fit", "Status", "fit"]
+
+
+def __dir__() -> list[str]:
+    return __all__
