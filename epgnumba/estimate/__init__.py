@@ -1,6 +1,6 @@
 """Estimation: maps from data, by least squares on the exact Jacobian, or by matching with a dictionary."""
 
-from .fit import fit
+from .least_squares import fit
 from .result import Fit, Status
 
 __all__ = ["Fit", "Status", "fit"]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BLOCK = 1024  # voxels that are played together, while they are in work
 CACHED = 1 << 21  # bytes of their signals and Jacobians
 CHUNK = 2e8 / 20  # state updates of one play of a block: twenty take a fraction of a second
+DAMPING = 1e-3  # at the start, relative to the diagonal of the normal matrix
 SIGNIFICANCE = 1e-4  # of a signal: how often noise alone would be taken for one
 
 
@@ -279,23 +280,23 @@ class _Fitting:
             trial[:, k] = values
             table[packed.rows[k], :count] = TISSUE[name].rate.value(values)
             table[packed.rows[k], count:] = TISSUE[name].rate.value(values[-1])
+        square = columns, columns
         work = fits.Work(
-            data, np.ascontiguousarray(self._noise[voxels]), np.zeros((count, columns)), trial,
-            np.zeros((count, columns, columns)), np.zeros((count, columns)), np.zeros((count, columns, columns)),
-            np.full(count, np.inf), np.zeros(count), np.full(count, 1e-3), np.full(count, 2.0),
-            np.zeros(count, np.int32), np.zeros(count, np.int8), np.arange(count), table,
+            data, np.zeros((count, columns)), trial, np.zeros((count, columns)), np.zeros((count, *square)),
+            np.zeros((count, *square)), np.full(count, np.inf), np.zeros(count), np.full(count, DAMPING),
+            np.full(count, 2.0), np.ascontiguousarray(self._noise[voxels]), np.zeros(count, np.int32),
+            np.zeros(count, np.int8), np.arange(count), table,
         )  # fmt: skip
-        square = (columns, columns)
-        room = fits.Room(
-            np.zeros(square), np.zeros(columns), np.zeros(square), np.zeros(columns, np.complex128), np.zeros(columns),
-            np.zeros(columns, np.bool_), np.zeros(square), np.zeros(square),
+        rooms = fits.Rooms(
+            np.zeros(columns), np.zeros(square), np.zeros(square), np.zeros(columns, np.complex128), np.zeros(columns),
+            np.zeros(columns, np.int64), np.zeros(square), np.zeros(square), np.zeros(square),
         )  # fmt: skip
         signal = np.empty((count, readouts), np.complex128)
         jacobian = np.empty((count, len(question.found), readouts), np.complex128)
         covariance = np.full((count, columns, columns), np.nan)
         while count:
             question.job.play(table, count, signal, jacobian)
-            count = fits.step_batch(packed, work, signal, jacobian, covariance, room, count)
+            count = fits.step_batch(packed, work, signal, jacobian, covariance, rooms, count)
         self.values[voxels], self.left[voxels], self.covariance[voxels] = work.values, work.left, covariance
         self.status[voxels], self.steps[voxels] = work.status, work.steps
 
