@@ -283,13 +283,13 @@ class _Fitting:
         square = columns, columns
         work = fits.Work(
             data, np.zeros((count, columns)), trial, np.zeros((count, columns)), np.zeros((count, *square)),
-            np.zeros((count, *square)), np.full(count, np.inf), np.zeros(count), np.full(count, DAMPING),
+            np.zeros((count, *square)), np.zeros((count, *square)), np.full(count, np.inf), np.zeros(count), np.full(count, DAMPING),
             np.full(count, 2.0), np.ascontiguousarray(self._noise[voxels]), np.zeros(count, np.int32),
             np.zeros(count, np.int8), np.arange(count), table,
         )  # fmt: skip
         rooms = fits.Rooms(
             np.zeros(columns), np.zeros(square), np.zeros(square), np.zeros(columns, np.complex128), np.zeros(columns),
-            np.zeros(columns, np.int64), np.zeros(square), np.zeros(square), np.zeros(square),
+            np.zeros(columns, np.int64), np.zeros(square), np.zeros(columns), np.zeros(square), np.zeros(square),
         )  # fmt: skip
         signal = np.empty((count, readouts), np.complex128)
         jacobian = np.empty((count, len(question.found), readouts), np.complex128)

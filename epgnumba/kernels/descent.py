@@ -18,13 +18,13 @@ Asked = namedtuple(
     "rows factors lower upper weights columns found stepped readouts kind m0_columns faint tolerance iterations",
 )
 
-# A voxel: pointers to its data, values accepted and on trial, gradient (downhill), normal matrix, middle of a Rician
-# fit's covariance; what is left, what the step promises to take of it, damping, its growth; the noise, or 0.
-Voxel = namedtuple("Voxel", "data values trial gradient normal middle left promise damping growth noise")
+# A voxel: pointers to its data, values accepted and on trial, gradient (downhill), normal matrix, what it
+# lacks of half the second derivatives, middle of a Rician fit's covariance; what is left, what the step promises to take of it, damping, its growth; the noise, or 0.
+Voxel = namedtuple("Voxel", "data values trial gradient normal bend middle left promise damping growth noise")
 
 # Room for one voxel: gradient, normal matrix and middle at trial values, derivatives at a readout; a step, which of its
-# coordinates are set already, a factor of the normal matrix.
-Room = namedtuple("Room", "gradient normal middle slopes step fixed factor")
+# coordinates are set already, a factor of the normal matrix; what the latter lacks along a step.
+Room = namedtuple("Room", "gradient normal middle slopes step fixed factor lack")
 
 BLIND = 1e-24  # square of a derivative, relative to the data's: nothing is seen
 NEAR, SHARE = 1e-3, 0.9  # a bound is stepped on from as near as that part of the way between both, else approached
@@ -79,25 +79,32 @@ def is_fixed(asked, voxel, k, energy):
 
 @kernel
 def solve(asked, voxel, damping, room):
-    """The step of coordinates that are not fixed, given those that are, by Cholesky's factors at unit diagonal."""
-    p, normal, factor, step, fixed = asked.columns, voxel.normal, room.factor, room.step, room.fixed
+    """The step of coordinates that are not fixed, given those that are, by Cholesky's factors at unit diagonal.
+
+    False if the matrix has none.
+    """
+    p, normal, bend, factor, step, fixed = (
+        asked.columns, voxel.normal, voxel.bend, room.factor, room.step, room.fixed
+    )  # fmt: skip
     for a in range(p):
         if fixed[a]:
             continue
         right = voxel.gradient[a]
         for b in range(p):
             if fixed[b]:
-                right -= normal[a * p + b] * step[b]
+                right -= (normal[a * p + b] + bend[a * p + b]) * step[b]
         for b in range(a + 1):
             if fixed[b]:
                 continue
-            total = normal[a * p + b] / np.sqrt(normal[a * p + a] * normal[b * p + b])
+            total = (normal[a * p + b] + bend[a * p + b]) / np.sqrt(normal[a * p + a] * normal[b * p + b])
             if a == b and a < asked.stepped:
                 total += damping
             for c in range(b):
                 if not fixed[c]:
                     total -= factor[a * p + c] * factor[b * p + c]
-            factor[a * p + b] = np.sqrt(max(total, EPSILON)) if a == b else total / factor[b * p + b]
+            if a == b and not total > EPSILON:
+                return False
+            factor[a * p + b] = np.sqrt(total) if a == b else total / factor[b * p + b]
         right /= np.sqrt(normal[a * p + a])
         for c in range(a):
             if not fixed[c]:
@@ -111,6 +118,7 @@ def solve(asked, voxel, damping, room):
             if not fixed[c]:
                 total -= factor[c * p + a] * step[c] * np.sqrt(normal[c * p + c])
         step[a] = total / factor[a * p + a] / np.sqrt(normal[a * p + a])
+    return True
 
 
 @kernel
@@ -146,7 +154,7 @@ def promised(asked, voxel, step):
     for a in range(p):
         total += 2 * voxel.gradient[a] * step[a]
         for b in range(p):
-            total -= step[a] * voxel.normal[a * p + b] * step[b]
+            total -= step[a] * (voxel.normal[a * p + b] + voxel.bend[a * p + b]) * step[b]
     return total
 
 
@@ -161,10 +169,10 @@ def next_step(asked, voxel, energy, room):
             moving += 1 - room.fixed[k]
         if moving == 0:
             return 0.0
-        solve(asked, voxel, voxel.damping[0], room)
-        while hold_back(asked, voxel, room):
-            solve(asked, voxel, voxel.damping[0], room)
-        promise = promised(asked, voxel, room.step)
+        solved = solve(asked, voxel, voxel.damping[0], room)
+        while solved and hold_back(asked, voxel, room):
+            solved = solve(asked, voxel, voxel.damping[0], room)
+        promise = promised(asked, voxel, room.step) if solved else 0.0
         if promise > 0:
             return promise
         voxel.damping[0] = 4 * max(voxel.damping[0], EPSILON)
@@ -201,12 +209,54 @@ def set_trial(asked, voxel, room):
 
 
 @kernel
+def learn_bend(asked, voxel, room):
+    """What normal matrices lack, from how the gradient has changed along the step that was made.
+
+    Without it steps down a long valley would be many. The update is that of NL2SOL (J. E. Dennis, D. M. Gay, R. E.
+    Welsch, ACM TOMS 7 (1981) 348), which first shrinks what was learnt before.
+    """
+    p, bend, way, lack = asked.columns, voxel.bend, room.step, room.lack
+    for a in range(p):
+        if is_reciprocal(asked, a):
+            way[a] = np.log(voxel.trial[a] / voxel.values[a])
+        else:
+            way[a] = voxel.trial[a] - voxel.values[a]
+    along, old, new = 0.0, 0.0, 0.0
+    for a in range(p):
+        change, own = voxel.gradient[a] - room.gradient[a], 0.0
+        lack[a] = change
+        for b in range(p):
+            lack[a] -= room.normal[a * p + b] * way[b]
+            own += bend[a * p + b] * way[b]
+        along += change * way[a]
+        old += own * way[a]
+        new += lack[a] * way[a]
+    if not along > 0:
+        return
+    shrink = min(1.0, abs(new / old)) if old != 0 else 1.0
+    both = 0.0
+    for a in range(p):
+        for b in range(p):
+            bend[a * p + b] *= shrink
+            lack[a] -= bend[a * p + b] * way[b]
+        both += lack[a] * way[a]
+    for a in range(p):
+        for b in range(p):
+            first, second = voxel.gradient[a] - room.gradient[a], voxel.gradient[b] - room.gradient[b]
+            bend[a * p + b] += (lack[a] * second + first * lack[b]) / along - both * first * second / along**2
+    for a in range(asked.stepped, p):  # linear
+        for b in range(asked.stepped, p):
+            bend[a * p + b] = 0
+
+
+@kernel
 def judge(asked, voxel, left, energy, room):
     """Accept a trial that leaves less, or reject it, and set the damping (H. B. Nielsen's rule)."""
     if left <= voxel.left[0] + 4 * EPSILON * np.sqrt(max(left, 0.0) * energy):
         if voxel.left[0] < np.inf:
             gain = min(max((voxel.left[0] - left) / voxel.promise[0], 0.0), 1.0)
             voxel.damping[0] = max(voxel.damping[0] * max(1 / 3, 1 - (2 * gain - 1) ** 3), EPSILON)
+            learn_bend(asked, voxel, room)
         voxel.growth[0] = 2
         voxel.left[0] = left
         for a in range(asked.columns):

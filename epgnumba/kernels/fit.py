@@ -28,11 +28,11 @@ Question = namedtuple("Question", "rows factors lower upper weights kind m0_colu
 # Arrays of a block of voxels: as `descent.Voxel`, then steps made, states, the voxels in work and their tissue table.
 Work = namedtuple(
     "Work",
-    "data values trial gradient normal middle left promise damping growth noise steps status voxels table",
+    "data values trial gradient normal bend middle left promise damping growth noise steps status voxels table",
 )
 
 # As `descent.Room`, and of those unknowns that are inside of their bounds the Fisher matrix and its inverse.
-Rooms = namedtuple("Rooms", "gradient normal middle slopes step fixed factor fisher inverse")
+Rooms = namedtuple("Rooms", "gradient normal middle slopes step fixed factor lack fisher inverse")
 
 
 @kernel
@@ -53,7 +53,7 @@ def select_voxel(asked, work, v):
     p = asked.columns
     return Voxel(
         at(work.data, v * asked.readouts), at(work.values, v * p), at(work.trial, v * p), at(work.gradient, v * p),
-        at(work.normal, v * p * p), at(work.middle, v * p * p), at(work.left, v), at(work.promise, v),
+        at(work.normal, v * p * p), at(work.bend, v * p * p), at(work.middle, v * p * p), at(work.left, v), at(work.promise, v),
         at(work.damping, v), at(work.growth, v), work.noise[v],
     )  # fmt: skip
 
@@ -231,7 +231,7 @@ def step_batch(question, work, signal, jacobian, covariance, rooms, count):
     asked = select_question(question)
     room = Room(
         at(rooms.gradient, 0), at(rooms.normal, 0), at(rooms.middle, 0), at(rooms.slopes, 0), at(rooms.step, 0),
-        at(rooms.fixed, 0), at(rooms.factor, 0),
+        at(rooms.fixed, 0), at(rooms.factor, 0), at(rooms.lack, 0),
     )  # fmt: skip
     p, kept = asked.columns, 0
     for j in range(count):
