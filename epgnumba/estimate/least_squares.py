@@ -17,7 +17,7 @@ from ..tissue import Tissue
 from ..tissue_parameters import NAMES, TISSUE, Maps
 from .question import Question, plan, read_bounds, read_data, read_known, read_weights
 from .result import Fit, Status
-from .starts import Starts, check_sight
+from .starts import Starts, check_sight, check_twins
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -145,7 +145,10 @@ def fit(
     accuracy = checks.scalar("tolerance", tolerance, positive=True, maximum=1e-2)
     checks.flag("progress", progress)
     given_start = None if start is None else _read_start(start, question, inside)
-    check_sight(question, _typical(tissue, names))
+    typical = _typical(tissue, names)
+    check_sight(question, typical)
+    if start is None and found:
+        check_twins(question, typical)
     packed = question.packed(_faintest(question, noise is not None), accuracy, most)
     return _Fitting(question, packed, array, inside, tissue, deviation, given_start).run(progress)
 
@@ -269,22 +272,50 @@ class _Fitting:
         return self._result()
 
     def _fit_block(self, voxels: slice) -> None:
-        question, packed = self._question, self._packed
-        fits, places = engine.fits(), self._places[voxels]
-        count, readouts, columns = len(places), self._data.shape[1], question.columns
-        padded = -(-count // engine.LANES) * engine.LANES
-        data = self._data[places].astype(np.complex128)
-        table = np.pad(self._table[:, voxels], ((0, 0), (0, padded - count)), "edge")
+        """From the best start, then from others where there are any: what leaves least is kept."""
+        data = self._data[self._places[voxels]].astype(np.complex128)
+        for number, values in enumerate(self._starting(data, voxels)):
+            which = np.flatnonzero(np.isfinite(values).all(axis=1)) if number else np.arange(len(data))
+            if not which.size:
+                break
+            work, covariance = self._descend(data[which], values[which], voxels.start + which)
+            ended = (work.status == Status.CONVERGED) | (work.status == Status.AT_BOUND)
+            at = voxels.start + which
+            before = (self.status[at] == Status.CONVERGED) | (self.status[at] == Status.AT_BOUND)
+            better = ended & ~(before & (self.left[at] <= work.left)) if number else np.full(which.size, True)
+            at = at[better]
+            self.values[at], self.left[at] = work.values[better], work.left[better]
+            self.covariance[at], self.status[at] = covariance[better], work.status[better]
+            self.steps[voxels.start + which] += work.steps
+
+    def _starting(self, data: npt.NDArray[np.complex128], voxels: slice) -> list[Array]:
+        """Values (voxel, unknown) to start from, the best first; NaN where there are no more."""
+        names = self._question.found
+        if self._start is not None:
+            return [np.stack([self._start[name][voxels] for name in names], 1)]
+        if not self._starts:
+            return [np.zeros((len(data), 0))]
+        places = self._starts.match(data, self._m0[voxels], voxels)
+        values = np.stack([*self._starts.values.values()], 1)
+        first, *others = (np.where(place[:, None] < 0, np.nan, values[place]) for place in places.T)
+        return [np.where(np.isnan(first), values[len(values) // 2], first), *others]
+
+    def _descend(self, data: npt.NDArray[np.complex128], start: Array, places: npt.NDArray[np.intp]) -> Any:
+        """Voxels at work until none is left; how they ended, and their covariance."""
+        question, packed, fits = self._question, self._packed, engine.fits()
+        count, readouts, columns = len(data), data.shape[1], question.columns
+        padded = np.append(places, np.repeat(places[-1], -count % engine.LANES))
+        table = np.take(self._table, padded, axis=1)
         trial = np.zeros((count, columns))
-        for k, (name, values) in enumerate(self._starting(data, voxels).items()):
-            trial[:, k] = values
-            table[packed.rows[k], :count] = TISSUE[name].rate.value(values)
-            table[packed.rows[k], count:] = TISSUE[name].rate.value(values[-1])
+        trial[:, : len(question.found)] = start
+        for k, name in enumerate(question.found):
+            table[packed.rows[k], :count] = TISSUE[name].rate.value(start[:, k])
+            table[packed.rows[k], count:] = table[packed.rows[k], count - 1]
         square = columns, columns
         work = fits.Work(
             data, np.zeros((count, columns)), trial, np.zeros((count, columns)), np.zeros((count, *square)),
-            np.zeros((count, *square)), np.zeros((count, *square)), np.full(count, np.inf), np.zeros(count), np.full(count, DAMPING),
-            np.full(count, 2.0), np.ascontiguousarray(self._noise[voxels]), np.zeros(count, np.int32),
+            np.zeros((count, *square)), np.zeros((count, *square)), np.full(count, np.inf), np.zeros(count),
+            np.full(count, DAMPING), np.full(count, 2.0), self._noise[places], np.zeros(count, np.int32),
             np.zeros(count, np.int8), np.arange(count), table,
         )  # fmt: skip
         rooms = fits.Rooms(
@@ -293,18 +324,11 @@ class _Fitting:
         )  # fmt: skip
         signal = np.empty((count, readouts), np.complex128)
         jacobian = np.empty((count, len(question.found), readouts), np.complex128)
-        covariance = np.full((count, columns, columns), np.nan)
+        covariance = np.full((count, *square), np.nan)
         while count:
             question.job.play(table, count, signal, jacobian)
             count = fits.step_batch(packed, work, signal, jacobian, covariance, rooms, count)
-        self.values[voxels], self.left[voxels], self.covariance[voxels] = work.values, work.left, covariance
-        self.status[voxels], self.steps[voxels] = work.status, work.steps
-
-    def _starting(self, data: npt.NDArray[np.complex128], voxels: slice) -> dict[str, Array]:
-        """Values that voxels start from, in the order of the unknowns."""
-        if self._start is not None:
-            return {name: self._start[name][voxels] for name in self._question.found}
-        return self._starts.match(data, self._m0[voxels], voxels) if self._starts else {}
+        return work, covariance
 
     def _result(self) -> Fit:
         """In the shape of the data, NaN where there is no answer."""

@@ -12,10 +12,14 @@ from ..design.bound import crlb
 from ..tissue import Tissue
 from .question import Question, quietly
 
-ATOMS = 400  # of a group
-MOST, FEWEST = 48, 3  # values of an unknown
+COUNTS = (48, 20, 14, 6, 4)  # values of each unknown, where there are one, two, ...; of more it is FEWEST
+FEWEST = 3
+STARTS = 3  # of a voxel, where the atoms that are close to it lie apart
+RANK, ENERGY = 24, 1 - 1e-6  # of the atoms, as far as starts need them
+PAIRS = 400
 GROUPS = 64
 ROOM = 1 << 26  # bytes of atoms
+SAME, APART = 1e-13, 1e-9  # squares of differences between signals, relative
 BLIND = 1e-12  # a derivative, relative to the signal: nothing is seen
 
 
@@ -23,7 +27,7 @@ def grid(question: Question) -> dict[str, Array]:
     """Values of the unknowns, evenly spread in their coordinates and away from bounds, every one with every other."""
     if not question.found:
         return {}
-    count = max(FEWEST, min(MOST, int(ATOMS ** (1 / len(question.found)))))
+    count = dict(enumerate(COUNTS, 1)).get(len(question.found), FEWEST)
     places = (np.arange(count) + 0.5) / count
     axes = []
     for name in question.found:
@@ -66,6 +70,49 @@ def check_sight(question: Question, known: dict[str, float]) -> None:
         raise ValueError(f"unknowns={question.unknowns} are not allowed: the protocol cannot tell them apart")
 
 
+def check_twins(question: Question, known: dict[str, float]) -> None:
+    """Refuse bounds that hold two answers to the same data, as B1 = 0.9 and 1.1 are around 180 degrees.
+
+    Two that leave the same signal while one between them does not are none that lie where nothing is seen.
+
+    Raises
+    ------
+    ValueError
+        Naming them.
+    """
+    values = grid(question)
+    atoms = _directions(question, {**known, **values})
+    sizes = (abs(atoms) ** 2).sum(axis=-1)
+    inner = atoms @ np.conj(atoms).T
+    inner = abs(inner) if question.m0_columns else inner.real
+    same = np.argwhere(np.triu(sizes[:, None] + sizes - 2 * inner <= SAME * sizes, 1))[:PAIRS]
+    if not len(same):
+        return
+    first, second = ({name: value[index] for name, value in values.items()} for index in same.T)
+    middle = {}
+    for name in values:
+        mean = np.sqrt(first[name] * second[name]) if question.is_reciprocal(name) else (first[name] + second[name]) / 2
+        middle[name] = mean
+    between = _directions(question, {**known, **middle})
+    inner = (between * np.conj(atoms[same[:, 0]])).sum(axis=-1)
+    inner = abs(inner) if question.m0_columns else inner.real
+    apart = (abs(between) ** 2).sum(axis=-1) + sizes[same[:, 0]] - 2 * inner > APART * sizes[same[:, 0]]
+    if apart.any():
+        n = int(np.argmax(apart))
+        told = [", ".join(f"{name}={value[n]:.3g}" for name, value in one.items()) for one in (first, second)]
+        raise ValueError(f"bounds are not allowed: {told[0]} and {told[1]} leave the same data; narrow them to one side")
+
+
+def _directions(question: Question, maps: dict[str, Any]) -> npt.NDArray[Any]:
+    """Signals, or only what they are whatever M0 is: of unit length where it is unknown."""
+    signal = quietly(question.sequence, maps, **question.options).job().signals()[0]
+    whole = np.sqrt(question.weights) * signal if question.m0_columns == 2 else question.planar(signal)
+    if not question.m0_columns:
+        return whole
+    sizes = np.linalg.norm(whole, axis=-1, keepdims=True)
+    return np.asarray(whole / np.where(sizes == 0, 1, sizes))
+
+
 class Starts:
     """A coarse dictionary for groups of voxels of about the same known maps.
 
@@ -87,28 +134,38 @@ class Starts:
         maps.update({name: np.tile(values, groups) for name, values in self.values.items()})
         signal = quietly(question.sequence, maps, **question.options).job().signals()[0]
         atoms = question.planar(signal.reshape(groups, count, -1))
-        self._used = atoms.any(axis=(0, 1))  # a signal that keeps to a line of the complex plane needs half of it
-        atoms = atoms[..., self._used]
         self._sizes = np.ascontiguousarray((atoms**2).sum(axis=-1))
         if question.m0_columns:
             atoms = atoms / np.sqrt(np.where(self._sizes == 0, 1, self._sizes))[..., None]
-        self._atoms = np.ascontiguousarray(np.swapaxes(atoms, 1, 2))
+        self._basis = _directions_of(atoms.reshape(-1, atoms.shape[-1]))
+        self._atoms = np.ascontiguousarray(np.swapaxes(atoms @ self._basis, 1, 2))
 
-    def match(self, data: npt.NDArray[np.complex128], m0: Array, voxels: slice) -> dict[str, Array]:
-        """Values of the atoms closest to data (voxel, readout), of voxels whose M0, if it is known, is as given."""
+    def match(self, data: npt.NDArray[np.complex128], m0: Array, voxels: slice) -> npt.NDArray[np.int64]:
+        """Places in `values` to start from, (voxel, STARTS), -1 where there is none, for data (voxel, readout).
+
+        `m0` is that of the voxels, if it is known.
+        """
         question = self._question
         clean = np.where(np.isfinite(data.real + data.imag), data, 0)  # what is not is told when it is fitted
-        rows = question.planar(clean)[:, self._used]
-        turned = rows[:0]
-        if question.m0_columns == 2:
-            turned = question.planar(-1j * clean)[:, self._used]
+        rows = question.planar(clean)
+        turned = question.planar(-1j * clean) if question.m0_columns == 2 else rows[:0]
         scale = np.zeros(len(data)) if question.m0_columns else m0
-        scores, best = np.zeros((2, self._atoms.shape[2])), np.zeros(len(data), np.int64)
+        rank, total = self._atoms.shape[1:]
+        axes = len(self.values)
+        starts = np.zeros((len(data), STARTS), np.int64)
         engine.fits().start_batch(
-            np.ascontiguousarray(rows), np.ascontiguousarray(turned), self._atoms, self._sizes,
-            np.ascontiguousarray(self.group[voxels]), np.ascontiguousarray(scale), scores, best,
+            rows, turned, self._basis, self._atoms, self._sizes, np.ascontiguousarray(self.group[voxels]),
+            np.ascontiguousarray(scale), round(total ** (1 / axes)), axes, np.zeros((2, rank)), np.zeros((2, total)), starts,
         )  # fmt: skip
-        return {name: values[best] for name, values in self.values.items()}
+        return starts
+
+
+def _directions_of(atoms: Array) -> Array:
+    """Orthogonal directions (sample, direction) that hold nearly all of the energy of atoms (atom, sample)."""
+    energies, vectors = np.linalg.eigh(atoms.T @ atoms)
+    shares = np.cumsum(energies[::-1]) / max(energies.sum(), np.finfo(float).tiny)
+    rank = min(RANK, int(np.searchsorted(shares, ENERGY)) + 1)
+    return np.ascontiguousarray(vectors[:, ::-1][:, :rank])
 
 
 def _groups(tissue: Tissue, unknowns: tuple[str, ...], most: int) -> tuple[dict[str, Array], npt.NDArray[np.int64]]:
