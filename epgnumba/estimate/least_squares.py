@@ -26,6 +26,7 @@ BLOCK = 1024  # voxels that are played together, while they are in work
 CACHED = 1 << 21  # bytes of their signals and Jacobians
 CHUNK = 2e8 / 20  # state updates of one play of a block: twenty take a fraction of a second
 DAMPING = 1e-3  # at the start, relative to the diagonal of the normal matrix
+SAMPLES = 16  # voxels, with whose known maps it is looked whether the unknowns can be told at all
 SIGNIFICANCE = 1e-4  # of a signal: how often noise alone would be taken for one
 
 
@@ -145,10 +146,11 @@ def fit(
     accuracy = checks.scalar("tolerance", tolerance, positive=True, maximum=1e-2)
     checks.flag("progress", progress)
     given_start = None if start is None else _read_start(start, question, inside)
-    typical = _typical(tissue, names)
-    check_sight(question, typical)
-    if start is None and found:
-        check_twins(question, typical)
+    if tissue.size:
+        samples = _samples(tissue, names)
+        check_sight(question, samples)
+        if start is None and found:
+            check_twins(question, {name: values[0] for name, values in samples.items()})
     packed = question.packed(_faintest(question, noise is not None), accuracy, most)
     return _Fitting(question, packed, array, inside, tissue, deviation, given_start).run(progress)
 
@@ -211,12 +213,15 @@ def _read_start(start: Any, question: Question, inside: npt.NDArray[np.bool_]) -
     return found
 
 
-def _typical(tissue: Tissue, unknowns: tuple[str, ...]) -> dict[str, float]:
-    """What is known, of a voxel in the middle."""
+def _samples(tissue: Tissue, unknowns: tuple[str, ...]) -> dict[str, Array]:
+    """What is known, of a few voxels spread over all."""
+    assert tissue.mask is not None, "it was given"
+    places = np.flatnonzero(tissue.mask)
+    places = places[:: max(1, -(-places.size // SAMPLES))]
     return {
-        name: float(np.quantile(array, 0.5, method="nearest"))
+        name: np.broadcast_to(array, tissue.shape).ravel()[places]
         for name, array in tissue.maps.items()
-        if name not in ("M0", *unknowns) and array.size
+        if name not in ("M0", *unknowns)
     }
 
 

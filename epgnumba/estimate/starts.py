@@ -16,7 +16,7 @@ COUNTS = (48, 20, 14, 6, 4)  # values of each unknown, where there are one, two,
 FEWEST = 3
 STARTS = 3  # of a voxel, where the atoms that are close to it lie apart
 RANK, ENERGY = 24, 1 - 1e-6  # of the atoms, as far as starts need them
-PAIRS = 400
+PAIRS, POINTS = 400, 64  # of atoms that are looked at
 GROUPS = 64
 ROOM = 1 << 26  # bytes of atoms
 SAME, APART = 1e-13, 1e-9  # squares of differences between signals, relative
@@ -37,17 +37,22 @@ def grid(question: Question) -> dict[str, Array]:
     return dict(zip(question.found, np.array(list(product(*axes))).T, strict=True))
 
 
-def check_sight(question: Question, known: dict[str, float]) -> None:
+def check_sight(question: Question, known: dict[str, Array]) -> None:
     """Refuse unknowns that no readout depends on, or that no values within the bounds tell apart.
+
+    `known`: maps of a few voxels, (voxel,) each.
 
     Raises
     ------
     ValueError
         Naming them.
     """
-    values = {name: value[:: max(1, len(value) // 64)] for name, value in grid(question).items()}
-    names = question.found
-    problem = quietly(question.sequence, {**known, **values}, diff=names or None, **question.options)
+    values = {name: value[:: max(1, len(value) // POINTS)] for name, value in grid(question).items()}
+    names, count = question.found, len(next(iter(known.values())))
+    points = len(next(iter(values.values()), [0]))
+    values = {name: np.tile(value, count) for name, value in values.items()}
+    maps = {name: np.repeat(value, points) for name, value in known.items()}
+    problem = quietly(question.sequence, {**maps, **values}, diff=names or None, **question.options)
     signal, slopes = problem.job().signals()
     columns = np.array(slopes)
     for k, name in enumerate(names):

@@ -169,15 +169,19 @@ def measure(asked, voxel, signal, jacobian, room, first):
 
 @kernel
 def is_dark(asked, voxel, energy):
-    """Whether the data of a voxel whose M0 is unknown are no more than noise may be, by a test of significance."""
-    if energy == 0:
-        return True
-    if asked.m0_columns == 0:
+    """Whether data are too faint to be fitted: nothing at all, or magnitudes that may be those of noise alone."""
+    return energy == 0 or (
+        asked.kind == RICIAN and asked.m0_columns > 0 and energy < asked.faint * voxel.noise**2
+    )
+
+
+@kernel
+def is_noise(asked, voxel, energy):
+    """Whether what a fit explains of complex data is no more than it would of noise alone."""
+    if asked.kind != COMPLEX or asked.m0_columns == 0:
         return False
-    if asked.kind == COMPLEX:
-        scale = voxel.noise**2 if voxel.noise > 0 else voxel.left[0]
-        return energy - voxel.left[0] < asked.faint * scale
-    return asked.kind == RICIAN and energy < asked.faint * voxel.noise**2
+    scale = voxel.noise**2 if voxel.noise > 0 else voxel.left[0]
+    return energy - voxel.left[0] < asked.faint * scale
 
 
 @kernel
@@ -186,7 +190,7 @@ def finish(asked, voxel, energy, room, fisher, inverse, covariance):
     p, place = asked.columns, 0
     for a in range(p * p):
         covariance[a] = np.nan
-    if is_dark(asked, voxel, energy):
+    if is_noise(asked, voxel, energy):
         return DARK
     for k in range(p):
         if asked.lower[k] < voxel.values[k] < asked.upper[k]:
@@ -243,11 +247,11 @@ def step_batch(question, work, signal, jacobian, covariance, rooms, count):
         played = at(signal, j * asked.readouts), at(jacobian, j * asked.found * asked.readouts)
         left = measure(asked, voxel, *played, room, first) if np.isfinite(energy) else np.inf
         work.steps[v] += 1
-        if first and not np.isfinite(left):
-            work.status[v] = NOT_FINITE
+        if first and (not np.isfinite(left) or is_dark(asked, voxel, energy)):
+            work.status[v] = DARK if np.isfinite(left) else NOT_FINITE
             continue
         judge(asked, voxel, left, energy, room)
-        promise = next_step(asked, voxel, energy, room) if energy > 0 else 0.0
+        promise = next_step(asked, voxel, energy, room)
         if promise > 0:
             set_trial(asked, voxel, room)
         if is_done(asked, voxel, promise, room):
