@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from scipy import integrate, optimize, special, stats
+from scipy import optimize, special
 
 import epgnumba
 from epgnumba import engine
@@ -59,7 +59,9 @@ RECOVERED = {
         DESS(30.0, TR=20.0, TE=5.0), ("M0", "T2"), {"T2": (30, 150), "M0": (1, 2)}, {"T1": 900.0},
         {"bounds": {"T2": (10, 300)}},
     ),
-    "D": (DIFFUSION, ("D", "M0"), {"D": (0.3, 2.5), "M0": (1, 2)}, {"T1": 900.0, "T2": 70.0}, {"bounds": {"D": (0, 4)}}),
+    "D": (
+        DIFFUSION, ("D", "M0"), {"D": (0.3, 2.5), "M0": (1, 2)}, {"T1": 900.0, "T2": 70.0}, {"bounds": {"D": (0, 4)}},
+    ),
 }  # fmt: skip
 
 
@@ -111,7 +113,7 @@ def residuals(sequence, data, kind, noise, known, names, weights):
 @pytest.mark.parametrize("kind", ["complex", "magnitude", "rician"])
 def test_scipy_agrees_voxel_by_voxel(kind):
     noise, names = 0.02, ("M0", "T2", "B1")
-    truth = maps_of(12, **{"M0": (1, 2), "T2": (30, 150), "B1": (0.65, 0.95)})
+    truth = maps_of(12, M0=(1, 2), T2=(30, 150), B1=(0.65, 0.95))
     data = noisy(epgnumba.simulate(TRAIN, 900.0, **truth), noise)
     data = data if kind == "complex" else abs(data)
     weights = np.linspace(0.5, 2, 24)
@@ -182,7 +184,9 @@ def test_a_complex_m0_has_two_columns():
     assert found.std["M0"] == pytest.approx(np.sqrt(expected[1, 1] + expected[2, 2]))
 
 
-@pytest.mark.parametrize(("name", "truth", "bounds"), [("T2", 300.0, (10, 120)), ("T2", 20.0, (50, 500)), ("T1", 3e3, (200, 1500))])
+@pytest.mark.parametrize(
+    ("name", "truth", "bounds"), [("T2", 300.0, (10, 120)), ("T2", 20.0, (50, 500)), ("T1", 3e3, (200, 1500))]
+)
 def test_what_lies_beyond_a_bound(name, truth, bounds):
     """The unknown is put on its bound, which is flagged; the other is the best for it, with the covariance of that."""
     known = {"T2": 60.0} if name == "T1" else {"T1": 900.0}
@@ -364,3 +368,20 @@ def test_interrupting_stops_at_once(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         fit(TRAIN, data, ("M0", "T2", "B1"), **ask)
     assert time.perf_counter() - played[5] < 0.5 * whole + 0.5
+
+
+@pytest.mark.parametrize(
+    ("unknowns", "sequence", "message"),
+    [
+        (("M0", "T1"), epgnumba.FSE([180.0] * 8, 9), "unknowns: T1 .* cannot see it"),
+        (("M0", "T2", "inv_efficiency"), epgnumba.FSE([150.0] * 8, 9), "unknowns: inv_efficiency .* cannot see it"),
+        (("M0", "T2", "B0"), epgnumba.FSE([150.0] * 8, 9), "unknowns: B0 .* cannot see it"),
+        (("M0", "T1"), epgnumba.sequence.SPGR(15.0, TR=20.0, TE=[2.0, 4.0, 6.0]), "tell them apart"),
+        (("M0", "B1"), epgnumba.FSE([180.0] * 8, 9), "leave the same data"),
+    ],
+)
+def test_what_no_voxel_can_tell_is_refused(unknowns, sequence, message):
+    known = {name: value for name, value in {"T1": 900.0, "T2": 70.0}.items() if name not in unknowns}
+    signal = epgnumba.simulate(sequence, 900.0, 70.0)
+    with pytest.raises(ValueError, match=message):
+        fit(sequence, signal, unknowns, bounds={"B0": (-9, 9)} if "B0" in unknowns else None, **known)

@@ -223,7 +223,7 @@ class Job:
     def play(
         self, table: npt.NDArray[np.inexact], count: int, signal: npt.NDArray[Any], jacobian: npt.NDArray[Any]
     ) -> None:
-        """Signal and Jacobian of the first `count` voxels of another table, of whole blocks of lanes, in this thread."""
+        """Signal and Jacobian of the first `count` voxels of another table, whole blocks of lanes, in this thread."""
         call = self.call._replace(tissue=table, n_voxels=count)
         batch().signal_batch(call, self.room(), signal, jacobian, 0, count, self._repeats)
 

@@ -199,7 +199,9 @@ def _read_start(start: Any, question: Question, inside: npt.NDArray[np.bool_]) -
     """Given starts of each voxel inside."""
     checks.needed("start", start, Mapping)
     if set(start) != set(question.found):
-        raise ValueError(f"start={shown(start)} is not allowed: values of all of {question.found} are needed, no others")
+        raise ValueError(
+            f"start={shown(start)} is not allowed: values of all of {question.found} are needed, no others"
+        )
     found = {}
     for name, value in start.items():
         array, (low, high) = checks.real_array(f"start[{name!r}]", value), question.bounds[name]

@@ -80,7 +80,7 @@ class Question:
         )  # fmt: skip
 
     def planar(self, signal: npt.NDArray[Any]) -> Array:
-        """What of complex numbers (..., readout) is compared, as reals (..., sample), times the roots of the weights."""
+        """What of complex numbers (..., readout) is compared, as reals (..., sample), times roots of the weights."""
         root = np.sqrt(self.weights)
         if self.kind == engine.fits().COMPLEX:
             return np.concatenate([root * signal.real, root * signal.imag], -1)
@@ -110,7 +110,9 @@ def read_data(data: Any, magnitude: bool | None) -> tuple[npt.NDArray[Any], bool
         raise TypeError("magnitude=False is not allowed: data is real; give data + 0j if its signs are measured")
     if wanted and array.dtype.kind != "u" and (array < 0).any():
         where = ", ".join(map(str, np.argwhere(array < 0)[0]))
-        raise ValueError(f"data[{where}] is not allowed: magnitudes are not negative (give data + 0j if signs are real)")
+        raise ValueError(
+            f"data[{where}] is not allowed: magnitudes are not negative (give data + 0j if signs are real)"
+        )
     return array, wanted
 
 
@@ -139,7 +141,9 @@ def read_known(
         try:
             np.broadcast_to(array, shape)
         except ValueError:
-            raise ValueError(f"{name} has shape {array.shape}; it must broadcast to the data's voxels, {shape}") from None
+            raise ValueError(
+                f"{name} has shape {array.shape}; it must broadcast to the data's voxels, {shape}"
+            ) from None
     full = np.broadcast_to(inside, shape)
     neutral = {name: {"T1": np.inf, "T2": TISSUE["T2"].limits["minimum"]}.get(name) for name in unknowns}
     return Tissue(mask=full, **arrays, **{name: value for name, value in neutral.items() if value is not None}), full

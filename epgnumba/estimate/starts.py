@@ -105,7 +105,9 @@ def check_twins(question: Question, known: dict[str, float]) -> None:
     if apart.any():
         n = int(np.argmax(apart))
         told = [", ".join(f"{name}={value[n]:.3g}" for name, value in one.items()) for one in (first, second)]
-        raise ValueError(f"bounds are not allowed: {told[0]} and {told[1]} leave the same data; narrow them to one side")
+        raise ValueError(
+            f"bounds are not allowed: {told[0]} and {told[1]} leave the same data; narrow them to one side"
+        )
 
 
 def _directions(question: Question, maps: dict[str, Any]) -> npt.NDArray[Any]:
@@ -157,10 +159,11 @@ class Starts:
         scale = np.zeros(len(data)) if question.m0_columns else m0
         rank, total = self._atoms.shape[1:]
         axes = len(self.values)
+        count = round(total ** (1 / axes))
         starts = np.zeros((len(data), STARTS), np.int64)
         engine.fits().start_batch(
             rows, turned, self._basis, self._atoms, self._sizes, np.ascontiguousarray(self.group[voxels]),
-            np.ascontiguousarray(scale), round(total ** (1 / axes)), axes, np.zeros((2, rank)), np.zeros((2, total)), starts,
+            np.ascontiguousarray(scale), count, axes, np.zeros((2, rank)), np.zeros((2, total)), starts,
         )  # fmt: skip
         return starts
 

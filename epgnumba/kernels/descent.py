@@ -10,16 +10,17 @@ import numpy as np
 
 from .jit import kernel
 
-# What a fit is about, as kernels see it: pointers to rows of the tissue table, what kernels take of an unknown (a factor
-# times it, or its reciprocal where that is 0), bounds, weights of readouts; how many unknowns there are, how many of them
-# but M0, found by steps, and readouts; what is compared; columns of M0; see `fit.Question` for the rest.
+# What a fit is about, as kernels see it: pointers to rows of the tissue table, what kernels take of an unknown (a
+# factor times it, or its reciprocal where that is 0), bounds, weights of readouts; how many columns there are, how many
+# of them not of M0, how many found by steps; readouts; what is compared; see `fit.Question` for the rest.
 Asked = namedtuple(
     "Asked",
     "rows factors lower upper weights columns found stepped readouts kind m0_columns faint tolerance iterations",
 )
 
-# A voxel: pointers to its data, values accepted and on trial, gradient (downhill), normal matrix, what it
-# lacks of half the second derivatives, middle of a Rician fit's covariance; what is left, what the step promises to take of it, damping, its growth; the noise, or 0.
+# A voxel: pointers to its data, values accepted and on trial, gradient (downhill), normal matrix, what it lacks of half
+# the second derivatives, middle of a Rician fit's covariance; what is left, what the step promises to take of it,
+# damping, its growth; the noise, or 0.
 Voxel = namedtuple("Voxel", "data values trial gradient normal bend middle left promise damping growth noise")
 
 # Room for one voxel: gradient, normal matrix and middle at trial values, derivatives at a readout; a step, which of its

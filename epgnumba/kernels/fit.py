@@ -55,8 +55,8 @@ def select_voxel(asked, work, v):
     p = asked.columns
     return Voxel(
         at(work.data, v * asked.readouts), at(work.values, v * p), at(work.trial, v * p), at(work.gradient, v * p),
-        at(work.normal, v * p * p), at(work.bend, v * p * p), at(work.middle, v * p * p), at(work.left, v), at(work.promise, v),
-        at(work.damping, v), at(work.growth, v), work.noise[v],
+        at(work.normal, v * p * p), at(work.bend, v * p * p), at(work.middle, v * p * p), at(work.left, v),
+        at(work.promise, v), at(work.damping, v), at(work.growth, v), work.noise[v],
     )  # fmt: skip
 
 
@@ -170,9 +170,7 @@ def measure(asked, voxel, signal, jacobian, room, first):
 @kernel
 def is_dark(asked, voxel, energy):
     """Whether data are too faint to be fitted: nothing at all, or magnitudes that may be those of noise alone."""
-    return energy == 0 or (
-        asked.kind == RICIAN and asked.m0_columns > 0 and energy < asked.faint * voxel.noise**2
-    )
+    return energy == 0 or (asked.kind == RICIAN and asked.m0_columns > 0 and energy < asked.faint * voxel.noise**2)
 
 
 @kernel
@@ -297,11 +295,10 @@ def is_peak(scores, a, count, axes):
 def start_batch(data, turned, basis, atoms, sizes, group, scale, count, axes, along, scores, starts):
     """The peaks on a grid of atoms that come closest to each voxel's data, the highest first, -1 where there is none.
 
-    `data` (voxel, sample) are planar reals, `turned` the same after a quarter turn where M0 is complex, or nothing, both
-    seen along `basis` (sample, direction); `atoms` (group, direction, atom) are of unit length where M0 is unknown,
-    `sizes` (group, atom) their squares where it is `scale`. A score is the energy that an atom explains; the
-    grid has `count` values along each of `axes`. Sums go over samples in their order, so that a voxel's do not depend on
-    others.
+    `data` (voxel, sample) are planar reals, `turned` the same after a quarter turn where M0 is complex, or nothing,
+    both seen along `basis` (sample, direction); `atoms` (group, direction, atom) are of unit length where M0 is unknown,
+    `sizes` (group, atom) their squares where it is `scale`. A score is the energy that an atom explains; the grid has
+    `count` values along each of `axes`. Sums go over samples in their order: a voxel's do not depend on others.
     """
     rank, total, planes = atoms.shape[1], atoms.shape[2], 2 if turned.shape[0] > 0 else 1
     for v in range(data.shape[0]):
