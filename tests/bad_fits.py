@@ -79,7 +79,9 @@ FITS = {
     "fit, bounds of B0 missing": (lambda: fitted(DATA + 0j, ("M0", "B0"), SPREAD, T2=70.0), V, "B0"),
     "fit, bounds of M0 below zero": (lambda: fitted(bounds={"M0": (-1, 1)}), V, "bounds['M0']"),
     "fit, bounds of M0 with NaN": (lambda: fitted(bounds={"M0": (0, np.nan)}), V, "bounds['M0'][1]"),
-    "fit, bounds of a complex M0": (lambda: fitted(DATA + 0j, complex_M0=True, bounds={"M0": (0, 1)}), V, "bounds['M0']"),
+    "fit, bounds of a complex M0": (
+        lambda: fitted(DATA + 0j, complex_M0=True, bounds={"M0": (0, 1)}), V, "bounds['M0']",
+    ),
     # start
     "fit, start a number": (lambda: fitted(start=70.0), T, "start"),
     "fit, start of M0": (lambda: fitted(start={"T2": 70.0, "M0": 1.0}), V, "start"),

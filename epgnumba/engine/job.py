@@ -53,6 +53,14 @@ def fits() -> Any:
     return module
 
 
+@cache
+def matches() -> Any:
+    """The entry points for matching."""
+    from ..kernels import match as module
+
+    return module
+
+
 def bind_turns(
     part: Part, phases: npt.NDArray[np.inexact], advance: npt.NDArray[np.inexact]
 ) -> npt.NDArray[np.inexact]:

@@ -161,7 +161,7 @@ class Starts:
         axes = len(self.values)
         count = round(total ** (1 / axes))
         starts = np.zeros((len(data), STARTS), np.int64)
-        engine.fits().start_batch(
+        engine.matches().start_batch(
             rows, turned, self._basis, self._atoms, self._sizes, np.ascontiguousarray(self.group[voxels]),
             np.ascontiguousarray(scale), count, axes, np.zeros((2, rank)), np.zeros((2, total)), starts,
         )  # fmt: skip
