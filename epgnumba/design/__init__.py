@@ -1,4 +1,4 @@
-"""Protocol design: bounds on what a protocol can tell, objectives to make them small, limits, optimisation, evidence."""
+"""Protocol design: bounds on what a protocol can tell, objectives to make them small, limits, optimisation, proof."""
 
 from . import limits
 from .bound import crlb

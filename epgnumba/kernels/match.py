@@ -47,7 +47,7 @@ def is_peak(scores, a, count, axes):
 def start_batch(data, turned, basis, atoms, sizes, group, scale, count, axes, along, scores, starts):
     """The peaks on a grid of atoms that come closest to each voxel's data, the highest first, -1 where there is none.
 
-    `data` (voxel, sample) are planar reals, `turned` the same after a quarter turn where M0 is complex, or nothing, both
+    `data` (voxel, sample) are planar reals, `turned` the same after a quarter turn where M0 is complex, or nothing,
     along `basis` (sample, direction); `atoms` (group, direction, atom) are of unit length where M0 is not known, and
     `sizes` (group, atom) their squares where it is `scale`. A score is the energy that an atom explains; the grid has
     `count` values along each of `axes`. Sums go over samples in their order: a voxel's do not depend on others.
