@@ -1,9 +1,11 @@
-"""Bad calls of fits: what is called, the error, the name in its message."""
+"""Bad calls of fits, dictionaries and verifications: what is called, the error, the name in its message."""
 
 import numpy as np
 from bad_calls import TRAIN, T, V
 
-from epgnumba.estimate import fit
+from epgnumba.design import verify
+from epgnumba.estimate import Dictionary, fit
+from epgnumba.plot import plot_verification
 from epgnumba.sequence import EventSequence, Linear, Pulse, Readout
 
 DATA = np.array([[0.9, 0.8], [0.7, 0.6], [0.8, 0.5]])
@@ -12,6 +14,14 @@ SPREAD = EventSequence(lambda p: [Pulse(30.0), Readout(), Pulse(30.0), Readout()
 
 def fitted(data=DATA, unknowns=("M0", "T2"), sequence=TRAIN, **options):
     return fit(sequence, data, unknowns, **{"T1": 900.0, **options})
+
+
+def verified(**options):
+    return verify(TRAIN, **{"T1": 900.0, "T2": 70.0, "noise": 0.1, **options})
+
+
+def atoms(**options):
+    return Dictionary(TRAIN, **{"T1": 900.0, "T2": [50.0, 70.0], **options})
 
 
 def masked(value):
@@ -24,7 +34,6 @@ FITS = {
     "fit, data of another length": (lambda: fitted(np.ones((3, 5))), V, "data"),
     "fit, data transposed": (lambda: fitted(np.ones((2, 3))), V, "data"),
     "fit, data a number": (lambda: fitted(1.0), V, "data"),
-    "fit, data empty": (lambda: fitted(np.ones((0, 2))), V, "data"),
     "fit, data without readouts": (lambda: fitted(np.ones((3, 0))), V, "data"),
     "fit, data of text": (lambda: fitted([["a", "b"]]), T, "data"),
     "fit, data of booleans": (lambda: fitted(DATA > 0), T, "data"),
@@ -106,4 +115,40 @@ FITS = {
     "fit, tolerance zero": (lambda: fitted(tolerance=0.0), V, "tolerance"),
     "fit, tolerance coarse": (lambda: fitted(tolerance=0.5), V, "tolerance"),
     "fit, progress a word": (lambda: fitted(progress="yes"), T, "progress"),
+    # dictionaries, before they are made
+    "dictionary of no sequence": (lambda: Dictionary("FSE", 900.0, 70.0), T, "sequence"),
+    "dictionary of M0": (lambda: atoms(M0=2.0), V, "M0"),
+    "dictionary of nothing": (lambda: atoms(T2=[]), V, "T2"),
+    "dictionary of shapes": (lambda: atoms(T1=[900.0] * 3), V, "T1"),
+    "dictionary of percent": (lambda: atoms(B1=95), V, "B1"),
+    "dictionary, a map misspelt": (lambda: atoms(b1=0.9), T, "b1"),
+    "dictionary of rank and energy": (lambda: atoms(rank=1, energy=0.9), V, "rank"),
+    "dictionary of rank zero": (lambda: atoms(rank=0), V, "rank"),
+    "dictionary of energy in percent": (lambda: atoms(energy=99), V, "energy"),
+    "dictionary of energy zero": (lambda: atoms(energy=0), V, "energy"),
+    "dictionary of integers": (lambda: atoms(dtype=int), V, "dtype"),
+    "dictionary, magnitude a word": (lambda: atoms(magnitude="yes"), T, "magnitude"),
+    "dictionary, slice_prof in percent": (lambda: atoms(slice_prof=[50, 95]), V, "slice_prof"),
+    "dictionary, nstates zero": (lambda: atoms(nstates=0), V, "nstates"),
+    "grid of a table": (lambda: Dictionary.grid(TRAIN, T1=900.0, T2=[[50.0, 70.0]]), V, "T2"),
+    "grid of T2 longer than T1": (lambda: Dictionary.grid(TRAIN, T1=50.0, T2=[60.0, 70.0]), V, "T2"),
+    # verifications
+    "verify no sequence": (lambda: verify("FSE", 900.0, 70.0, noise=0.1), T, "sequence"),
+    "verify without noise": (lambda: verified(noise=None), T, "noise"),
+    "verify noise zero": (lambda: verified(noise=0.0), V, "noise"),
+    "verify few draws": (lambda: verified(draws=10), V, "draws"),
+    "verify a fraction of draws": (lambda: verified(draws=1e4), T, "draws"),
+    "verify, seed of half": (lambda: verified(seed=0.5), T, "seed"),
+    "verify, seed below zero": (lambda: verified(seed=-1), V, "seed"),
+    "verify real data": (lambda: verified(data="real"), V, "data"),
+    "verify in percent": (lambda: verified(confidence=95), V, "confidence"),
+    "verify nothing unknown": (lambda: verified(unknowns=()), V, "unknowns"),
+    "verify unknowns None": (lambda: verified(unknowns=None), T, "unknowns"),
+    "verify beyond bounds": (lambda: verified(bounds={"T2": (80, 100)}), V, "T2"),
+    "verify on a bound": (lambda: verified(bounds={"T2": (70, 100)}), V, "T2"),
+    "verify bounds of what is known": (lambda: verified(bounds={"T1": (800, 1000)}), V, "bounds"),
+    "verify no tissue": (lambda: verified(T2=[]), V, "T2"),
+    "verify, a map misspelt": (lambda: verified(b1=0.9), T, "b1"),
+    "verify, progress a word": (lambda: verified(progress="yes"), T, "progress"),
+    "plot of no verification": (lambda: plot_verification(None), T, "verification"),
 }  # fmt: skip

@@ -203,6 +203,11 @@ def test_other_files_are_told(tmp_path):
         Dictionary.load(3)
 
 
+def test_no_voxels():
+    found = Dictionary.grid(TRAIN, **GRID).match(np.ones((0, 3, 20)) + 0j)
+    assert found.maps["T2"].shape == found.index.shape == (0, 3)
+
+
 def test_dark_atoms_are_never_matched():
     made = Dictionary(MRF([0.0, 1e-9], TR=12, inversion=None), T1=900.0, T2=[50.0])
     assert len(made) == 1

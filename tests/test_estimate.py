@@ -1,5 +1,6 @@
 """Fits: against known maps, scipy, the Cramer-Rao bound, and each other in any order."""
 
+import _thread
 import threading
 import time
 
@@ -9,7 +10,7 @@ from scipy import optimize, special
 
 import epgnumba
 from epgnumba import engine
-from epgnumba.estimate import Fit, Status, fit, least_squares
+from epgnumba.estimate import Fit, Status, fit, voxels
 from epgnumba.sequence import DESS, MRF, EventSequence, Pulse, Readout, Shift, Wait
 
 TRAIN = epgnumba.FSE([150.0] * 24, ESP=9)
@@ -287,7 +288,7 @@ def test_bits_do_not_depend_on_company(monkeypatch):
     order = np.random.default_rng(6).permutation(count)
     same(whole, fit(TRAIN, data[order], T1=T1[order], **ask), order)
     for threads, block in ((1, 1024), (2, 16), (3, 48)):
-        monkeypatch.setattr(least_squares, "BLOCK", block)
+        monkeypatch.setattr(voxels, "BLOCK", block)
         epgnumba.set_num_threads(threads)
         try:
             same(whole, fit(TRAIN, data, T1=T1, **ask))
@@ -354,15 +355,14 @@ def test_interrupting_stops_at_once(monkeypatch):
     begun = time.perf_counter()
     fit(TRAIN, data[:6000], ("M0", "T2", "B1"), **ask)
     whole = 10 * (time.perf_counter() - begun)
-    import _thread
-
     played, original = [], engine.Job.play
 
-    def play(self, *args):
-        if len(played) == 5:
-            threading.Timer(0.0, _thread.interrupt_main).start()
-        played.append(time.perf_counter())
-        return original(self, *args)
+    def play(self, table, count, *args):
+        if count > 500:
+            played.append(time.perf_counter())
+            if len(played) == 6:
+                threading.Timer(0.0, _thread.interrupt_main).start()
+        return original(self, table, count, *args)
 
     monkeypatch.setattr(engine.Job, "play", play)
     with pytest.raises(KeyboardInterrupt):
@@ -385,3 +385,9 @@ def test_what_no_voxel_can_tell_is_refused(unknowns, sequence, message):
     signal = epgnumba.simulate(sequence, 900.0, 70.0)
     with pytest.raises(ValueError, match=message):
         fit(sequence, signal, unknowns, bounds={"B0": (-9, 9)} if "B0" in unknowns else None, **known)
+
+
+def test_no_voxels():
+    found = fit(TRAIN, np.ones((0, 3, 24)), ("M0", "T2"), T1=np.ones((0, 1)))
+    assert found.maps["T2"].shape == found.status.shape == (0, 3)
+    assert found.covariance.shape == (0, 3, 2, 2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from .. import checks
 from ..arguments import takes
-from ..checks import Array, shown
+from ..checks import Array
 from ..notice import progress_bar
 from ..problem import read_diff, read_problem
 from ..sequence import Sequence
@@ -165,11 +164,13 @@ def verify(
     names = tuple(NAMES[code] for code in read_diff(unknowns, "unknowns"))
     problem = read_problem(sequence, T1, T2, diff=names, slice_prof=slice_prof, nstates=nstates, **given)
     tissue = problem.host_tissue
+    if not tissue.size:
+        raise ValueError("T1, T2 and other maps hold no tissue; at least one is needed")
     deviation = checks.scalar("noise", noise, **checks.NOISE)
     count = checks.count("draws", draws)
     if count < FEWEST:
         raise ValueError(f"draws={count} is not allowed: it must be at least {FEWEST}")
-    root = _read_seed(seed)
+    root = checks.seed("seed", seed)
     magnitude = checks.choice("data", data, ("complex", "magnitude")) == "magnitude"
     level = checks.scalar("confidence", confidence, minimum=0.5, maximum=1 - 1e-9)
     checks.flag("progress", progress)
@@ -187,14 +188,6 @@ def verify(
             bar.update()
     truth = np.stack([maps[name] for name in names], -1)
     return _compared(tissue.shape, names, truth, limits, runs, level)
-
-
-def _read_seed(seed: int) -> int:
-    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, Integral):
-        raise TypeError(f"seed={shown(seed)} is not a whole number")
-    if seed < 0:
-        raise ValueError(f"seed={shown(seed)} is not allowed: it must be at least 0")
-    return int(seed)
 
 
 def _check_inside(tissue: Tissue, names: tuple[str, ...], bounds: Any, magnitude: bool) -> None:

@@ -100,8 +100,8 @@ def read_data(data: Any, magnitude: bool | None) -> tuple[npt.NDArray[Any], bool
     array = checks.plain_array("data", data)
     if array.dtype.kind not in "iufc":
         raise TypeError(f"data={shown(data)} is not numeric")
-    if array.ndim == 0 or 0 in array.shape:
-        raise ValueError(f"data has shape {array.shape}; (*voxels, readouts) is needed, none of them zero")
+    if array.ndim == 0 or array.shape[-1] == 0:
+        raise ValueError(f"data has shape {array.shape}; (*voxels, readouts) is needed")
     is_complex = array.dtype.kind == "c"
     wanted = not is_complex if magnitude is None else checks.flag("magnitude", magnitude)
     if wanted and is_complex:

@@ -16,10 +16,9 @@ COUNTS = (48, 20, 14, 6, 4)  # values of each unknown, where there are one, two,
 FEWEST = 3
 STARTS = 3  # of a voxel, where the atoms that are close to it lie apart
 RANK, ENERGY = 24, 1 - 1e-6  # of the atoms, as far as starts need them
-PAIRS, POINTS = 400, 64  # of atoms that are looked at
+POINTS = 64  # of the grid that are looked at
 GROUPS = 64
 ROOM = 1 << 26  # bytes of atoms
-SAME, APART = 1e-13, 1e-9  # squares of differences between signals, relative
 BLIND = 1e-12  # a derivative, relative to the signal: nothing is seen
 
 
@@ -75,51 +74,6 @@ def check_sight(question: Question, known: dict[str, Array]) -> None:
         raise ValueError(f"unknowns={question.unknowns} are not allowed: the protocol cannot tell them apart")
 
 
-def check_twins(question: Question, known: dict[str, float]) -> None:
-    """Refuse bounds that hold two answers to the same data, as B1 = 0.9 and 1.1 are around 180 degrees.
-
-    Two that leave the same signal while one between them does not are none that lie where nothing is seen.
-
-    Raises
-    ------
-    ValueError
-        Naming them.
-    """
-    values = grid(question)
-    atoms = _directions(question, {**known, **values})
-    sizes = (abs(atoms) ** 2).sum(axis=-1)
-    inner = atoms @ np.conj(atoms).T
-    inner = abs(inner) if question.m0_columns else inner.real
-    same = np.argwhere(np.triu(sizes[:, None] + sizes - 2 * inner <= SAME * sizes, 1))[:PAIRS]
-    if not len(same):
-        return
-    first, second = ({name: value[index] for name, value in values.items()} for index in same.T)
-    middle = {}
-    for name in values:
-        mean = np.sqrt(first[name] * second[name]) if question.is_reciprocal(name) else (first[name] + second[name]) / 2
-        middle[name] = mean
-    between = _directions(question, {**known, **middle})
-    inner = (between * np.conj(atoms[same[:, 0]])).sum(axis=-1)
-    inner = abs(inner) if question.m0_columns else inner.real
-    apart = (abs(between) ** 2).sum(axis=-1) + sizes[same[:, 0]] - 2 * inner > APART * sizes[same[:, 0]]
-    if apart.any():
-        n = int(np.argmax(apart))
-        told = [", ".join(f"{name}={value[n]:.3g}" for name, value in one.items()) for one in (first, second)]
-        raise ValueError(
-            f"bounds are not allowed: {told[0]} and {told[1]} leave the same data; narrow them to one side"
-        )
-
-
-def _directions(question: Question, maps: dict[str, Any]) -> npt.NDArray[Any]:
-    """Signals, or only what they are whatever M0 is: of unit length where it is unknown."""
-    signal = quietly(question.sequence, maps, **question.options).job().signals()[0]
-    whole = np.sqrt(question.weights) * signal if question.m0_columns == 2 else question.planar(signal)
-    if not question.m0_columns:
-        return whole
-    sizes = np.linalg.norm(whole, axis=-1, keepdims=True)
-    return np.asarray(whole / np.where(sizes == 0, 1, sizes))
-
-
 class Starts:
     """A coarse dictionary for groups of voxels of about the same known maps.
 
@@ -128,10 +82,12 @@ class Starts:
     question : Question
     tissue : Tissue
         What is known of the voxels.
+    most : int
+        How many starts a voxel may have.
     """
 
-    def __init__(self, question: Question, tissue: Tissue) -> None:
-        self._question, self.values = question, grid(question)
+    def __init__(self, question: Question, tissue: Tissue, most: int = STARTS) -> None:
+        self._question, self.values, self._most = question, grid(question), most
         samples = len(question.weights) * 2
         count = len(next(iter(self.values.values())))
         allowed = max(1, min(GROUPS, ROOM // (8 * samples * count)))
@@ -148,7 +104,7 @@ class Starts:
         self._atoms = np.ascontiguousarray(np.swapaxes(atoms @ self._basis, 1, 2))
 
     def match(self, data: npt.NDArray[np.complex128], m0: Array, voxels: slice) -> npt.NDArray[np.int64]:
-        """Places in `values` to start from, (voxel, STARTS), -1 where there is none, for data (voxel, readout).
+        """Places in `values` to start from, (voxel, most), -1 where there is none, for data (voxel, readout).
 
         `m0` is that of the voxels, if it is known.
         """
@@ -160,7 +116,7 @@ class Starts:
         rank, total = self._atoms.shape[1:]
         axes = len(self.values)
         count = round(total ** (1 / axes))
-        starts = np.zeros((len(data), STARTS), np.int64)
+        starts = np.zeros((len(data), self._most), np.int64)
         engine.matches().start_batch(
             rows, turned, self._basis, self._atoms, self._sizes, np.ascontiguousarray(self.group[voxels]),
             np.ascontiguousarray(scale), count, axes, np.zeros((2, rank)), np.zeros((2, total)), starts,
