@@ -16,6 +16,7 @@ COUNTS = (48, 20, 14, 6, 4)  # values of each unknown, where there are one, two,
 FEWEST = 3
 STARTS = 3  # of a voxel, where the atoms that are close to it lie apart
 RANK, ENERGY = 24, 1 - 1e-6  # of the atoms, as far as starts need them
+SPANNING, ROUNDING = 256, 1e-12  # atoms that tell their directions; energies that are none
 POINTS = 64  # of the grid that are looked at
 GROUPS = 64
 ROOM = 1 << 26  # bytes of atoms
@@ -126,10 +127,12 @@ class Starts:
 
 def _directions_of(atoms: Array) -> Array:
     """Orthogonal directions (sample, direction) that hold nearly all of the energy of atoms (atom, sample)."""
-    energies, vectors = np.linalg.eigh(atoms.T @ atoms)
-    shares = np.cumsum(energies[::-1]) / max(energies.sum(), np.finfo(float).tiny)
-    rank = min(RANK, int(np.searchsorted(shares, ENERGY)) + 1)
-    return np.ascontiguousarray(vectors[:, ::-1][:, :rank])
+    few = atoms[:: -(-len(atoms) // SPANNING)]
+    energies, vectors = np.linalg.eigh(few @ few.T)
+    energies, vectors = energies[::-1], vectors[:, ::-1]
+    shares = np.cumsum(energies) / max(energies.sum(), np.finfo(float).tiny)
+    rank = max(1, min(RANK, int((shares < ENERGY).sum()) + 1, int((energies > ROUNDING * energies[0]).sum())))
+    return np.ascontiguousarray(few.T @ (vectors[:, :rank] / np.sqrt(np.maximum(energies[:rank], np.finfo(float).tiny))))
 
 
 def _groups(tissue: Tissue, unknowns: tuple[str, ...], most: int) -> tuple[dict[str, Array], npt.NDArray[np.int64]]:
