@@ -132,7 +132,9 @@ def _directions_of(atoms: Array) -> Array:
     energies, vectors = energies[::-1], vectors[:, ::-1]
     shares = np.cumsum(energies) / max(energies.sum(), np.finfo(float).tiny)
     rank = max(1, min(RANK, int((shares < ENERGY).sum()) + 1, int((energies > ROUNDING * energies[0]).sum())))
-    return np.ascontiguousarray(few.T @ (vectors[:, :rank] / np.sqrt(np.maximum(energies[:rank], np.finfo(float).tiny))))
+    return np.ascontiguousarray(
+        few.T @ (vectors[:, :rank] / np.sqrt(np.maximum(energies[:rank], np.finfo(float).tiny)))
+    )
 
 
 def _groups(tissue: Tissue, unknowns: tuple[str, ...], most: int) -> tuple[dict[str, Array], npt.NDArray[np.int64]]:

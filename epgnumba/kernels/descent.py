@@ -98,7 +98,7 @@ def solve(asked, voxel, damping, room):
             if fixed[b]:
                 continue
             total = (normal[a * p + b] + bend[a * p + b]) / np.sqrt(normal[a * p + a] * normal[b * p + b])
-            if a == b and a < asked.stepped:
+            if a == b and a < asked.found:
                 total += damping
             for c in range(b):
                 if not fixed[c]:

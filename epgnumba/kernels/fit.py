@@ -152,7 +152,8 @@ def measure(asked, voxel, signal, jacobian, room, first):
             for b in range(a + 1):
                 both = re * slopes[b].real + im * slopes[b].imag
                 room.normal[a * p + b] += both
-                room.middle[a * p + b] += w * variance * both
+                if asked.kind == RICIAN:
+                    room.middle[a * p + b] += w * variance * both
     for a in range(p):  # from derivatives by unknowns to those by coordinates
         own = trial[a] if is_reciprocal(asked, a) else 1.0
         room.gradient[a] *= own
