@@ -73,6 +73,16 @@ def test_compression_keeps_the_match(dtype):
     assert np.median(abs(found.maps["M0"] - 3)) < 1e-6
 
 
+def test_many_signals_are_never_held_together(monkeypatch):
+    whole = Dictionary.grid(TRAIN, **GRID, rank=6)
+    monkeypatch.setattr(dictionary, "KEPT", 0)
+    monkeypatch.setattr(dictionary, "SIMULATED", 1000)
+    parts = Dictionary.grid(TRAIN, **GRID, rank=6)
+    assert abs(parts.atoms) == pytest.approx(abs(whole.atoms), abs=1e-9)  # directions have no sign
+    data = epgnumba.simulate(TRAIN, 900.0, [50.0, 90.0], M0=2.0)
+    assert parts.match(data).maps["M0"] == pytest.approx(whole.match(data).maps["M0"])
+
+
 def test_energy_is_what_is_kept():
     signal = epgnumba.simulate(TRAIN, **Dictionary.grid(TRAIN, **GRID).values).real
     parts = np.cumsum(np.linalg.svd(signal, compute_uv=False) ** 2) / (signal**2).sum()

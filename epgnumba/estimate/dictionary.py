@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 SIMULATED = 1 << 22  # readouts of atoms that are simulated at a time
+KEPT = 1 << 28  # bytes of signals that are held together, rather than simulated again
 VOXELS, ATOMS = 1024, 4096  # that are multiplied at a time
 
 
@@ -130,9 +131,7 @@ class Dictionary:
             raise ValueError(f"rank={shown(rank)} and energy={shown(energy)} are not allowed together")
         directions = None if rank is None else checks.count("rank", rank)
         share = None if energy is None else checks.scalar("energy", energy, positive=True, maximum=1.0)
-        signals = np.concatenate(list(self._simulated()))
-        self.readouts = signals.shape[1] // (1 if self.magnitude else 2)
-        self._compress(signals, directions, share, kind)
+        self._make(directions, share, kind)
 
     @classmethod
     def grid(cls, sequence: Sequence, *, T1: npt.ArrayLike, T2: npt.ArrayLike, **given: Any) -> Self:
@@ -169,24 +168,37 @@ class Dictionary:
     def _planar(self, signal: npt.NDArray[Any]) -> Array:
         return np.asarray(abs(signal) if self.magnitude else np.concatenate([signal.real, signal.imag], -1), np.float64)
 
-    def _compress(self, signals: Array, rank: int | None, share: float | None, kind: type[np.floating]) -> None:
-        """Directions (sample, direction), and atoms along them, of unit length."""
-        used = signals.any(axis=0)  # signals that keep to a line of the complex plane need half of the samples
-        basis = np.eye(signals.shape[1])[:, used]
+    def _make(self, rank: int | None, share: float | None, kind: type[np.floating]) -> None:
+        """Directions (sample, direction), and atoms along them, of unit length.
+
+        Where signals are compressed and many, they are simulated twice and never held together.
+        """
+        first = next(self._simulated())
+        count, samples = len(next(iter(self.values.values()))), first.shape[1]
+        self.readouts = samples // (1 if self.magnitude else 2)
+        kept = list(self._simulated()) if 8 * count * samples <= KEPT else None
+        used, gram = np.zeros(samples, np.bool_), np.zeros((samples, samples))
+        for signals in self._simulated() if kept is None else kept:
+            used |= signals.any(axis=0)
+            if rank is not None or share is not None:
+                gram += signals.T @ signals
         if not used.any():
             raise ValueError("no signal: every atom is zero at all readouts")
+        self._basis = np.eye(samples)[:, used]  # signals that keep to a line of the complex plane need half of all
         if rank is not None or share is not None:
-            energies, vectors = np.linalg.eigh(signals.T @ signals)
+            energies, vectors = np.linalg.eigh(gram[np.ix_(used, used)])
             parts = np.cumsum(energies[::-1]) / energies.sum()
             if rank is None:
                 rank = min(int((parts < share).sum()) + 1, int(used.sum()))
             if rank > used.sum():
                 raise ValueError(f"rank={rank} is not allowed: it must be at most {used.sum()}")
-            basis = vectors[:, ::-1][:, :rank]
-        self._basis = np.ascontiguousarray(basis)
-        atoms = signals @ self._basis
-        self._norms = np.linalg.norm(atoms, axis=1)
-        self.atoms = np.ascontiguousarray(atoms / np.where(self._norms == 0, 1, self._norms)[:, None], kind)
+            self._basis = np.ascontiguousarray(self._basis @ vectors[:, ::-1][:, :rank])
+        self.atoms, self._norms, done = np.empty((count, self._basis.shape[1]), kind), np.empty(count), 0
+        for signals in self._simulated() if kept is None else kept:
+            atoms, at = signals @ self._basis, slice(done, done + len(signals))
+            self._norms[at] = np.linalg.norm(atoms, axis=1)
+            self.atoms[at] = atoms / np.where(self._norms[at] == 0, 1, self._norms[at])[:, None]
+            done += len(signals)
 
     @property
     def rank(self) -> int:

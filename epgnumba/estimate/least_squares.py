@@ -84,7 +84,7 @@ def fit(
     weights : array_like, shape (readouts,), optional
         Of the squares: inverse variances relative to that of `noise`, averages say; 0 leaves a readout out.
     mask : array_like of bool, optional
-        Where to fit; broadcasts to the voxels.
+        Where to fit; broadcasts to the voxels. Outside maps may hold anything, and results are NaN.
     slice_prof, nstates
         As for `simulate`.
     max_iterations : int
