@@ -294,9 +294,23 @@ def test_bits_do_not_depend_on_company(monkeypatch):
             same(whole, fit(TRAIN, data, T1=T1, **ask))
         finally:
             epgnumba.set_num_threads(None)
-    start = {"T2": np.full(count, 70.0), "B1": np.full(count, 0.8)}
-    many = fit(TRAIN, data, T1=T1, start=start, **ask)
-    same(many, fit(TRAIN, data[3:4], T1=T1[3:4], start={name: x[3:4] for name, x in start.items()}, **ask), slice(3, 4))
+    for v in (3, 400):
+        same(whole, fit(TRAIN, data[v : v + 1], T1=T1[v : v + 1], **ask), slice(v, v + 1))
+
+
+def test_known_maps_of_all_kinds_lead_to_starts():
+    """Whatever varies from voxel to voxel: the start takes account of it, and the fit of its value."""
+    known = maps_of(30, T1=(300, 2500), T2=(20, 250), M0=(0.5, 2))
+    sequence = epgnumba.sequence.BSSFP([20.0, 40.0, 60.0, 30.0], 2.5, 5.0)
+    B1 = np.random.default_rng(9).uniform(0.55, 1, 30)
+    found = fit(sequence, epgnumba.simulate(sequence, **known, B1=B1), "B1", **known, bounds={"B1": (0.5, 1.05)})
+    assert found.maps["B1"] == pytest.approx(B1, rel=1e-8)
+    field = maps_of(30, B0=(-60, 60), D=(0.3, 2.5), T1=(300, 2500), inv_efficiency=(0.7, 1))
+    T2 = np.random.default_rng(9).uniform(30, 120, 30)
+    data = epgnumba.simulate(DIFFUSION, **field, T2=T2)
+    assert fit(DIFFUSION, data, ("M0", "T2"), **field).maps["T2"] == pytest.approx(T2, rel=1e-8)
+    infinite = fit(TRAIN, epgnumba.simulate(TRAIN, np.inf, T2), ("M0", "T2"), T1=np.full(30, np.inf))
+    assert infinite.maps["T2"] == pytest.approx(T2, rel=1e-8)
 
 
 def test_a_mask_leaves_voxels_out():

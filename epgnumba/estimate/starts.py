@@ -10,6 +10,7 @@ from .. import engine
 from ..checks import Array
 from ..design.bound import crlb
 from ..tissue import Tissue
+from ..tissue_parameters import TISSUE
 from .question import Question, quietly
 
 COUNTS = (48, 20, 14, 6, 4)  # values of each unknown, where there are one, two, ...; of more it is FEWEST
@@ -18,8 +19,12 @@ STARTS = 3  # of a voxel, where the atoms that are close to it lie apart
 RANK, ENERGY = 24, 1 - 1e-6  # of the atoms, as far as starts need them
 SPANNING, ROUNDING = 256, 1e-12  # atoms that tell their directions; energies that are none
 POINTS = 64  # of the grid that are looked at
-GROUPS = 64
-ROOM = 1 << 26  # bytes of atoms
+STRIDE, MATCHING = 512, 1e4  # voxels that are matched at a time; what one costs, in state updates
+# The lattice of known maps: of relaxation times ratios, of others steps, of B0 by the part of a turn that a sequence of
+# some duration (ms) makes of a step.
+RATIO, TURN, SHORTEST, LONGEST = 1.25, 0.1, 1.0, 100.0
+STEPS = {"B1": 0.05, "inv_efficiency": 0.1, "D": 0.2, "velocity": 1.0, "bound_fraction": 0.02, "exchange": 10.0}
+STEPS["lineshape"] = 4.0
 BLIND = 1e-12  # a derivative, relative to the signal: nothing is seen
 
 
@@ -76,53 +81,87 @@ def check_sight(question: Question, known: dict[str, Array]) -> None:
 
 
 class Starts:
-    """A coarse dictionary for groups of voxels of about the same known maps.
+    """A coarse dictionary over the bounds, for what is known of some voxels.
 
     Parameters
     ----------
     question : Question
-    tissue : Tissue
-        What is known of the voxels.
-    most : int
-        How many starts a voxel may have.
+    known : dict of str to float
     """
 
-    def __init__(self, question: Question, tissue: Tissue, most: int = STARTS) -> None:
-        self._question, self.values, self._most = question, grid(question), most
-        samples = len(question.weights) * 2
-        count = len(next(iter(self.values.values())))
-        allowed = max(1, min(GROUPS, ROOM // (8 * samples * count)))
-        levels, self.group = _groups(tissue, question.unknowns, allowed)
-        groups = len(next(iter(levels.values()))) if levels else 1
-        maps = {name: np.repeat(values, count) for name, values in levels.items()}
-        maps.update({name: np.tile(values, groups) for name, values in self.values.items()})
-        signal = quietly(question.sequence, maps, **question.options).job().signals()[0]
-        atoms = question.planar(signal.reshape(groups, count, -1))
-        self._sizes = np.ascontiguousarray((atoms**2).sum(axis=-1))
+    def __init__(self, question: Question, known: dict[str, float]) -> None:
+        self._question, self.values = question, grid(question)
+        signal = quietly(question.sequence, {**known, **self.values}, **question.options).job().signals()[0]
+        atoms = question.planar(signal)
+        self._sizes = (atoms**2).sum(axis=-1)
         if question.m0_columns:
-            atoms = atoms / np.sqrt(np.where(self._sizes == 0, 1, self._sizes))[..., None]
-        self._basis = _directions_of(atoms.reshape(-1, atoms.shape[-1]))
-        self._atoms = np.ascontiguousarray(np.swapaxes(atoms @ self._basis, 1, 2))
+            atoms = atoms / np.sqrt(np.where(self._sizes == 0, 1, self._sizes))[:, None]
+        self._basis = _directions_of(atoms)
+        self._atoms = np.ascontiguousarray((atoms @ self._basis).T)
 
-    def match(self, data: npt.NDArray[np.complex128], m0: Array, voxels: slice) -> npt.NDArray[np.int64]:
+    def match(self, data: npt.NDArray[Any], m0: Array, most: int = STARTS) -> npt.NDArray[np.int32]:
         """Places in `values` to start from, (voxel, most), -1 where there is none, for data (voxel, readout).
 
         `m0` is that of the voxels, if it is known.
         """
         question = self._question
-        clean = np.where(np.isfinite(data.real + data.imag), data, 0)  # what is not is told when it is fitted
-        rows = question.planar(clean)
+        clean = np.where(np.isfinite(data), data, 0)  # what is not is told when it is fitted
+        rows = question.planar(clean.astype(np.complex128))
         turned = question.planar(-1j * clean) if question.m0_columns == 2 else rows[:0]
-        scale = np.zeros(len(data)) if question.m0_columns else m0
-        rank, total = self._atoms.shape[1:]
-        axes = len(self.values)
-        count = round(total ** (1 / axes))
-        starts = np.zeros((len(data), self._most), np.int64)
-        engine.matches().start_batch(
-            rows, turned, self._basis, self._atoms, self._sizes, np.ascontiguousarray(self.group[voxels]),
-            np.ascontiguousarray(scale), count, axes, np.zeros((2, rank)), np.zeros((2, total)), starts,
-        )  # fmt: skip
+        scale = np.zeros(len(data)) if question.m0_columns else np.ascontiguousarray(m0)
+        (rank, total), axes = self._atoms.shape, len(self.values)
+        room = np.zeros((2, rank)), np.zeros((2, total))
+        starts = np.zeros((len(data), most), np.int32)
+        given = rows, turned, self._basis, self._atoms, self._sizes, scale
+        engine.matches().start_batch(*given, round(total ** (1 / axes)), axes, *room, starts)
         return starts
+
+
+def find_starts(
+    question: Question, tissue: Tissue, data: npt.NDArray[Any], places: npt.NDArray[np.intp], m0: Array
+) -> npt.NDArray[np.int32]:
+    """Places in the grid for each voxel to start from: rows `places` of data, of which `tissue` is what is known.
+
+    Known maps are taken on a lattice, so that voxels of about the same tissue share a dictionary, which depends on no
+    other voxel.
+    """
+    assert tissue.mask is not None, "it was given"
+    known: dict[str, Any] = {name: array for name, array in tissue.maps.items() if name not in ("M0", *question.found)}
+    spread = {name: np.broadcast_to(array, tissue.shape)[tissue.mask] for name, array in known.items() if array.ndim}
+    snapped = np.stack(
+        [_snapped(question, name, array) for name, array in spread.items()] or [np.zeros(len(places))], 1
+    )
+    groups, group = np.unique(snapped, axis=0, return_inverse=True)
+    order, found = np.argsort(group.reshape(-1), kind="stable"), np.empty((len(places), STARTS), np.int32)
+    ends = np.cumsum(np.bincount(group.reshape(-1), minlength=len(groups)))
+    for values, first, last in zip(groups, [0, *ends[:-1]], ends, strict=True):
+        own = dict(zip(spread, values, strict=False))
+        atoms = Starts(question, {name: own.get(name, known[name]) for name in known})
+        members = order[first:last]
+
+        def work(begin: int, end: int, atoms: Starts = atoms, members: npt.NDArray[np.intp] = members) -> None:
+            for n in range(begin, end, STRIDE):
+                at = members[n : min(n + STRIDE, end)]
+                found[at] = atoms.match(data[places[at]], m0[at])
+
+        engine.spread(work, len(members), STRIDE, MATCHING)
+    return found
+
+
+def _snapped(question: Question, name: str, values: Array) -> Array:
+    """Values on the lattice of a known map."""
+    if question.is_reciprocal(name):
+        snapped = np.exp(np.round(np.log(values) / np.log(RATIO)) * np.log(RATIO))
+    elif name == "B0":
+        program, numbers = question.job.program, question.job.call.values
+        duration = float(program.duration_counts @ numbers[: len(program.duration_counts)])
+        step = 1e3 * TURN / min(max(duration, SHORTEST), LONGEST)
+        snapped = np.round(values / step) * step
+    else:
+        snapped = np.round(values / STEPS[name]) * STEPS[name]
+    limits = TISSUE[name].limits
+    inside = np.clip(snapped, limits["minimum"], limits["maximum"])
+    return np.asarray(np.where(np.isinf(values), values, inside))
 
 
 def _directions_of(atoms: Array) -> Array:
@@ -132,31 +171,5 @@ def _directions_of(atoms: Array) -> Array:
     energies, vectors = energies[::-1], vectors[:, ::-1]
     shares = np.cumsum(energies) / max(energies.sum(), np.finfo(float).tiny)
     rank = max(1, min(RANK, int((shares < ENERGY).sum()) + 1, int((energies > ROUNDING * energies[0]).sum())))
-    return np.ascontiguousarray(
-        few.T @ (vectors[:, :rank] / np.sqrt(np.maximum(energies[:rank], np.finfo(float).tiny)))
-    )
-
-
-def _groups(tissue: Tissue, unknowns: tuple[str, ...], most: int) -> tuple[dict[str, Array], npt.NDArray[np.int64]]:
-    """Values of the known maps for each group, and each voxel's group; at most `most` of them."""
-    assert tissue.mask is not None, "it was given"
-    inside = {
-        name: np.broadcast_to(array, tissue.shape)[tissue.mask]
-        for name, array in tissue.maps.items()
-        if name not in ("M0", *unknowns)
-    }
-    varying = [name for name, values in inside.items() if values.size and (values != values[0]).any()]
-    count = int(most ** (1 / len(varying)) + 1e-9) if varying else 1
-    picked: dict[str, Any] = {name: values[:1] for name, values in inside.items()}
-    group = np.zeros(tissue.size, np.int64)
-    for name in varying:
-        levels = np.unique(np.quantile(inside[name], (np.arange(count) + 0.5) / count, method="nearest"))
-        ends = levels[:-1] / 2 + levels[1:] / 2
-        picked[name] = levels
-        group = group * len(levels) + np.searchsorted(ends, inside[name])
-    used, group = np.unique(group, return_inverse=True)
-    found = {name: np.repeat(levels, len(used)) for name, levels in picked.items() if name not in varying}
-    for name in reversed(varying):
-        used, place = np.divmod(used, len(picked[name]))
-        found[name] = picked[name][place]
-    return found, np.asarray(group.reshape(-1), np.int64)
+    sizes = np.sqrt(np.maximum(energies[:rank], np.finfo(float).tiny))
+    return np.ascontiguousarray(few.T @ (vectors[:, :rank] / sizes))

@@ -32,12 +32,12 @@ def check_twins(question: Question, known: dict[str, float]) -> None:
     """
     if question.kind == engine.fits().RICIAN:
         question = replace(question, kind=engine.fits().MAGNITUDE)
-    starts = Starts(question, Tissue(mask=np.ones(PROBES, np.bool_), **_numbers(question, known)), STARTS)
+    starts = Starts(question, known)
     count = len(next(iter(starts.values.values())))
     probes = np.unique((np.arange(PROBES) * GOLDEN % 1 * count).astype(np.int64))
     truth = {name: values[probes] for name, values in starts.values.items()}
     data = _signals(question, known, truth)
-    places = starts.match(data, np.ones(len(data)), slice(0, len(data)))
+    places = starts.match(data, np.ones(len(data)), STARTS)
     rows, columns = np.nonzero(places >= 0)
     begun = {name: values[places[rows, columns]] for name, values in starts.values.items()}
     inside = np.ones(len(rows), np.bool_)

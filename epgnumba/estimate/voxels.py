@@ -12,7 +12,7 @@ from ..tissue import Tissue
 from ..tissue_parameters import NAMES, TISSUE
 from .question import Question
 from .result import Fit, Status
-from .starts import Starts
+from .starts import find_starts, grid
 
 BLOCK = 1024  # voxels that are played together, while they are in work
 CACHED = 1 << 21  # bytes of their signals and Jacobians
@@ -47,9 +47,9 @@ class Fitting:
         self._m0 = self._table[NAMES.index("M0")].copy()
         if question.m0_columns:
             self._table[NAMES.index("M0")] = 1
-        self._start, self._starts = start, None
+        self._start, self._peaks = start, np.zeros((0, 0), np.int32)
         if start is None and question.found and self._places.size:
-            self._starts = Starts(question, tissue)
+            self._peaks = find_starts(question, tissue, self._data, self._places, self._m0)
         count, columns = self._places.size, question.columns
         self.values, self.left = np.full((count, columns), np.nan), np.full(count, np.nan)
         self.status, self.steps = np.zeros(count, np.int8), np.zeros(count, np.int32)
@@ -94,11 +94,10 @@ class Fitting:
         names = self._question.found
         if self._start is not None:
             return [np.stack([self._start[name][voxels] for name in names], 1)]
-        if not self._starts:
+        if not names:
             return [np.zeros((len(data), 0))]
-        places = self._starts.match(data, self._m0[voxels], voxels)
-        values = np.stack([*self._starts.values.values()], 1)
-        first, *others = (np.where(place[:, None] < 0, np.nan, values[place]) for place in places.T)
+        values = np.stack([*grid(self._question).values()], 1)
+        first, *others = (np.where(place[:, None] < 0, np.nan, values[place]) for place in self._peaks[voxels].T)
         return [np.where(np.isnan(first), values[len(values) // 2], first), *others]
 
     def _descend(self, data: npt.NDArray[np.complex128], start: Array, places: npt.NDArray[np.intp]) -> Any:
