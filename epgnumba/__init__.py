@@ -1,7 +1,8 @@
 """epgnumba: extended phase graph simulation for MRI. Exact, compiled, differentiable.
 
 Signals and tissue derivatives of pulse sequences, Cramer-Rao bounds and their exact gradients, on NumPy arrays and (in
-`epgnumba.torch`) on tensors. Times in ms, angles in degrees. Importing this loads neither Numba nor torch.
+`epgnumba.torch`) on tensors; maps fitted to data (`epgnumba.estimate`). Times in ms, angles in degrees. Importing this
+loads neither Numba nor torch.
 """
 
 from importlib import import_module
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import design as design
+    from . import estimate as estimate
     from . import plot as plot
     from . import pulses as pulses
     from . import sequence as sequence
@@ -45,7 +47,7 @@ _HOMES = {
     "warm_up": ".warm",
 }
 
-_SUBMODULES = ("design", "plot", "pulses", "sequence", "torch")
+_SUBMODULES = ("design", "estimate", "plot", "pulses", "sequence", "torch")
 
 __all__ = [
     "FSE",

@@ -221,6 +221,15 @@ def count(name: str, value: Any, most: int | None = None) -> int:
     return int(value)
 
 
+def seed(name: str, value: Any) -> int:
+    """A whole number, at least 0."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral):
+        raise TypeError(f"{name}={shown(value)} is not a whole number")
+    if value < 0:
+        raise ValueError(f"{name}={shown(value)} is not allowed: it must be at least 0")
+    return int(value)
+
+
 def pulse_count(name: str, pulses: int) -> int:
     """A number of pulses that can be played, refused before anything is made of it."""
     if pulses > MOST_PULSES:

@@ -11,18 +11,19 @@ from typing import Any, Literal, TypeAlias
 from .checks import flag, shown
 from .notice import progress_bar
 
-Part: TypeAlias = Literal["signal", "gradient", "single", "design", "second"]
+Part: TypeAlias = Literal["signal", "gradient", "single", "design", "second", "fit"]
 
 
 def _calls() -> dict[str, dict[str, Callable[[], Any]]]:
     """For each part, by name, small calls that between them meet every kernel in every type that it is called with."""
     from .design import CRLBObjective
+    from .estimate import Dictionary, fit
     from .sequence import FSE
     from .verbs import simulate, vjp
 
     tissue = (1000.0, 100.0)
     calls: dict[str, dict[str, Callable[[], Any]]] = {
-        part: {} for part in ("signal", "gradient", "single", "design", "second")
+        part: {} for part in ("signal", "gradient", "single", "design", "second", "fit")
     }
     for words, train in (("", FSE([60.0], 5.0)), (" of steady states", FSE([60.0], 5.0, TR=1000.0))):
         plain, other = (CRLBObjective(train, *tissue, data=data) for data in ("complex", "magnitude"))
@@ -41,6 +42,14 @@ def _calls() -> dict[str, dict[str, Callable[[], Any]]]:
         calls["design"][f"criteria{words}"] = partial(other.values, other.x0)
         calls["design"][f"gradients of criteria{words}"] = partial(other, other.x0)
         calls["second"][f"second derivatives{words}"] = partial(plain.hessp, plain.x0, plain.x0)
+    train, data = FSE([150.0, 150.0], 5.0), [0.9, 0.8]
+    calls["fit"]["fits"] = partial(fit, train, data, T1=1000.0)
+    for words, dtype in (("", "float64"), (" in single precision", "float32")):
+
+        def matched(dtype: str = dtype) -> Any:
+            return Dictionary(train, 1000.0, [50.0, 100.0], magnitude=True, dtype=dtype).match(data)
+
+        calls["fit"][f"matches{words}"] = matched
     return calls
 
 
@@ -74,8 +83,9 @@ def warm_up(parts: Part | tuple[Part, ...] | None = None, *, progress: bool = Tr
     ----------
     parts : str or tuple of str, optional
         Any of 'signal' (signals and tissue derivatives), 'gradient' (`vjp`, torch's `backward`), 'single' (both with
-        ``dtype="float32"``), 'design' (bounds and objectives), 'second' (second and forward-mode derivatives); all by
-        default. `optimize` needs the last two. Tensors take the same kernels as arrays.
+        ``dtype="float32"``), 'design' (bounds and objectives), 'second' (second and forward-mode derivatives), 'fit'
+        (fits and dictionaries, which take signals too); all by default. `optimize` needs 'design' and 'second'. Tensors
+        take the same kernels as arrays.
     progress : bool
         Whether to show a progress bar.
 

@@ -10,13 +10,16 @@ from families import FAMILIES
 import epgnumba
 import epgnumba.torch as bridge
 from epgnumba.design import limits, optimize
-from epgnumba.kernels import batch, crlb
+from epgnumba.estimate import Dictionary, fit
+from epgnumba.kernels import batch, crlb, match
+from epgnumba.kernels import fit as least_squares
 from epgnumba.problem import read_problem
 
 
 def count():
     """Kernels that this process has, compiled or loaded."""
     entries = (batch.signal_batch, batch.amplitude_batch, batch.gradient_batch, batch.pull_batch, crlb.crlb_batch)
+    entries += (least_squares.step_batch, match.start_batch, match.best_batch)
     return sum(len(entry.overloads) for entry in entries)
 
 
@@ -49,6 +52,25 @@ def orders_in_memory():
                 epgnumba.vjp(sequence, **maps, **bars, diff=("T1", "T2"), dtype=dtype)
 
 
+def fits():
+    """Data as they may come: of any type and order, read-only, one voxel and many; unknowns of every kind."""
+    train = epgnumba.FSE([150.0] * 8, 5.0)
+    signal = epgnumba.simulate(train, 900.0, np.linspace(50, 90, 40))
+    for change in (np.asfortranarray, np.flip, np.complex64, lambda x: np.broadcast_to(x[3], x.shape), lambda x: x[0]):
+        data = change(signal)
+        for dtype in ("float32", "float64"):
+            atoms = Dictionary.grid(train, T1=900.0, T2=[50.0, 70.0], rank=2, dtype=dtype)
+            atoms.refine(data, atoms.match(data, complex_M0=True), complex_M0=True)
+            Dictionary.grid(train, T1=900.0, T2=[50.0, 70.0], dtype=dtype, magnitude=True).match(abs(data))
+        given = {"T1": np.broadcast_to(900.0, data.shape[:-1]), "weights": np.ones(8)}
+        given["weights"].flags.writeable = False
+        for names in ("M0", "T2", ("M0", "T2"), ("T2", "M0", "B1")):
+            bounds = {"B1": (0.5, 1.1)} if "B1" in names else None
+            known = {} if "T2" in names else {"T2": 70.0}
+            fit(train, data, names, bounds=bounds, **given, **known)
+            fit(train, abs(data), names, bounds=bounds, noise=0.1, **given, **known)
+
+
 def tensors():
     for kind, dtype in itertools.product((torch.float32, torch.float64), ("float32", "float64")):
         flip = torch.tensor([60.0, 50.0, 70.0], dtype=kind, requires_grad=True)
@@ -77,6 +99,6 @@ def play():
     for name, call in CALLS.items():
         if name.partition(": ")[2] in KINDS or "objective" in name:
             call()
-    for call in (designs, orders_in_memory, tensors):
+    for call in (designs, orders_in_memory, fits, tensors):
         call()
     print(f"{before} kernels, then {count()}")

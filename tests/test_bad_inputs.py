@@ -7,6 +7,7 @@ import pytest
 from bad_calls import CALLS, TISSUE, TRAIN
 from bad_designs import DESIGNS
 from bad_events import EVENTS
+from bad_fits import FITS
 
 import epgnumba
 from epgnumba import CRLBObjective, EventSequence, find_nstates, jacobian, simulate, vjp
@@ -18,7 +19,7 @@ from epgnumba.plot import find_pathways, plot_bounds, plot_phase_graph, plot_pro
 from epgnumba.sequence import Inversion, Pulse, Readout, Wait
 
 BOTH = TypeError, ValueError
-ROWS = {**CALLS, **EVENTS, **DESIGNS}
+ROWS = {**CALLS, **EVENTS, **DESIGNS, **FITS}
 
 
 @pytest.fixture(autouse=True)
@@ -221,7 +222,7 @@ def test_rows(row):
 
 
 def test_there_are_rows_enough():
-    assert len(ROWS) == len(CALLS) + len(EVENTS) + len(DESIGNS) >= 260
+    assert len(ROWS) == len(CALLS) + len(EVENTS) + len(DESIGNS) + len(FITS) >= 320
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,12 @@ def test_files_that_are_named_exist(page):
 # What examples print, as documents say it.
 PRINTED = {
     "automatic_differentiation": ["CRLB(T2) 7197.580 ms^2"],
+    "brain_t2": [
+        "exponential fit of 8 voxels: at most 0.0046 % away",
+        "median T2 106.8 ms (exponential), 90.7 ms (EPG)",
+        "phantom, exponential: T2 +6.93 % in the median",
+        "phantom, EPG, noise known: T2 -0.14 % in the median",
+    ],
     "design_fingerprint": ["objective 4160.82 -> 1172.84"],
     "design_fse": [
         "objective 194177 -> 93726.8",

@@ -16,7 +16,8 @@ import epgnumba
 ROOT = Path(__file__).parent.parent
 USES = ROOT / "tests" / "typed" / "uses.py"
 FORMS = [name for name in epgnumba.__all__ if name.endswith("_sim")]
-MODULES = ("design", "design.limits", "plot", "sequence", "torch")
+PARTS = ("design", "estimate", "plot", "sequence", "torch")
+MODULES = (*PARTS, "design.limits")
 NEEDED = {"plot": "matplotlib", "torch": "torch"}
 
 
@@ -84,7 +85,7 @@ def test_modules_are_attributes(name, needs):
 
 
 def test_dir_of_the_package():
-    assert dir(epgnumba) == sorted([*epgnumba.__all__, "__version__", "design", "plot", "sequence", "torch"])
+    assert dir(epgnumba) == sorted([*epgnumba.__all__, "__version__", *PARTS])
     assert not hasattr(epgnumba, "nonsense")
 
 

@@ -1,4 +1,4 @@
-"""Protocol design: bounds on what a protocol can tell, objectives to make them small, limits, optimisation."""
+"""Protocol design: bounds on what a protocol can tell, objectives to make them small, limits, optimisation, proof."""
 
 from . import limits
 from .bound import crlb
@@ -6,6 +6,7 @@ from .objective import CRLBObjective
 from .optimization import optimize
 from .result import Design
 from .variables import BSpline, Free, PiecewiseLinear, Shared
+from .verification import Verification, verify
 
 __all__ = [
     "BSpline",
@@ -14,9 +15,11 @@ __all__ = [
     "Free",
     "PiecewiseLinear",
     "Shared",
+    "Verification",
     "crlb",
     "limits",
     "optimize",
+    "verify",
 ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, OptimizeResult
 
 from ..checks import Array, choice, count, flag, needed, scalar, shown, warn_caller
+from ..checks import seed as read_seed
 from ..notice import progress_bar
 from .feasibility import SLACK, active_limits, broken, check_limits, project, violation
 from .objective import CRLBObjective
@@ -120,7 +120,7 @@ def optimize(
     choice("infeasible", infeasible, ("project", "refuse"))
     wanted = None if starts is None else count("starts", starts)
     most = count("max_iterations", max_iterations)
-    root = _read_seed(seed)
+    root = read_seed("seed", seed)
     accuracy = scalar("tolerance", tolerance, positive=True, maximum=1.0)
     allowed = scalar("time_limit", time_limit, positive=True, infinite=True, unit="seconds")
     begun = time.perf_counter()
@@ -182,14 +182,6 @@ def _reporter(
             callback(x, value)
 
     return after
-
-
-def _read_seed(seed: int) -> int:
-    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, Integral):
-        raise TypeError(f"seed={shown(seed)} is not a whole number")
-    if seed < 0:
-        raise ValueError(f"seed={shown(seed)} is not allowed: it must be at least 0")
-    return int(seed)
 
 
 def _choose_method(method: str | None, limits: list[Any]) -> str:

@@ -104,7 +104,7 @@ class Design(OptimizeResult):  # type: ignore[misc]
         file = _file(path)
         record = {name: _plain(value) for name, value in self.items() if name != "sequence"}
         if self.sequence is not None:
-            record["events"] = _digest(self.sequence)
+            record["events"] = digest(self.sequence)
         file.write_text(json.dumps(record, indent=1))
 
     @classmethod
@@ -143,7 +143,7 @@ def _file(path: str | Path) -> Path:
     return Path(path)
 
 
-def _digest(sequence: Sequence) -> str:
+def digest(sequence: Sequence) -> str:
     """What a sequence plays, whatever the values of its parameters, as a short text that is the same everywhere."""
     shapes = [(name, value.shape) for name, value in sequence.parameters.items()]
     played = sequence.steady, sequence.advance, sequence.tolerance, shapes, sequence.events()
@@ -165,7 +165,7 @@ def _with(sequence: Sequence, parameters: dict[str, Array], events: str) -> Sequ
         played = sequence.replace(**parameters)
     except Exception as error:  # an own function that writes events may raise anything
         raise ValueError(f"sequence is not like the one that was designed: {error}") from error
-    if _digest(played) != events:
+    if digest(played) != events:
         raise ValueError(f"sequence={shown(sequence)} is not like the one that was designed: it plays other events")
     return played
 

@@ -1,6 +1,6 @@
 """From a program and a call to kernels at work: memory, threads, launches, gathered derivatives."""
 
-from .job import FEW_VOXELS, LANES, AnyJob, Job, batch, bounds
+from .job import FEW_VOXELS, LANES, AnyJob, Job, batch, bounds, fits, matches
 from .plan import state_sets
 from .sums import Flips, Gathered, GradientSums
 from .threads import get_num_threads, set_num_threads, spread
@@ -15,7 +15,9 @@ __all__ = [
     "Job",
     "batch",
     "bounds",
+    "fits",
     "get_num_threads",
+    "matches",
     "set_num_threads",
     "spread",
     "state_sets",

@@ -47,6 +47,22 @@ def bounds() -> Any:
     return module
 
 
+@cache
+def fits() -> Any:
+    """The entry points for least squares."""
+    from ..kernels import fit as module
+
+    return module
+
+
+@cache
+def matches() -> Any:
+    """The entry points for matching."""
+    from ..kernels import match as module
+
+    return module
+
+
 def bind_turns(
     part: Part, phases: npt.NDArray[np.inexact], advance: npt.NDArray[np.inexact]
 ) -> npt.NDArray[np.inexact]:
@@ -234,6 +250,13 @@ class Job:
             self.n_voxels, self.lanes, self.plan.cost,
         )  # fmt: skip
         return signal, jacobian
+
+    def play(
+        self, table: npt.NDArray[np.inexact], count: int, signal: npt.NDArray[Any], jacobian: npt.NDArray[Any]
+    ) -> None:
+        """Signal and Jacobian of the first `count` voxels of another table, whole blocks of lanes, in this thread."""
+        call = self.call._replace(tissue=table, n_voxels=count)
+        batch().signal_batch(call, self.room(), signal, jacobian, 0, count, self._repeats)
 
     def gradient(
         self, signal_bar: npt.NDArray[Any], jacobian_bar: npt.NDArray[Any], timing: bool, turning: bool

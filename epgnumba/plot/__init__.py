@@ -5,6 +5,7 @@ from .convergence import plot_convergence
 from .phase_graph import find_pathways, plot_phase_graph
 from .protocol import plot_protocol
 from .report import plot_report, save_report
+from .verification import plot_verification
 
 __all__ = [
     "find_pathways",
@@ -13,6 +14,7 @@ __all__ = [
     "plot_phase_graph",
     "plot_protocol",
     "plot_report",
+    "plot_verification",
     "save_report",
 ]
 

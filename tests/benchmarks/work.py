@@ -4,6 +4,7 @@ A train of 96 echoes, a fingerprint of 880 pulses, and a few steady states.
 """
 
 import sys
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy as np
 
 import epgnumba
 from epgnumba import FSE, CRLBObjective, bssfp_sim, fse_sim, jacobian, mrf_sim, simulate
+from epgnumba.design import verify
+from epgnumba.estimate import Dictionary, fit
 from epgnumba.sequence import DESS, MRF, SPGR
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -78,6 +81,57 @@ def steady(sequence, nstates=None):
     return lambda: lambda: simulate(sequence, *MRF_MAPS, nstates=nstates)
 
 
+def fit_of(count, unknowns, **options):
+    """Noisy signals of 32 echoes."""
+
+    def make():
+        train = FSE(np.full(32, 150.0), 10)
+        T2, B1 = RANDOM.uniform(30, 200, count), RANDOM.uniform(0.6, 1, count)
+        signal = simulate(train, 1000, T2, B1=B1)
+        data = signal + 0.01 * (RANDOM.normal(size=signal.shape) + 1j * RANDOM.normal(size=signal.shape))
+        data = abs(data) if "noise" in options else data
+        return lambda: fit(train, data, unknowns, T1=1000, bounds={"B1": (0.5, 1.1)}, **options)
+
+    return make
+
+
+def draws():
+    """20,000 draws of 96 echoes."""
+    train = FSE(np.full(N, 150.0), ESP)
+    return lambda: verify(train, T1, T2, noise=0.01)
+
+
+@cache
+def dictionary():
+    """100,000 atoms of rank 20, and 20,000 voxels of a fingerprint."""
+    train = MRF(20 + 30 * np.sin(np.arange(200) / 9), TR=12, TI=20)
+    grid = {"T1": np.geomspace(200, 3000, 400), "T2": np.geomspace(20, 150, 250)}
+    atoms = Dictionary.grid(train, **grid, rank=20, nstates=10, dtype="float32")
+    return atoms, simulate(train, RANDOM.uniform(300, 2500, 20_000), RANDOM.uniform(25, 140, 20_000))
+
+
+def match():
+    atoms, data = dictionary()
+    return lambda: atoms.match(data)
+
+
+def products():
+    """What a match cannot do without, in the same blocks."""
+    from epgnumba.estimate.dictionary import ATOMS, VOXELS
+
+    atoms, data = dictionary()
+    columns = np.ones((atoms.rank, VOXELS), np.float32)
+    room = np.empty((ATOMS, VOXELS), np.float32)
+
+    def call():
+        for _ in range(0, len(data), VOXELS):
+            for first in range(0, len(atoms), ATOMS):
+                rows = atoms.atoms[first : first + ATOMS]
+                np.matmul(rows, columns, out=room[: len(rows)])
+
+    return call
+
+
 def published_design():
     """100 flips and 100 TRs to convergence, limits and all."""
     from test_optimization import lee
@@ -135,6 +189,11 @@ OURS = {
     "fingerprint, one voxel, mrf_sim": lambda: lambda: mrf_sim(MRF_FLIP, MRF_TR, T1, T2),
     "design of 100 flips and 100 TRs, one start (published: 236 s)": published_design,
     "design of 32 flips under a power limit, one start": power_limited_design,
+    "fit of M0, T2 and B1, 100,000 voxels of 32 echoes": fit_of(100_000, ("M0", "T2", "B1")),
+    "fit of M0, T2 and B1, 100,000 voxels, magnitudes with noise": fit_of(100_000, ("M0", "T2", "B1"), noise=0.01),
+    "20,000 Monte Carlo fits of 96 echoes": draws,
+    "match of 20,000 voxels to 100,000 atoms of rank 20": match,
+    "the same, products of matrices alone": products,
     "1000 voxels, DESS steady state": steady(DESS(30, 5, 20)),
     "1000 voxels, DESS steady state, 20 states": steady(DESS(30, 5, 20), 20),
     "1000 voxels, RF-spoiled steady state, 20 states": steady(SPGR(15, 5, 20, "rf"), 20),

@@ -17,6 +17,7 @@ from epgnumba import CRLBObjective, engine
 from epgnumba import sequence as seq
 from epgnumba.derivatives import push_forward
 from epgnumba.engine import layout
+from epgnumba.estimate import Dictionary, fit
 from epgnumba.problem import read_problem
 
 ONE = {"T1": 200.0, "T2": 40.0, "B1": 0.93, "inv_efficiency": 0.8, "M0": 1.3}
@@ -276,9 +277,60 @@ def objectives():
         yield f"objective, {name}", lambda o=options: at_start(CRLBObjective(CPMG, **few, **unknowns, **o))
 
 
+def noisy(signal, noise, seed=8):
+    rng = np.random.default_rng(seed)
+    return signal + noise * (rng.normal(size=signal.shape) + 1j * rng.normal(size=signal.shape))
+
+
+def fitted(sequence, data, unknowns, **options):
+    """A fit's numbers, where there are some, and how each voxel ended."""
+    found = fit(sequence, data, unknowns, **options)
+    numbers = {**found.maps, "covariance": found.covariance, "residual": found.residual}
+    return {"status": found.status, **{name: np.nan_to_num(value) for name, value in numbers.items()}}
+
+
+def fits():
+    tissue = {"T1": 200.0, "T2": np.linspace(25.0, 60.0, 5), "B1": np.linspace(0.75, 0.97, 5)}
+    ask = {"unknowns": ("M0", "T2", "B1"), "bounds": {"B1": (0.5, 1.0), "T2": (5.0, 500.0)}, "T1": 200.0}
+    train = seq.FSE(np.full(8, 170.0), 7.0)
+    data = noisy(epgnumba.simulate(train, **tissue), 0.01)
+    bad = data.copy()
+    bad[0], bad[1], bad[2] = 0, np.nan, noisy(np.zeros(8), 0.01)
+    yield "fit, real M0", lambda: fitted(train, bad, **ask)
+    yield "fit, noise known", lambda: fitted(train, bad, **ask, noise=0.01, weights=[0, 1, 1, 1, 2, 1, 1, 1])
+    yield "fit, complex M0", lambda: fitted(train, 1j * data, **ask, complex_M0=True)
+    yield "fit, magnitudes", lambda: fitted(train, abs(bad), **ask)
+    yield "fit, Rician", lambda: fitted(train, abs(bad), **ask, noise=0.01)
+    yield "fit, M0 known", lambda: fitted(train, data, "T2", T1=200.0, B1=tissue["B1"], M0=np.linspace(0.9, 1.1, 5))
+    yield "fit, M0 alone", lambda: fitted(train, data, "M0", T1=200.0, T2=tissue["T2"])
+    beyond = {**ask, "bounds": {"B1": (0.8, 0.9), "T2": (30.0, 40.0)}}
+    yield "fit, beyond bounds", lambda: fitted(train, data, **beyond)
+    yield "fit, few steps", lambda: fitted(train, data, **ask, max_iterations=2)
+    blind = {"unknowns": ("M0", "T1"), "T2": 40.0, "B1": [0.9, 1.0, 1.1]}
+    plain = seq.FSE(np.full(8, 180.0), 7.0)
+    yield "fit, unseen", lambda: fitted(plain, epgnumba.simulate(plain, 200.0, 40.0, B1=blind["B1"]), **blind)
+    yield "fit, far off", lambda: fitted(train, data, **ask, start={"T2": 499.0, "B1": 0.51})
+    bent, start = noisy(epgnumba.simulate(train, **tissue), 0.15, 1), {"T2": 40.0, "B1": 0.8}
+    yield "fit, noise that bends valleys", lambda: fitted(train, bent, **ask, start=start)
+    yield "fit, nowhere to go", lambda: fitted(train, data, "T2", T1=200.0, bounds={"T2": (5.0, 20.0)})
+    yield "fit, no signal", lambda: fitted(train, data, ("M0", "T2"), T1=200.0, B1=[0.0, 0.9, 0.9, 0.9, 0.9])
+    short, field = seq.FSE(np.full(8, 180.0), 7.0, TR=300.0), [0.9, 1.0]  # whose steady state tells no T1 from M0
+    steady = epgnumba.simulate(short, 200.0, 40.0, B1=field)
+    yield "fit, singular", lambda: fitted(short, steady, ("M0", "T1"), T2=40.0, B1=field)
+    for kind, dtype in (("real M0", "float64"), ("complex M0", "float32")):
+        yield f"match, {kind}", lambda k=kind, d=dtype: matched(train, bad, k, d)
+
+
+def matched(train, data, kind, dtype):
+    """A match's numbers; of single precision, too."""
+    atoms = Dictionary.grid(train, T1=200.0, T2=[30.0, 40.0, 50.0], B1=[0.8, 0.9, 1.0], dtype=dtype)
+    found = atoms.match(data, complex_M0=kind == "complex M0")
+    return {"index": found.index, **{name: np.nan_to_num(value) for name, value in found.maps.items()}}
+
+
 def cases():
     """Names, and functions of no argument that find named arrays."""
-    for group in (families, real_programs, odd_ones, terms, segments, objectives):
+    for group in (families, real_programs, odd_ones, terms, segments, objectives, fits):
         yield from group()
 
 

@@ -92,6 +92,7 @@ def fences(monkeypatch):
 @pytest.mark.parametrize("name", CASES)
 def test_numbers_of_compiled_code(compiled, name):
     tolerance = 1e-5 if "float32" in name else 1e-13  # single precision is kept in other places by NumPy and by Numba
+    tolerance = 1e-6 if name.startswith("fit") else tolerance  # of steps that end within their tolerance
     found = CASES[name]()
     assert {key for key in compiled if key.startswith(f"{name}: ")} == {f"{name}: {key}" for key in found}
     for key, value in found.items():
