@@ -6,65 +6,22 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import epgnumba
-from epgnumba import cli
 
 pytest.importorskip("zarr", minversion="3")
 msgspec = pytest.importorskip("msgspec")
 xr = pytest.importorskip("xarray")
 
+from batch_runs import SEQUENCE, atoms, call, described, environment, same  # noqa: E402
+
 from epgnumba.batch import Store, commands, make_plan, open_results  # noqa: E402
 from epgnumba.batch.description import Description, read  # noqa: E402
 
-SEQUENCE = """
-[sequence]
-family = "MRF"
-flip = {{ start = 5, stop = 60, count = {pulses} }}
-TR = 10.0
-TI = 20.0
-"""
-GRID = """
-[tissue]
-T1 = {{ start = 200, stop = 3000, count = {count}, spacing = "log" }}
-T2 = {{ start = 20, stop = 200, count = {count}, spacing = "log" }}
-B1 = [0.8, 1.0]
-"""
 FLIP = np.linspace(5, 60, 30)
-
-
-def described(folder, tail, count=50, pulses=30, name="run.toml"):
-    path = Path(folder) / name
-    path.write_text(SEQUENCE.format(pulses=pulses) + GRID.format(count=count) + tail)
-    return path
-
-
-def atoms(count=50):
-    """The grid's atoms, written out."""
-    T1, T2 = np.geomspace(200, 3000, count), np.geomspace(20, 200, count)
-    return np.array([(a, b, c) for a in T1 for b in T2 for c in (0.8, 1.0)]).T
-
-
-def call(*arguments):
-    return cli.main([str(one) for one in arguments])
-
-
-def environment():
-    return {**os.environ, "PYTHONPATH": str(Path(epgnumba.__file__).parents[1])}
-
-
-def same(one, other):
-    """Whether two stores hold the same bits."""
-    one, other = open_results(one, flat=True), open_results(other, flat=True)
-    assert list(one.variables) == list(other.variables)
-    for name in one.variables:
-        assert one[name].values.tobytes() == other[name].values.tobytes(), name
-    return True
 
 
 def test_signals_are_those_of_simulate(tmp_path):
@@ -85,9 +42,7 @@ def test_signals_are_those_of_simulate(tmp_path):
 
 def test_atoms_whose_T2_is_longer_are_left_out(tmp_path):
     run = tmp_path / "run.toml"
-    run.write_text(
-        SEQUENCE.format(pulses=5) + '[tissue]\nT1 = [50, 500]\nT2 = [40, 60]\n[output]\npath = "out.zarr"\n'
-    )
+    run.write_text(SEQUENCE.format(pulses=5) + '[tissue]\nT1 = [50, 500]\nT2 = [40, 60]\n[output]\npath = "out.zarr"\n')
     assert call("simulate", run) == 0
     found = open_results(tmp_path / "out.zarr")
     np.testing.assert_array_equal(np.isnan(found.signal.values).any(-1), [[False, True], [False, False]])
@@ -157,8 +112,13 @@ def test_what_is_done_is_not_computed_again(tmp_path, monkeypatch, capsys):
     assert "3 of 5 shards are missing, of which [3, 4] are damaged" in capsys.readouterr().err
     with pytest.raises(RuntimeError, match="checksum"):
         open_results(tmp_path / "out.zarr")
-    computed = []
-    monkeypatch.setattr(Store, "write", lambda self, shard, results, own=Store.write: (computed.append(shard), own(self, shard, results)))  # fmt: skip
+    computed, write = [], Store.write
+
+    def noted(self, shard, results):
+        computed.append(shard)
+        write(self, shard, results)
+
+    monkeypatch.setattr(Store, "write", noted)
     assert call("simulate", run) == 0
     assert sorted(computed) == [1, 3, 4]
     assert same(tmp_path / "out.zarr", tmp_path / "whole.zarr")
@@ -257,7 +217,7 @@ BAD = {
     ("path = 'out.zarr'", ""): "line [0-9]+: output.path: is needed",
     ("workers = 2", "workers = 0"): "line [0-9]+: engine.workers=0 is not allowed",
     ("workers = 2", "workers = 'two'"): "line [0-9]+: engine.workers: expected `int | null`, got `str`",
-    ("workers = 2", "memory = '10 MB'"): "line [0-9]+: engine.memory=\"10 MB\" is not enough",
+    ("workers = 2", "memory = '10 MB'"): 'line [0-9]+: engine.memory="10 MB" is not enough',
     ("workers = 2", "memory = '10'"): "line [0-9]+: engine.memory='10' is not allowed: a size such as",
     ("workers = 2", "shard_rows = 1000"): "line [0-9]+: engine.shard_rows=1000 is not allowed: it must be a multiple",
     ("rank = 2", "rank = 9"): "line [0-9]+: dictionary.rank=9 is not allowed: there are 4 readouts",
@@ -319,7 +279,7 @@ def test_examples_are_allowed_and_tell_the_defaults(tmp_path, kind):
             table = line[1 : line.index("]")]
         found = re.fullmatch(r"# (\w+) = (.*?) *(#.*)?", line)
         if found and table != "sequence":
-            told, default = tomllib.loads(f"value = {found[2]}")["value"], default_of(table, found[1])
+            told, default = msgspec.toml.decode(f"value = {found[2]}")["value"], default_of(table, found[1])
             if "by default" not in (found[3] or ""):
                 assert told == (list(default) if isinstance(default, tuple) else default)
 

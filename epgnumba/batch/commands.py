@@ -48,14 +48,18 @@ def _obstacle(command: str) -> str | None:
     return None
 
 
-def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands to those of the command line."""
     for name in COMMANDS:
         parser = commands.add_parser(name, help=ABOUT[name], epilog=CODES)
         parser.add_argument("file", type=Path, help="the run, described in TOML; `epgnumba init` writes an example")
         parser.add_argument("--dry-run", action="store_true", help="say sizes, memory and time, and stop")
         parser.add_argument("--workers", type=int, help="number of workers, by default one for each processor")
-        parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler that runs, tcp://host:port")
+        parser.add_argument(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="a Dask scheduler that runs: tcp://host:port, or its .json file",
+        )
         mode = parser.add_mutually_exclusive_group()
         mode.add_argument("--prepare", action="store_true", help="make the store, and stop: before a job array")
         mode.add_argument("--finish", action="store_true", help="check that all is there, and say so in the store")
@@ -135,7 +139,7 @@ def _share(index: int | None, count: int | None) -> slice:
     return slice(index, None, count)
 
 
-def _work(plan: "Plan", options: argparse.Namespace, share: slice) -> int:
+def _work(plan: Plan, options: argparse.Namespace, share: slice) -> int:
     """Make the store, compute what is missing in a share of it, finish it: as far as was asked for."""
     from .engines import run_shards
     from .results import write_netcdf, write_nifti
@@ -149,7 +153,7 @@ def _work(plan: "Plan", options: argparse.Namespace, share: slice) -> int:
     if not options.finish:
         shards = list(range(store.shards))[share]
         count = run_shards(
-            store, shards, kind=engine.kind, workers=plan.workers, memory=plan.memory, scheduler=engine.scheduler
+            store, shards, kind=engine.kind, workers=plan.workers, memory=plan.allowed, scheduler=engine.scheduler
         )
         _say(f"{count} shards computed, {len(shards) - count} were done before")
     if part:
@@ -164,7 +168,7 @@ def _work(plan: "Plan", options: argparse.Namespace, share: slice) -> int:
     return DONE
 
 
-def report(plan: "Plan") -> str:
+def report(plan: Plan) -> str:
     """What a run is going to take."""
     rows, bytes_ = plan.rows.count, plan.row_bytes * plan.rows.count
     lines = [
@@ -182,6 +186,12 @@ def report(plan: "Plan") -> str:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    """Measure rows per second."""
+    if obstacle := _obstacle("bench"):
+        _say(f"epgnumba bench: {obstacle}")
+        return NOT_THERE
+    from .plan import make_plan
+
     try:
         plan = make_plan("dictionary", options.file, workers=1)
     except ValueError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -26,7 +25,7 @@ class Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A table of the file: keys that it does not have are refused."""
 
 
-class Span(Table):
+class Span(Table, frozen=True):
     """Evenly spread values: ``{ start = 10, stop = 300, count = 100, spacing = "log" }``, both ends included."""
 
     start: float
@@ -35,7 +34,7 @@ class Span(Table):
     spacing: Literal["linear", "log"] = "linear"
 
 
-class File(Table):
+class File(Table, frozen=True):
     """Values from a file: .npy, .txt, or a NIfTI map; one number a row, or an array."""
 
     file: str
@@ -54,7 +53,7 @@ Tissue: Any = msgspec.defstruct(
 )
 
 
-class Options(Table):
+class Options(Table, frozen=True):
     """How signals are played, as `epgnumba.simulate` takes it."""
 
     diff: tuple[str, ...] = ()
@@ -64,14 +63,14 @@ class Options(Table):
     device: str | None = None
 
 
-class Compression(Table):
+class Compression(Table, frozen=True):
     """What a dictionary is compressed to; without a rank it is kept whole."""
 
     rank: int | None = None
     basis_atoms: int = 16384
 
 
-class DesignTable(Table):
+class DesignTable(Table, frozen=True):
     """What is made small, within which limits; values to sweep over go by parameter of the sequence."""
 
     unknowns: tuple[str, ...] = ("M0", "T2")
@@ -87,7 +86,7 @@ class DesignTable(Table):
     sweep: dict[str, Values] = {}
 
 
-class FitTable(Table):
+class FitTable(Table, frozen=True):
     """What is fitted to which data, as `epgnumba.estimate.fit` takes it."""
 
     data: File | None = None
@@ -95,10 +94,10 @@ class FitTable(Table):
     bounds: dict[str, Ends] = {}
     noise: float | None = None
     magnitude: bool | None = None
-    complex_M0: bool = False
+    complex_M0: bool = False  # noqa: N815, as there
 
 
-class Output(Table):
+class Output(Table, frozen=True):
     """Where results go: always a Zarr store; in the end NetCDF and NIfTI too, if wanted."""
 
     path: str
@@ -107,7 +106,7 @@ class Output(Table):
     nifti: str | None = None
 
 
-class Engine(Table):
+class Engine(Table, frozen=True):
     """What computes it. None of this changes a bit of the result."""
 
     kind: Literal["local", "dask"] = "local"
@@ -117,7 +116,7 @@ class Engine(Table):
     scheduler: str | None = None
 
 
-class Description(Table):
+class Description(Table, frozen=True):
     """A whole file."""
 
     sequence: dict[str, Any]
@@ -143,11 +142,11 @@ def read(path: Path) -> Description:
     except (OSError, UnicodeDecodeError) as error:
         raise DescriptionError(f"{path}: it cannot be read: {error}") from None
     try:
-        return msgspec.convert(tomllib.loads(text), Description)
-    except tomllib.TOMLDecodeError as error:
-        raise DescriptionError(f"{path}: {error}") from None
+        return msgspec.convert(msgspec.toml.decode(text), Description)
     except msgspec.ValidationError as error:
         raise DescriptionError(told(path, text, _named(str(error)))) from None
+    except msgspec.DecodeError as error:  # it says the line
+        raise DescriptionError(f"{path}: {error}") from None
 
 
 def _named(message: str) -> str:

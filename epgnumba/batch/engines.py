@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from ..engine import set_num_threads
+from ..engine import one_thread, set_num_threads
 from ..kernels.cache import source_digest
 from ..notice import progress_bar
 from .store import Store, StoreError
@@ -32,10 +33,16 @@ def run_shard(path: str, shard: int) -> int:
     return shard
 
 
-def run_shard_alone(path: str, shard: int) -> int:
-    """`run_shard`, with one thread: for workers that have several of their own."""
-    with one_thread():
-        return run_shard(path, shard)
+def run_shard_on_worker(path: str, shard: int) -> int:
+    """`run_shard` in a process of workers, each of which has one thread from then on."""
+    _settle()
+    return run_shard(path, shard)
+
+
+@cache
+def _settle() -> None:
+    set_num_threads(1)
+    threadpool_limits(1, "blas")
 
 
 def _store(path: str) -> Store:
@@ -53,14 +60,6 @@ def _store(path: str) -> Store:
     return _open[path][1]
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread for kernels and for products of matrices."""
-    set_num_threads(1)
-    with threadpool_limits(1, "blas"):
-        yield
-
-
 def run_local(store: Store, shards: list[int], workers: int, done: Callable[[int], None]) -> None:
     """On threads of this process, whose kernels let go of the interpreter.
 
@@ -69,7 +68,8 @@ def run_local(store: Store, shards: list[int], workers: int, done: Callable[[int
     Exception
         The first of a shard, once the others at work have ended; those that have not begun do not.
     """
-    with one_thread(), ThreadPoolExecutor(workers, thread_name_prefix="epgnumba-batch") as pool:
+    limit = threadpool_limits(1, "blas")
+    with one_thread(), limit, ThreadPoolExecutor(workers, thread_name_prefix="epgnumba-batch") as pool:
         path, left = str(store.path), iter(shards)
         done(run_shard(path, next(left)))  # alone, so that what it compiles is compiled once
         running = {pool.submit(run_shard, path, shard) for _, shard in zip(range(workers), left, strict=False)}
@@ -89,22 +89,34 @@ def run_dask(
 
     A shard whose worker dies is computed by another.
     """
-    import dask
-    from distributed import Client, LocalCluster, as_completed
+    from distributed import as_completed
 
-    with dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}):
-        cluster: Any = address or LocalCluster(
+    with _client(workers, memory, address) as client:
+        path = str(store.path.resolve())
+        futures = client.map(run_shard_on_worker, [path] * len(shards), shards, pure=False)
+        for future in as_completed(futures):
+            done(future.result())
+
+
+@contextmanager
+def _client(workers: int, memory: float, address: str | None) -> Iterator[Any]:
+    """A client of a scheduler that runs, by its address or the file that it wrote; or of one that is started here."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    if address:
+        where = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
+        with Client(**where, timeout=30) as client:
+            yield client
+        return
+    with (
+        dask.config.set({"distributed.worker.multiprocessing-method": "spawn"}),
+        LocalCluster(
             n_workers=workers, threads_per_worker=1, memory_limit=memory / workers, dashboard_address=None
-        )
-        try:
-            with Client(cluster, timeout=30) as client:
-                path = str(store.path.resolve())
-                futures = client.map(run_shard_alone, [path] * len(shards), shards, pure=False)
-                for future in as_completed(futures):
-                    done(future.result())
-        finally:
-            if not address:
-                cluster.close()
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
 
 
 @contextmanager

@@ -62,7 +62,7 @@ class Fits(Work):
         return found
 
     def compute(self, values: Arrays, place: npt.NDArray[np.int64]) -> Arrays:
-        from ..estimate import fit
+        from ..estimate import fit  # type: ignore[import-not-found, unused-ignore]
 
         asked = self.run["fit"]
         bounds = {name: tuple(ends) for name, ends in asked["bounds"].items()} or None

@@ -41,6 +41,8 @@ class Plan:
         Of the store.
     workers : int
     shard_rows : int
+    allowed : int
+        Bytes that it may take in all.
     """
 
     description: Description
@@ -49,6 +51,7 @@ class Plan:
     path: Path
     workers: int
     shard_rows: int
+    allowed: int
 
     @property
     def row_bytes(self) -> int:
@@ -59,7 +62,8 @@ class Plan:
     def memory(self) -> float:
         """Bytes that the run takes, at most."""
         known = sum(array.nbytes for array in self.rows.values.values()) + self.rows.place.nbytes
-        return BASE + known + self.workers * _worker_bytes(self.work, self.row_bytes, self.shard_rows)
+        own = self.workers * _worker_bytes(self.work, self.row_bytes, self.shard_rows)
+        return _processes(self.description, self.workers) * (BASE + known) + own
 
     def seconds(self) -> float:
         """How long it takes, by what a block does once it is compiled."""
@@ -94,6 +98,11 @@ class Plan:
                 "give another output.path, or remove it"
             )
         return store
+
+
+def _processes(description: Description, workers: int) -> int:
+    """How many there are; the workers of Dask have one each, beside that which asks them."""
+    return 1 + workers * (description.engine.kind == "dask" and description.engine.scheduler is None)
 
 
 def _differing(one: dict[str, Any], other: dict[str, Any], within: str = "") -> list[str]:
@@ -143,10 +152,11 @@ def _plan(command: str, description: Description, folder: Path) -> Plan:
     engine, row_bytes = description.engine, sum(variable.row_bytes for variable in work.variables)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     workers = checked_count("engine.workers", cores if engine.workers is None else engine.workers)
-    room = (size_in_bytes("engine.memory", engine.memory) - BASE) / workers - SCRATCH * work.block_bytes
+    allowed, base = size_in_bytes("engine.memory", engine.memory), BASE * _processes(description, workers)
+    room = (allowed - base) / workers - SCRATCH * work.block_bytes
     most = int(room // (COPIES * row_bytes * work.block))
     if most < 1:
-        needed = BASE + workers * _worker_bytes(work, row_bytes, work.block)
+        needed = base + workers * _worker_bytes(work, row_bytes, work.block)
         raise ValueError(
             f'engine.memory="{engine.memory}" is not enough for {workers} workers: they need {needed / 1e9:.2f} GB'
         )
@@ -164,7 +174,7 @@ def _plan(command: str, description: Description, folder: Path) -> Plan:
     level = description.output.compression
     if not 1 <= level <= 22:
         raise ValueError(f"output.compression={level} is not allowed: it must lie in [1, 22]")
-    return Plan(description, work, rows, folder / description.output.path, workers, blocks * work.block)
+    return Plan(description, work, rows, folder / description.output.path, workers, blocks * work.block, allowed)
 
 
 def _run_and_rows(command: str, description: Description, folder: Path) -> tuple[dict[str, Any], Rows]:

@@ -40,7 +40,7 @@ def open_results(path: str | Path, *, flat: bool = False) -> xr.Dataset:
     store = Store(Path(path))
     if not store.group.attrs["complete"]:
         warn_caller(f"{path} is not complete: what is missing is NaN (-1 where numbers are whole)")
-    lying = xr.open_zarr(path, chunks=None)
+    lying: xr.Dataset = xr.open_zarr(path, chunks=None)
     if flat:
         return lying.set_coords([PLACE, *store.run["varying"]])
     return _shaped(lying, store)
@@ -60,7 +60,8 @@ def _shaped(lying: xr.Dataset, store: Store) -> xr.Dataset:
             continue
         full = spread(array.values, place, shape)
         found[str(name)] = (*dims, *array.dims[1:]), full, array.attrs
-    return xr.Dataset(found, axes, lying.attrs).set_coords([name for name in store.run["varying"] if name in found])
+    shaped = xr.Dataset(found, axes, lying.attrs)
+    return shaped.set_coords([name for name in store.run["varying"] if name in found])
 
 
 def spread(array: npt.NDArray[Any], place: npt.NDArray[np.int64], shape: tuple[int, ...]) -> npt.NDArray[Any]:

@@ -134,7 +134,9 @@ def _maps(
     place = np.arange(prod(shape)) if inside is None else np.flatnonzero(inside)
     if not place.size:
         raise ValueError("tissue.mask leaves no voxel")
-    inside_only = {name: _checked(name, array.ravel()[place] if array.ndim else array) for name, array in arrays.items()}
+    inside_only = {
+        name: _checked(name, array.ravel()[place] if array.ndim else array) for name, array in arrays.items()
+    }
     found = {name: array for name, array in inside_only.items() if array.ndim}
     fixed = {name: float(array) for name, array in inside_only.items() if not array.ndim}
     files = [one for one in [*given.values(), table.mask] if one is not None]
@@ -146,7 +148,8 @@ def _affine(files: list[Any], folder: Path) -> list[list[float]] | None:
     for one in files:
         file = one.file if isinstance(one, File) else one.get("file") if isinstance(one, dict) else None
         if file and is_nifti(folder / file):
-            return read_map(folder / file)[1].tolist()
+            affine: list[list[float]] = read_map(folder / file)[1].tolist()
+            return affine
     return None
 
 

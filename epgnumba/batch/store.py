@@ -121,9 +121,11 @@ class Store:
         self.path = path
         try:
             self.group: Any = zarr.open_group(path, mode="r")
-            attributes = dict(self.group.attrs)
+            attributes: dict[str, Any] = dict(self.group.attrs)
             self.run: dict[str, Any] = json.loads(attributes["run"])
-            self.row, self.shard_rows, self.level = (attributes[name] for name in ("row", "shard_rows", "compression"))
+            self.row: str = attributes["row"]
+            self.shard_rows: int = attributes["shard_rows"]
+            self.level: int = attributes["compression"]
         except FileNotFoundError:
             raise StoreError(f"{path} is not there; --prepare makes it") from None
         except (OSError, ValueError, KeyError, TypeError) as error:

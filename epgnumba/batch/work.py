@@ -141,7 +141,8 @@ class Signals(Work):
     def compute(self, values: Arrays, place: npt.NDArray[np.int64]) -> Arrays:
         if not self._diff:
             return {"signal": self.play(values)}
-        signal, slopes = jacobian(self.sequence, **self.run["fixed"], **values, diff=self._diff, **self._options)
+        given: dict[str, Any] = {**self.run["fixed"], **values, **self._options}
+        signal, slopes = jacobian(self.sequence, diff=self._diff, **given)
         shape = len(place), self.readouts
         slopes = slopes.reshape(len(place), len(self._diff), self.readouts)
         return {"signal": signal.reshape(shape), **{f"d_{name}": slopes[:, k] for k, name in enumerate(self._diff)}}

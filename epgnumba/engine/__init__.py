@@ -3,7 +3,7 @@
 from .job import FEW_VOXELS, LANES, AnyJob, Job, batch, bounds
 from .plan import state_sets
 from .sums import Flips, Gathered, GradientSums
-from .threads import get_num_threads, set_num_threads, spread
+from .threads import get_num_threads, one_thread, set_num_threads, spread
 
 __all__ = [
     "FEW_VOXELS",
@@ -16,6 +16,7 @@ __all__ = [
     "batch",
     "bounds",
     "get_num_threads",
+    "one_thread",
     "set_num_threads",
     "spread",
     "state_sets",

@@ -3,8 +3,9 @@
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import parent_process
 from typing import Any
 
@@ -34,6 +35,17 @@ def set_num_threads(count: int | None) -> None:
     """
     global _threads
     _threads = None if count is None else checked_count("count", count, MOST_THREADS)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for batches, for who calls from several threads; what was set before is set again."""
+    global _threads
+    before, _threads = _threads, 1
+    try:
+        yield
+    finally:
+        _threads = before
 
 
 def get_num_threads() -> int:

@@ -40,7 +40,7 @@ def read_map(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     """A NIfTI map, scaled as its header says, and its affine matrix (to mm)."""
     import nibabel
 
-    image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+    image: Any = nibabel.load(path)
     try:
         return np.asarray(image.dataobj), np.asarray(image.affine, np.float64)
     except Exception as error:  # what a broken file raises depends on how it is broken
@@ -55,4 +55,4 @@ def write_map(path: Path, array: npt.NDArray[Any], affine: npt.NDArray[np.float6
     image = nibabel.Nifti1Image(kept, np.eye(4) if affine is None else affine)
     image.header.set_xyzt_units("mm")
     path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(image, path)  # type: ignore[attr-defined]
+    nibabel.save(image, path)
