@@ -110,7 +110,7 @@ def test_what_is_done_is_not_computed_again(tmp_path, monkeypatch, capsys):
     store.file(signal_, 4).write_bytes(b"")  # lost by a machine that died
     assert call("simulate", run, "--finish") == commands.INCOMPLETE
     assert "3 of 5 shards are missing, of which [3, 4] are damaged" in capsys.readouterr().err
-    with pytest.raises(RuntimeError, match="checksum"):
+    with pytest.raises(ValueError, match="checksum do not match"):
         open_results(tmp_path / "out.zarr")
     computed, write = [], Store.write
 

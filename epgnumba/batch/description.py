@@ -101,7 +101,7 @@ class Output(Table, frozen=True):
     """Where results go: always a Zarr store; in the end NetCDF and NIfTI too, if wanted."""
 
     path: str
-    compression: int = 1
+    compression: Literal["lz4", "zstd", "none"] = "lz4"
     netcdf: str | None = None
     nifti: str | None = None
 

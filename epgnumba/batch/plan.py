@@ -171,9 +171,6 @@ def _plan(command: str, description: Description, folder: Path) -> Plan:
     else:
         share = rows.count // (4 * workers * work.block)  # some shards for each worker, so that none waits for long
         blocks = max(1, min(blocks, share))
-    level = description.output.compression
-    if not 1 <= level <= 22:
-        raise ValueError(f"output.compression={level} is not allowed: it must lie in [1, 22]")
     return Plan(description, work, rows, folder / description.output.path, workers, blocks * work.block, allowed)
 
 

@@ -7,7 +7,6 @@ Nothing is flushed to the device: what a dying machine loses fails its checksum,
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -17,10 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.codecs import ZstdCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
 from ..tissue_parameters import TISSUE
@@ -30,10 +30,18 @@ from .work import Arrays, Variable, Work, work_of
 MARKS = ".done"
 PLACE = "place"
 SMALL = 1 << 16  # entries of a chunk of what is known beforehand
+CHUNK = 1 << 22  # bytes of a chunk of results, at most, unless a block has more
 
 
 class StoreError(RuntimeError):
     """A store is missing, incomplete, damaged, or another run's."""
+
+
+def _codecs(compression: str) -> list[Any]:
+    """Bits of a kind side by side, which compresses floating-point numbers; and a checksum for who reads a chunk."""
+    kind: Any = compression
+    packed = [] if kind == "none" else [BloscCodec(cname=kind, clevel=1, shuffle="bitshuffle")]
+    return [*packed, Crc32cCodec()]
 
 
 def _array(group: Any, name: str, data: npt.NDArray[Any], dims: tuple[str, ...], **attributes: Any) -> None:
@@ -41,21 +49,35 @@ def _array(group: Any, name: str, data: npt.NDArray[Any], dims: tuple[str, ...],
     chunks = tuple(max(1, min(n, SMALL)) for n in data.shape)
     made = group.create_array(
         name, shape=data.shape, chunks=chunks, dtype=data.dtype, dimension_names=dims, attributes=attributes,
-        compressors=[ZstdCodec(level=3, checksum=True)],
+        compressors=_codecs("zstd"),
     )  # fmt: skip
     made[...] = data
 
 
-def _results(group: Any, variable: Variable, shape: tuple[int, int, int], row: str, level: int) -> None:
-    """An empty array of results: `shape` is the number of rows, of those in a chunk, of those in a shard."""
-    rows, chunk, shard = shape
+def _results(group: Any, variable: Variable, shape: tuple[int, int, int], row: str, compression: str) -> None:
+    """An empty array of results: `shape` is the number of rows, of those in a block, of those in a shard."""
+    rows, block, shard = shape
+    chunk = chunk_rows(shard, block, variable.row_bytes)
     ends = tuple(variable.dims.values())
     attributes = {"long_name": variable.text, "units": variable.unit}
     group.create_array(
         variable.name, shape=(rows, *ends), chunks=(chunk, *ends), shards=(shard, *ends), dtype=variable.dtype,
-        fill_value=_missing(variable.dtype), compressors=[ZstdCodec(level=level, checksum=True)],
+        fill_value=_missing(variable.dtype), compressors=_codecs(compression),
         dimension_names=(row, *variable.dims), attributes=attributes,
     )  # fmt: skip
+
+
+def _checksum(content: bytes) -> list[int]:
+    """Length, and checksum against accidents."""
+    return [len(content), google_crc32c.value(content)]
+
+
+def chunk_rows(shard_rows: int, block: int, row_bytes: int) -> int:
+    """Rows of a chunk within a shard: a part of it, of whole blocks, of some megabytes."""
+    blocks = shard_rows // block
+    return block * next(
+        n for n in range(blocks, 0, -1) if blocks % n == 0 and (n == 1 or n * block * row_bytes <= CHUNK)
+    )
 
 
 def _missing(dtype: str) -> Any:
@@ -64,7 +86,7 @@ def _missing(dtype: str) -> Any:
     return complex(np.nan, np.nan) if kind == "c" else np.nan if kind == "f" else -1 if kind == "i" else False
 
 
-def make_store(path: Path, work: Work, rows: Rows, shard_rows: int, level: int) -> None:
+def make_store(path: Path, work: Work, rows: Rows, shard_rows: int, compression: str) -> None:
     """Make a store without results, aside, and move it to its place: it is there whole or not at all.
 
     Raises
@@ -78,7 +100,8 @@ def make_store(path: Path, work: Work, rows: Rows, shard_rows: int, level: int) 
     try:
         attributes = {
             "title": f"epgnumba {work.run['command']}", "run": json.dumps(work.run), "row": rows.name,
-            "dims": rows.dims, "shard_rows": shard_rows, "compression": level, "affine": rows.affine, "complete": False,
+            "dims": rows.dims, "shard_rows": shard_rows, "compression": compression, "affine": rows.affine,
+            "complete": False,
         }  # fmt: skip
         group = zarr.create_group(aside, attributes=attributes)
         _array(group, PLACE, rows.place, (rows.name,), long_name="where in the grid or map a row lies")
@@ -90,7 +113,7 @@ def make_store(path: Path, work: Work, rows: Rows, shard_rows: int, level: int) 
         for name, array in constants.items():
             _array(group, name, array, work.constant_dims[name])
         for variable in work.variables:
-            _results(group, variable, (rows.count, work.block, shard_rows), rows.name, level)
+            _results(group, variable, (rows.count, work.block, shard_rows), rows.name, compression)
         _consolidate(aside)
         aside.chmod(0o755)
         aside.rename(path)
@@ -125,7 +148,7 @@ class Store:
             self.run: dict[str, Any] = json.loads(attributes["run"])
             self.row: str = attributes["row"]
             self.shard_rows: int = attributes["shard_rows"]
-            self.level: int = attributes["compression"]
+            self.compression: str = attributes["compression"]
         except FileNotFoundError:
             raise StoreError(f"{path} is not there; --prepare makes it") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -188,7 +211,7 @@ class Store:
             for variable in self.work.variables:
                 content = self._encoded(variable, results[variable.name])
                 _move_in(self.file(variable, shard), content)
-                marks[variable.name] = hashlib.sha256(content).hexdigest()
+                marks[variable.name] = _checksum(content)
             _move_in(self._mark(shard), json.dumps(marks).encode())
         except OSError as error:
             raise StoreError(f"shard {shard} of {self.path} cannot be written: {error.strerror or error}") from None
@@ -198,9 +221,10 @@ class Store:
         memory: dict[str, Any] = {}
         ends = tuple(variable.dims.values())
         shape = self.shard_rows, *ends
+        chunk = chunk_rows(self.shard_rows, self.work.block, variable.row_bytes)
         array = zarr.create_array(
-            MemoryStore(memory), shape=shape, chunks=(self.work.block, *ends), shards=shape, dtype=variable.dtype,
-            fill_value=_missing(variable.dtype), compressors=[ZstdCodec(level=self.level, checksum=True)],
+            MemoryStore(memory), shape=shape, chunks=(chunk, *ends), shards=shape, dtype=variable.dtype,
+            fill_value=_missing(variable.dtype), compressors=_codecs(self.compression),
             config={"write_empty_chunks": True},
         )  # fmt: skip
         array[: len(data)] = data
@@ -211,7 +235,7 @@ class Store:
         try:
             marks = json.loads(self._mark(shard).read_bytes())
             return all(
-                hashlib.sha256(self.file(variable, shard).read_bytes()).hexdigest() == marks[variable.name]
+                _checksum(self.file(variable, shard).read_bytes()) == marks[variable.name]
                 for variable in self.work.variables
             )
         except (OSError, ValueError, KeyError, TypeError):

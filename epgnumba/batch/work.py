@@ -6,6 +6,7 @@ matrices, and whatever else depends on company, then have the same bits in any o
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,12 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import Array
+from ..problem import read_problem
 from ..sequence import Readout, Sequence
 from ..tissue_parameters import TISSUE
 from ..verbs import jacobian, simulate
 from .sequences import make_sequence
 
 BLOCK = 1024  # rows of tissue that are played together
+
+_COMPLEX, _REAL, _IMAGINARY = 0, 1, 2  # where signals lie
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -133,14 +137,30 @@ class Signals(Work):
         return found
 
     def play(self, values: Arrays) -> npt.NDArray[np.complexfloating]:
-        """Signals (row, readout)."""
-        given = {**self.run["fixed"], **values}
-        signal = simulate(self.sequence, **given, **self._options)
-        return np.broadcast_to(signal, (len(signal) if signal.ndim > 1 else 1, signal.shape[-1]))
+        """Signals (row, readout); on the CPU in memory that each thread uses again."""
+        given: dict[str, Any] = {**self.run["fixed"], **values, **self._options}
+        count = len(next(iter(values.values()), [0]))
+        if self.run["options"]["device"] is None:
+            out = self.room("signal", (self.block, self.readouts), self.dtype)[:count]
+            simulate(self.sequence, **given, out=out if values else out[0])
+            return out
+        return np.asarray(simulate(self.sequence, **given)).reshape(count, -1)
+
+    def room(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """Memory of this thread, of undefined contents."""
+        rooms = self._rooms.__dict__
+        if name not in rooms:
+            rooms[name] = np.empty(shape, dtype)
+        found: npt.NDArray[Any] = rooms[name]
+        return found
+
+    @cached_property
+    def _rooms(self) -> threading.local:
+        return threading.local()
 
     def compute(self, values: Arrays, place: npt.NDArray[np.int64]) -> Arrays:
         if not self._diff:
-            return {"signal": self.play(values)}
+            return {"signal": self.play(values)}  # it is copied before the next block
         given: dict[str, Any] = {**self.run["fixed"], **values, **self._options}
         signal, slopes = jacobian(self.sequence, diff=self._diff, **given)
         shape = len(place), self.readouts
@@ -153,6 +173,7 @@ class Dictionary(Signals):
 
     The directions are the leading eigenvectors of the Gram matrix of the atoms, over the readouts: those of an SVD. Of
     more than `basis_atoms` of them, it is that of so many, drawn at random; `residual` says of each atom what is lost.
+    Where all signals are real, or all imaginary, the directions are real, and products take a quarter of the work.
     """
 
     @property
@@ -162,7 +183,7 @@ class Dictionary(Signals):
 
     @property
     def constant_dims(self) -> dict[str, tuple[str, ...]]:
-        return {"basis": ("component", "readout"), "energy": ("component",)} if self.rank else {}
+        return {"basis": ("component", "readout"), "energy": ("component",), "plane": ()} if self.rank else {}
 
     @property
     def variables(self) -> list[Variable]:
@@ -171,8 +192,9 @@ class Dictionary(Signals):
         if not self.rank:
             return [Variable("atom_signal", {"readout": self.readouts}, self.dtype, "signal of unit length"), norm]
         text = "of the signal of unit length, which is coefficients @ basis"
-        residual = Variable("residual", {}, real, "length of what the basis lacks of the signal of unit length")
-        return [Variable("coefficients", {"component": self.rank}, self.dtype, text), norm, residual]
+        lacking = "length of what the basis lacks of the signal of unit length, to rounding (1e-3 of float32)"
+        coefficients = Variable("coefficients", {"component": self.rank}, self.dtype, text)
+        return [coefficients, norm, Variable("residual", {}, real, lacking)]
 
     def check(self, values: Arrays) -> None:
         if self.run["options"]["diff"]:
@@ -182,26 +204,37 @@ class Dictionary(Signals):
         self.play({name: array[:1] for name, array in values.items()})
 
     def prepare(self, values: Arrays) -> Arrays:
-        """The basis (component, readout), and what part of the atoms' energy each direction holds."""
+        """The basis (component, readout); what part of the atoms' energy each direction holds; where signals lie."""
         if not self.rank:
             return {}
         count = len(next(iter(values.values()), [0]))
         most = min(count, self.run["dictionary"]["basis_atoms"])
         chosen = np.sort(np.random.default_rng(0).choice(count, most, replace=False))
         gram = np.zeros((self.readouts, self.readouts), np.complex128)
+        parts = np.zeros(2, bool)
         for first in range(0, len(chosen), self.block):
             part = chosen[first : first + self.block]
             unit = self._unit({name: array[part] for name, array in values.items()})[0].astype(np.complex128)
             gram += unit.T @ np.conj(unit)
-        energies, vectors = np.linalg.eigh(gram)
-        largest = energies[::-1][: self.rank]
-        if largest[-1] <= 4 * np.finfo(self.run["options"]["dtype"]).eps * largest[0]:
-            raise ValueError(f"dictionary.rank={self.rank} is not allowed: the atoms span fewer directions")
-        basis = vectors[:, ::-1][:, : self.rank].T.astype(self.dtype)
-        return {"basis": np.ascontiguousarray(basis), "energy": largest / np.trace(gram).real}
+            parts |= unit.real.any(), unit.imag.any()
+        plane = _COMPLEX if parts.all() or not self._is_planar(values) else _IMAGINARY if parts[1] else _REAL
+        energies, vectors = np.linalg.eigh(gram if plane == _COMPLEX else gram.real)
+        kind = self.dtype if plane == _COMPLEX else self.run["options"]["dtype"]
+        basis = vectors[:, ::-1][:, : self.rank].T.astype(kind)
+        energy = np.maximum(energies[::-1][: self.rank], 0) / np.trace(gram).real
+        return {"basis": np.ascontiguousarray(basis), "energy": energy, "plane": np.array(plane)}
+
+    def _is_planar(self, values: Arrays) -> bool:
+        """Whether the signals of all rows are real numbers times what all have in common, for sure."""
+        ends = {name: np.array([array.min(), array.max()]) for name, array in values.items()}
+        options = {name: value for name, value in self._options.items() if name != "device"}
+        maps: dict[str, Any] = {**self.run["fixed"], **ends, **options}
+        return bool(read_problem(self.sequence, **maps).job().program.signal.reach.planes == 1)
 
     def stand_ins(self) -> Arrays:
-        return {"basis": np.ones((self.rank, self.readouts), self.dtype)} if self.rank else {}
+        if not self.rank:
+            return {}
+        return {"basis": np.ones((self.rank, self.readouts), self.dtype), "plane": np.array(_COMPLEX)}
 
     def _unit(self, values: Arrays) -> tuple[npt.NDArray[np.complexfloating], Array]:
         """Signals of unit length (zero where there is none), and their lengths."""
@@ -210,17 +243,24 @@ class Dictionary(Signals):
         return signal / np.where(norm == 0, 1, norm)[:, None], norm
 
     def compute(self, values: Arrays, place: npt.NDArray[np.int64]) -> Arrays:
-        unit, norm = self._unit(values)
         if not self.rank:
+            unit, norm = self._unit(values)
             return {"atom_signal": unit, "norm": norm}
-        full = np.zeros((self.block, self.readouts), self.dtype)  # whole blocks only, see above
-        full[: len(unit)] = unit
-        coefficients = (full @ self._projection)[: len(unit)]
-        kept = (coefficients.real**2 + coefficients.imag**2).sum(axis=1)
+        signal = self.play(values)
+        plane = int(self.constants["plane"])
+        part = signal if plane == _COMPLEX else signal.real if plane == _REAL else signal.imag
+        whole = self.room("part", (self.block, self.readouts), self._projection.dtype)  # whole blocks only, see above
+        np.copyto(whole[: len(part)], part)
+        whole[len(part) :] = 0
+        numbers = whole.view(self.run["options"]["dtype"])
+        norm = np.sqrt(np.einsum("rn,rn->r", numbers, numbers))[: len(part)]
+        products = (whole @ self._projection)[: len(part)] / np.where(norm == 0, 1, norm)[:, None]
+        kept = (abs(products) ** 2).sum(axis=1)
+        coefficients = products if plane != _IMAGINARY else 1j * products
         return {"coefficients": coefficients, "norm": norm, "residual": np.sqrt(np.maximum((norm > 0) - kept, 0))}
 
     @cached_property
-    def _projection(self) -> npt.NDArray[np.complexfloating]:
+    def _projection(self) -> npt.NDArray[np.inexact]:
         return np.ascontiguousarray(np.conj(self.constants["basis"]).T)
 
 

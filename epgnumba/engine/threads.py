@@ -105,6 +105,9 @@ def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) 
                 return
             work(first, min(first + chunk, total))
 
+    if threads == 1:  # no other one to wait for
+        worker()
+        return
     futures = [_executor(threads).submit(worker) for _ in range(threads)]
     try:
         for future in futures:
