@@ -348,3 +348,97 @@ def test_what_is_missing_is_told(tmp_path, capsys, monkeypatch):
     assert call("simulate", run, "--array-index", 2, "--array-count", 2) == commands.NOT_ALLOWED
     assert call("info") == 0
     assert "compiled code" in capsys.readouterr().out
+
+
+@pytest.fixture
+def brain(tmp_path):
+    """Maps as NIfTI files, NaN outside of a mask."""
+    pytest.importorskip("nibabel")
+    from epgnumba.files import write_map
+
+    rng, shape = np.random.default_rng(2), (7, 5, 3)
+    mask = rng.random(shape) > 0.3
+    maps = {"T1": rng.uniform(500, 2000, shape), "T2": rng.uniform(30, 120, shape), "B1": rng.uniform(0.8, 1.2, shape)}
+    affine = np.diag([2.0, 2.0, 3.0, 1.0])
+    for name, array in maps.items():
+        write_map(tmp_path / f"{name}.nii.gz", np.where(mask, array, np.nan), affine)
+    write_map(tmp_path / "mask.nii", mask, affine)
+    return maps, mask, affine
+
+
+TRAIN = """
+[sequence]
+family = "FSE"
+flip = [150, 140, 130, 120, 130, 140, 150, 160]
+ESP = 9.0
+"""
+
+
+def test_maps_in_and_out(tmp_path, brain):
+    from epgnumba.files import read_map
+
+    maps, mask, affine = brain
+    run = tmp_path / "run.toml"
+    files = "".join(f'{name} = {{ file = "{name}.nii.gz" }}\n' for name in maps)
+    tissue = f'[tissue]\nkind = "maps"\nmask = {{ file = "mask.nii" }}\n{files}'
+    run.write_text(f'{TRAIN}{tissue}[output]\npath = "out.zarr"\nnifti = "out"\n')
+    assert call("simulate", run) == 0
+    expected = epgnumba.simulate(epgnumba.FSE([150, 140, 130, 120, 130, 140, 150, 160], ESP=9.0), mask=mask, **maps)
+    found = open_results(tmp_path / "out.zarr")
+    assert found.signal.dims == ("x", "y", "z", "readout")
+    np.testing.assert_array_equal(found.signal.values[mask], expected[mask])
+    assert np.isnan(found.signal.values[~mask]).all()
+    written, where = read_map(tmp_path / "out/signal.nii.gz")
+    np.testing.assert_array_equal(written, found.signal)
+    np.testing.assert_array_equal(where, affine)
+
+
+def test_fits(tmp_path, brain):
+    pytest.importorskip("epgnumba.estimate")
+    from epgnumba.files import read_map, write_map
+
+    maps, mask, _ = brain
+    train = epgnumba.FSE([150, 140, 130, 120, 130, 140, 150, 160], ESP=9.0)
+    data = epgnumba.simulate(train, **maps, M0=2.0)
+    write_map(tmp_path / "echoes.nii.gz", np.abs(data))
+    known = "".join(f'{name} = {{ file = "{name}.nii.gz" }}\n' for name in ("T1", "B1"))
+    tail = f'[tissue]\nmask = {{ file = "mask.nii" }}\n{known}[fit]\ndata = {{ file = "echoes.nii.gz" }}\n'
+    run = tmp_path / "run.toml"
+    run.write_text(f'{TRAIN}{tail}[output]\npath = "out.zarr"\nnifti = "out"\n')
+    assert call("fit", run) == 0
+    T2 = read_map(tmp_path / "out/T2.nii.gz")[0]
+    np.testing.assert_allclose(T2[mask], maps["T2"][mask], rtol=1e-5)
+    np.testing.assert_allclose(open_results(tmp_path / "out.zarr").M0.values[mask], 2.0, rtol=1e-5)
+    assert np.isnan(T2[~mask]).all()
+    (tmp_path / "echoes.nii.gz").unlink()
+    write_map(tmp_path / "echoes.nii.gz", np.abs(data) * 2)
+    assert call("fit", run) == commands.FAILED  # other data, other run
+
+
+def test_a_pulseq_file_as_sequence(tmp_path):
+    pytest.importorskip("pypulseq")
+    from epgnumba.files import write_pulseq
+
+    train = epgnumba.FSE([150.0, 120, 90, 60], ESP=9.0)
+    written = write_pulseq(train, tmp_path / "train.seq")
+    run = tmp_path / "run.toml"
+    tail = '[tissue]\nkind = "list"\nT1 = 1000\nT2 = [50, 60, 70]\n[output]\npath = "out.zarr"\n'
+    run.write_text(f'[sequence]\npulseq = "train.seq"\n{tail}')
+    assert call("simulate", run) == 0
+    found = open_results(tmp_path / "out.zarr").signal.values
+    np.testing.assert_array_equal(found, epgnumba.simulate(written, 1000.0, [50.0, 60, 70]))
+    np.testing.assert_allclose(found, epgnumba.simulate(train, 1000.0, [50.0, 60, 70]), atol=1e-5)
+
+
+def test_events_as_sequence(tmp_path, capsys):
+    run = tmp_path / "run.toml"
+    tail = '[tissue]\nkind = "list"\nT1 = 1000\nT2 = [50, 60, 70]\n[output]\npath = "out.zarr"\n'
+    head = '[sequence]\nfamily = "events"\nevents = [["Pulse", 90, 90], ["Wait", 5], ["Readout", {}]]\n'
+    run.write_text(head.format(90) + tail)
+    assert call("simulate", run) == 0
+    np.testing.assert_allclose(
+        open_results(tmp_path / "out.zarr").signal.values[:, 0], -1j * np.exp(-5 / np.array([50, 60, 70])), rtol=1e-12
+    )
+    run.write_text(head.format("'late'") + tail)
+    assert call("simulate", run) == commands.NOT_ALLOWED
+    assert "line 3: sequence.events[2]: Readout.phase: 'late' stands" in capsys.readouterr().err
