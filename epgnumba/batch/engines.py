@@ -17,10 +17,11 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from ..engine import one_thread, set_num_threads
+from ..engine import set_num_threads
 from ..kernels.cache import source_digest
 from ..notice import progress_bar
 from .store import Store, StoreError
+from .work import one_thread_each
 
 _open: dict[str, tuple[int, Store]] = {}  # of this process, with when its metadata were written
 BETWEEN = 30.0  # s between lines of a log
@@ -68,8 +69,7 @@ def run_local(store: Store, shards: list[int], workers: int, done: Callable[[int
     Exception
         The first of a shard, once the others at work have ended; those that have not begun do not.
     """
-    limit = threadpool_limits(1, "blas")
-    with one_thread(), limit, ThreadPoolExecutor(workers, thread_name_prefix="epgnumba-batch") as pool:
+    with one_thread_each(), ThreadPoolExecutor(workers, thread_name_prefix="epgnumba-batch") as pool:
         path, left = str(store.path), iter(shards)
         done(run_shard(path, next(left)))  # alone, so that what it compiles is compiled once
         running = {pool.submit(run_shard, path, shard) for _, shard in zip(range(workers), left, strict=False)}

@@ -25,7 +25,7 @@ from zarr.storage import MemoryStore
 
 from ..tissue_parameters import TISSUE
 from .rows import Rows
-from .work import Arrays, Variable, Work, work_of
+from .work import Arrays, Variable, Work, one_thread_each, work_of
 
 MARKS = ".done"
 PLACE = "place"
@@ -94,7 +94,8 @@ def make_store(path: Path, work: Work, rows: Rows, shard_rows: int, compression:
     StoreError
         If something else is there.
     """
-    constants = work.prepare(rows.values)
+    with one_thread_each():
+        constants = work.prepare(rows.values)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -178,12 +179,14 @@ class Store:
         return slice(shard * self.shard_rows, min((shard + 1) * self.shard_rows, len(self.place)))
 
     def compute(self, shard: int) -> Arrays:
-        """The results of a shard, block by block."""
+        """The results of a shard, block by block, in memory that each thread uses again."""
         rows = self.rows_of(shard)
-        count = rows.stop - rows.start
         found = {
-            each.name: np.empty((count, *each.dims.values()), each.dtype) for each in self.work.variables
-        }  # fmt: skip
+            each.name: self.work.room(each.name, (self.shard_rows, *each.dims.values()), each.dtype)[
+                : rows.stop - rows.start
+            ]
+            for each in self.work.variables
+        }
         for first in range(rows.start, rows.stop, self.work.block):
             part = slice(first, min(first + self.work.block, rows.stop))
             results = self.work.compute({name: array[part] for name, array in self.values.items()}, self.place[part])

@@ -7,14 +7,18 @@ matrices, and whatever else depends on company, then have the same bits in any o
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from ..checks import Array
+from ..engine import one_thread
 from ..problem import read_problem
 from ..sequence import Readout, Sequence
 from ..tissue_parameters import TISSUE
@@ -26,6 +30,13 @@ BLOCK = 1024  # rows of tissue that are played together
 _COMPLEX, _REAL, _IMAGINARY = 0, 1, 2  # where signals lie
 
 Arrays = dict[str, npt.NDArray[Any]]
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """One thread for kernels and for products of matrices, of whoever calls."""
+    with one_thread(), threadpool_limits(1, "blas"):
+        yield
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,18 @@ class Work:
         """Memory that a block's signals take."""
         raise NotImplementedError
 
+    def room(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """Memory of this thread, of undefined contents."""
+        rooms = self._rooms.__dict__
+        if name not in rooms:
+            rooms[name] = np.empty(shape, dtype)
+        found: npt.NDArray[Any] = rooms[name]
+        return found
+
+    @cached_property
+    def _rooms(self) -> threading.local:
+        return threading.local()
+
     def compute(self, values: Arrays, place: npt.NDArray[np.int64]) -> Arrays:
         """Variables by name, for a block of rows: their values, and their places in grid or map."""
         raise NotImplementedError
@@ -141,22 +164,10 @@ class Signals(Work):
         given: dict[str, Any] = {**self.run["fixed"], **values, **self._options}
         count = len(next(iter(values.values()), [0]))
         if self.run["options"]["device"] is None:
-            out = self.room("signal", (self.block, self.readouts), self.dtype)[:count]
+            out = self.room("played", (self.block, self.readouts), self.dtype)[:count]
             simulate(self.sequence, **given, out=out if values else out[0])
             return out
         return np.asarray(simulate(self.sequence, **given)).reshape(count, -1)
-
-    def room(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Memory of this thread, of undefined contents."""
-        rooms = self._rooms.__dict__
-        if name not in rooms:
-            rooms[name] = np.empty(shape, dtype)
-        found: npt.NDArray[Any] = rooms[name]
-        return found
-
-    @cached_property
-    def _rooms(self) -> threading.local:
-        return threading.local()
 
     def compute(self, values: Arrays, place: npt.NDArray[np.int64]) -> Arrays:
         if not self._diff:
@@ -249,7 +260,9 @@ class Dictionary(Signals):
         signal = self.play(values)
         plane = int(self.constants["plane"])
         part = signal if plane == _COMPLEX else signal.real if plane == _REAL else signal.imag
-        whole = self.room("part", (self.block, self.readouts), self._projection.dtype)  # whole blocks only, see above
+        whole = self.room(
+            "projected", (self.block, self.readouts), self._projection.dtype
+        )  # whole blocks only, see above
         np.copyto(whole[: len(part)], part)
         whole[len(part) :] = 0
         numbers = whole.view(self.run["options"]["dtype"])
@@ -266,10 +279,13 @@ class Dictionary(Signals):
 
 def work_of(run: dict[str, Any], constants: Arrays | None = None) -> Work:
     """The command that a run's description names, at work."""
-    from .design import Designs
-    from .fit import Fits
+    kinds: dict[str, type[Work]] = {"simulate": Signals, "dictionary": Dictionary}
+    if run["command"] == "design":  # imported only then: scipy's optimisers take a second
+        from .design import Designs
 
-    kinds: dict[str, type[Work]] = {
-        "simulate": Signals, "dictionary": Dictionary, "design": Designs, "fit": Fits,
-    }  # fmt: skip
+        kinds["design"] = Designs
+    elif run["command"] == "fit":
+        from .fit import Fits
+
+        kinds["fit"] = Fits
     return kinds[run["command"]](run, constants or {})
