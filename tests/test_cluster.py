@@ -79,6 +79,22 @@ def test_a_worker_of_dask_that_is_killed(tmp_path, whole):
     assert same(tmp_path / "out.zarr", whole)
 
 
+def test_processes_that_start_together_compile_once(tmp_path, whole):
+    run = described(tmp_path, TAIL.format("out"), **LONG)
+    assert call("dictionary", run, "--prepare") == 0
+    cold = {**environment(), "EPGNUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "epgnumba", "dictionary", run, "--array-count", "4", "--workers", "1"]
+    running = [
+        subprocess.Popen([*command, "--array-index", str(n)], env=cold, stderr=subprocess.PIPE, text=True)
+        for n in range(4)
+    ]
+    told = [process.communicate(timeout=120)[1] for process in running]
+    assert [process.returncode for process in running] == [0] * 4, told
+    assert sum("is compiling" in one for one in told) == 1, told
+    assert call("dictionary", run, "--finish") == 0
+    assert same(tmp_path / "out.zarr", whole)
+
+
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     """The environment in which a Slurm of one node is found, with `epgnumba` and `dask` as commands."""

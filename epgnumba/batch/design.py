@@ -68,9 +68,12 @@ class Designs(Work):
             found.append(limits.flip_power(objective, design["flip_power"]))
         return found
 
-    def check(self, values: Arrays) -> None:
-        for row in range(len(next(iter(values.values()), [0]))):
-            self._limits(self._objective({name: array[row : row + 1] for name, array in values.items()}))
+    def check(self, values: Arrays, place: npt.NDArray[np.int64]) -> None:
+        for row in range(len(place)):
+            objective = self._objective({name: array[row : row + 1] for name, array in values.items()})
+            self._limits(objective)
+            if row == 0:
+                objective(objective.x0)
 
     def compute(self, values: Arrays, place: npt.NDArray[np.int64]) -> Arrays:
         objective, design = self._objective(values), self.run["design"]

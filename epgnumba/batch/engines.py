@@ -20,8 +20,8 @@ from threadpoolctl import threadpool_limits
 from ..engine import set_num_threads
 from ..kernels.cache import source_digest
 from ..notice import progress_bar
+from .share import one_process, one_thread_each
 from .store import Store, StoreError
-from .work import one_thread_each
 
 _open: dict[str, tuple[int, Store]] = {}  # of this process, with when its metadata were written
 BETWEEN = 30.0  # s between lines of a log
@@ -56,6 +56,8 @@ def _store(path: str) -> Store:
                 f"{path} was made by another version of epgnumba, NumPy, Numba or Python, whose results may differ in "
                 "the last bits; all workers must have the same"
             )
+        with one_process():
+            store.work.check(store.values, store.place)
         _open.clear()
         _open[path] = made, store
     return _open[path][1]

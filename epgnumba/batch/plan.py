@@ -19,6 +19,7 @@ from ..kernels.cache import source_digest
 from .description import Description, DescriptionError, read, size_in_bytes, told, values
 from .rows import Rows, sweep_rows, tissue_rows
 from .sequences import resolve
+from .share import one_process
 from .store import Store, StoreError, make_store
 from .work import Work, work_of
 
@@ -148,7 +149,8 @@ def make_plan(command: str, path: Path, workers: int | None = None, scheduler: s
 def _plan(command: str, description: Description, folder: Path) -> Plan:
     run, rows = _run_and_rows(command, description, folder)
     work = work_of(run)
-    work.check(rows.values)
+    with one_process():
+        work.check(rows.values, rows.place)
     engine, row_bytes = description.engine, sum(variable.row_bytes for variable in work.variables)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     workers = checked_count("engine.workers", cores if engine.workers is None else engine.workers)

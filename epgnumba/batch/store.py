@@ -25,7 +25,8 @@ from zarr.storage import MemoryStore
 
 from ..tissue_parameters import TISSUE
 from .rows import Rows
-from .work import Arrays, Variable, Work, one_thread_each, work_of
+from .share import one_thread_each
+from .work import Arrays, Variable, Work, work_of
 
 MARKS = ".done"
 PLACE = "place"

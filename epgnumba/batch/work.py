@@ -7,18 +7,14 @@ matrices, and whatever else depends on company, then have the same bits in any o
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from ..checks import Array
-from ..engine import one_thread
 from ..problem import read_problem
 from ..sequence import Readout, Sequence
 from ..tissue_parameters import TISSUE
@@ -26,17 +22,11 @@ from ..verbs import jacobian, simulate
 from .sequences import make_sequence
 
 BLOCK = 1024  # rows of tissue that are played together
+FEW = 3  # rows, for which the same code is compiled as for many
 
 _COMPLEX, _REAL, _IMAGINARY = 0, 1, 2  # where signals lie
 
 Arrays = dict[str, npt.NDArray[Any]]
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """One thread for kernels and for products of matrices, of whoever calls."""
-    with one_thread(), threadpool_limits(1, "blas"):
-        yield
 
 
 @dataclass(frozen=True)
@@ -92,9 +82,9 @@ class Work:
         """Names of the axes of constants."""
         return {}
 
-    def check(self, values: Arrays) -> None:
-        """Refuse what cannot be computed, by computing a row."""
-        self.compute({name: array[:1] for name, array in values.items()}, np.zeros(1, np.int64))
+    def check(self, values: Arrays, place: npt.NDArray[np.int64]) -> None:
+        """Refuse what cannot be computed, and compile what is needed, by computing some rows."""
+        self.compute({name: array[:FEW] for name, array in values.items()}, place[:FEW])
 
     def prepare(self, values: Arrays) -> Arrays:
         """Constants, of the values of all rows."""
@@ -207,12 +197,12 @@ class Dictionary(Signals):
         coefficients = Variable("coefficients", {"component": self.rank}, self.dtype, text)
         return [coefficients, norm, Variable("residual", {}, real, lacking)]
 
-    def check(self, values: Arrays) -> None:
+    def check(self, values: Arrays, place: npt.NDArray[np.int64]) -> None:
         if self.run["options"]["diff"]:
             raise ValueError("options.diff is not allowed of a dictionary; use the command simulate")
         if self.rank and self.rank > self.readouts:
             raise ValueError(f"dictionary.rank={self.rank} is not allowed: there are {self.readouts} readouts")
-        self.play({name: array[:1] for name, array in values.items()})
+        self.play({name: array[:FEW] for name, array in values.items()})
 
     def prepare(self, values: Arrays) -> Arrays:
         """The basis (component, readout); what part of the atoms' energy each direction holds; where signals lie."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pypulseq as pp
 
 from ..checks import GRADIENT_AREA, RF_DURATION, count, flag, needed, scalar
 from ..sequence import EventSequence, Inversion, Pulse, Readout, Sequence, Shift, Spoil, Wait
@@ -119,8 +120,6 @@ def write_pulseq(
     >>> abs(epgnumba.simulate(written, 1000, 80) - epgnumba.simulate(train, 1000, 80)).max().round(4)
     np.float64(0.0)
     """
-    import pypulseq as pp
-
     needed("sequence", sequence, Sequence)
     if any(linear(step) != linear(0.0) for step in sequence.advance):
         raise ValueError("a sequence whose phases advance from repetition to repetition cannot be written; write them")
@@ -133,7 +132,7 @@ def write_pulseq(
         adc_dead_time=1e-5,
     )  # fmt: skip
     writer = _Writer(
-        pp, limits, area, scalar("pulse_duration", pulse_duration, **RF_DURATION) * 1e-3, count("samples", samples),
+        limits, area, scalar("pulse_duration", pulse_duration, **RF_DURATION) * 1e-3, count("samples", samples),
         scalar("dwell", dwell, positive=True, maximum=1.0, unit="ms") * 1e-3, flag("round_times", round_times),
     )  # fmt: skip
     writer.play(_read_intervals(sequence) * often)
@@ -149,7 +148,6 @@ def write_pulseq(
 class _Writer:
     """A Pulseq sequence that grows by blocks; times in s."""
 
-    pp: Any
     system: Any
     area: float
     pulse_duration: float
@@ -158,16 +156,16 @@ class _Writer:
     rounds: bool
 
     def __post_init__(self) -> None:
-        self.written = self.pp.Sequence(self.system)
+        self.written = pp.Sequence(self.system)
 
     def play(self, parts: list[tuple[Anchor, _Interval]]) -> None:
         """Anchors and intervals, one after the other."""
         blocks = [self._anchor(anchor) for anchor, _ in parts]
         for n, (anchor, interval) in enumerate(parts):
             event, middle = blocks[n]
-            length = _raster(self.pp.calc_duration(event), up=True)
+            length = _raster(pp.calc_duration(event), up=True)
             before = blocks[n + 1][1] if n + 1 < len(parts) else 0.0
-            self.written.add_block(event, self.pp.make_delay(length))
+            self.written.add_block(event, pp.make_delay(length))
             if n + 1 < len(parts) or interval.time:
                 self._fill(interval, interval.time * 1e-3 - (length - middle) - before, f"after {anchor}")
 
@@ -177,7 +175,7 @@ class _Writer:
             delay = max(self.system.adc_dead_time, self.dwell)
             half = self.samples * self.dwell / 2
             delay = _raster(delay + half, up=True) - half  # the middle lies on the raster of blocks
-            event = self.pp.make_adc(
+            event = pp.make_adc(
                 num_samples=self.samples, dwell=self.dwell, delay=delay, phase_offset=np.deg2rad(anchor.phase),
                 system=self.system,
             )  # fmt: skip
@@ -187,7 +185,7 @@ class _Writer:
         use = (anchor.kind if anchor.kind in USES else "other") if isinstance(anchor, Pulse) else "inversion"
         if is_pulse and flip == 0:
             raise ValueError("a pulse of 0 degrees cannot be written: Pulseq has none; leave it out")
-        event = self.pp.make_block_pulse(
+        event = pp.make_block_pulse(
             flip_angle=np.deg2rad(abs(flip)), phase_offset=np.deg2rad((phase + 180 * (flip < 0)) % 360),
             duration=self.pulse_duration, delay=self.system.rf_dead_time, system=self.system, use=use,
         )  # fmt: skip
@@ -203,16 +201,16 @@ class _Writer:
             )
         areas = {DEPHASING: interval.orders * self.area, CRUSHING: CRUSHER * self.area * interval.crushed}
         gradients = [
-            self.pp.make_trapezoid(channel, area=area, system=self.system) for channel, area in areas.items() if area
+            pp.make_trapezoid(channel, area=area, system=self.system) for channel, area in areas.items() if area
         ]
-        least = max((self.pp.calc_duration(one) for one in gradients), default=0.0)
+        least = max((pp.calc_duration(one) for one in gradients), default=0.0)
         if time < least - 1e-9 or time < -1e-9:
             raise ValueError(
                 f"{where}: {interval.time:g} ms leave {room * 1e3:.3g} ms beside pulses and samples, of which "
                 f"gradients take {least * 1e3:.3g} ms"
             )
         if time > 1e-9:
-            self.written.add_block(*gradients, self.pp.make_delay(time))
+            self.written.add_block(*gradients, pp.make_delay(time))
 
 
 def _raster(time: float, up: bool = False) -> float:
@@ -229,8 +227,6 @@ def read_events(path: str | Path) -> list[list[Any]]:
     ValueError
         If it cannot be read, or was written by something else, whose gradients could mean anything.
     """
-    import pypulseq as pp
-
     try:
         if UNIT not in Path(path).read_text(errors="replace"):
             raise ValueError(
@@ -241,14 +237,14 @@ def read_events(path: str | Path) -> list[list[Any]]:
         sequence.read(str(path))
     except Exception as error:  # what a broken file raises depends on how it is broken
         raise ValueError(f"{path} cannot be read: {error}") from None
-    return _Reader(pp, float(sequence.definitions[UNIT])).read(sequence)
+    return _Reader(float(sequence.definitions[UNIT])).read(sequence)
 
 
 class _Reader:
     """Events of a Pulseq sequence."""
 
-    def __init__(self, pp: Any, area: float) -> None:
-        self._pp, self._area = pp, area
+    def __init__(self, area: float) -> None:
+        self._area = area
         self.events: list[list[Any]] = []
         self._time, self._anchored, self._cycles, self._crushed = 0.0, 0.0, 0.0, False
 
@@ -256,7 +252,7 @@ class _Reader:
         for number_, duration in sequence.block_durations.items():
             block = sequence.get_block(number_)
             if block.rf is not None:
-                middle = block.rf.delay + self._pp.calc_rf_center(block.rf)[0]
+                middle = block.rf.delay + pp.calc_rf_center(block.rf)[0]
                 self._anchor(self._time + middle, _pulse(block.rf))
             if block.adc is not None:
                 middle = block.adc.delay + block.adc.num_samples * block.adc.dwell / 2
