@@ -50,8 +50,9 @@ def play(code, capsys, page="block", line=0):
 
 @pytest.mark.parametrize(("page", "line", "code"), list(blocks()))
 def test_a_block_runs_alone(page, line, code, capsys, monkeypatch, tmp_path):
-    for module in ("torch", "xarray"):
-        if module in code:
+    takes = {"torch": "torch", "xarray": "xarray", "epgnumba.batch": "zarr", "epgnumba.files": "pypulseq"}
+    for name, module in takes.items():
+        if name in code:
             pytest.importorskip(module)
     plt = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.chdir(tmp_path)

@@ -3,7 +3,7 @@
 from .job import FEW_VOXELS, LANES, AnyJob, Job, batch, bounds, fits, matches
 from .plan import state_sets
 from .sums import Flips, Gathered, GradientSums
-from .threads import get_num_threads, set_num_threads, spread
+from .threads import get_num_threads, one_thread, set_num_threads, spread
 
 __all__ = [
     "FEW_VOXELS",
@@ -18,6 +18,7 @@ __all__ = [
     "fits",
     "get_num_threads",
     "matches",
+    "one_thread",
     "set_num_threads",
     "spread",
     "state_sets",

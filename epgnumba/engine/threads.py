@@ -3,8 +3,9 @@
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import parent_process
 from typing import Any
 
@@ -34,6 +35,17 @@ def set_num_threads(count: int | None) -> None:
     """
     global _threads
     _threads = None if count is None else checked_count("count", count, MOST_THREADS)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for batches, for who calls from several threads; what was set before is set again."""
+    global _threads
+    before, _threads = _threads, 1
+    try:
+        yield
+    finally:
+        _threads = before
 
 
 def get_num_threads() -> int:
@@ -93,6 +105,9 @@ def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) 
                 return
             work(first, min(first + chunk, total))
 
+    if threads == 1:  # no other one to wait for
+        worker()
+        return
     futures = [_executor(threads).submit(worker) for _ in range(threads)]
     try:
         for future in futures:

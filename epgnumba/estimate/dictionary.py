@@ -20,6 +20,7 @@ from ..design.result import digest
 from ..notice import progress_bar
 from ..problem import Precision, read_dtype
 from ..sequence import Sequence
+from ..slice_profile import Given as Profile
 from ..slice_profile import read_profile
 from ..tissue import broadcast_maps, read_mask
 from ..tissue_parameters import TISSUE, Maps

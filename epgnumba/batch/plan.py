@@ -1,0 +1,214 @@
+"""From a description to a run: everything resolved, checked, and measured before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from .. import __version__
+from ..checks import count as checked_count
+from ..kernels.cache import source_digest
+from .description import Description, DescriptionError, read, size_in_bytes, told, values
+from .rows import Rows, sweep_rows, tissue_rows
+from .sequences import resolve
+from .share import one_process
+from .store import Store, StoreError, make_store
+from .work import Work, work_of
+
+TARGET = 1 << 26  # bytes of a shard, before compression
+COPIES = 3  # of a shard in flight: results, what is encoded, what is written
+SCRATCH = 5  # copies of a block's signals at work
+BASE = 250e6  # bytes of a process that has done nothing yet
+
+
+@dataclass
+class Plan:
+    """A run, ready to start.
+
+    Attributes
+    ----------
+    description : Description
+    work : Work
+    rows : Rows
+    path : Path
+        Of the store.
+    workers : int
+    shard_rows : int
+    allowed : int
+        Bytes that it may take in all.
+    """
+
+    description: Description
+    work: Work
+    rows: Rows
+    path: Path
+    workers: int
+    shard_rows: int
+    allowed: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of results for each row, before compression."""
+        return sum(variable.row_bytes for variable in self.work.variables)
+
+    @property
+    def memory(self) -> float:
+        """Bytes that the run takes, at most."""
+        known = sum(array.nbytes for array in self.rows.values.values()) + self.rows.place.nbytes
+        own = self.workers * _worker_bytes(self.work, self.row_bytes, self.shard_rows)
+        return _processes(self.description, self.workers) * (BASE + known) + own
+
+    def seconds(self) -> float:
+        """How long it takes, by what a block does once it is compiled."""
+        part = slice(0, min(self.work.block, self.rows.count))
+        block = {name: array[part] for name, array in self.rows.values.items()}
+        constants, self.work.constants = self.work.constants, self._stand_ins()
+        try:
+            self.work.compute(block, self.rows.place[part])
+            start = time.perf_counter()
+            self.work.compute(block, self.rows.place[part])
+        finally:
+            self.work.constants = constants
+        return (time.perf_counter() - start) * self.rows.count / (part.stop * self.workers)
+
+    def _stand_ins(self) -> dict[str, np.ndarray[Any, Any]]:
+        return self.work.constants or self.work.stand_ins()
+
+    def store(self, make: bool = True) -> Store:
+        """The store of this run; if there is none, it is made.
+
+        Raises
+        ------
+        StoreError
+            If there is one of another run, or none and it must not be made.
+        """
+        if make and not self.path.exists():
+            make_store(self.path, self.work, self.rows, self.shard_rows, self.description.output.compression)
+        store = Store(self.path)
+        if differing := _differing(store.run, self.work.run):
+            raise StoreError(
+                f"{self.path} is of another run, which differs in {', '.join(differing)}; "
+                "give another output.path, or remove it"
+            )
+        return store
+
+
+def _processes(description: Description, workers: int) -> int:
+    """How many there are; the workers of Dask have one each, beside that which asks them."""
+    return 1 + workers * (description.engine.kind == "dask" and description.engine.scheduler is None)
+
+
+def _differing(one: dict[str, Any], other: dict[str, Any], within: str = "") -> list[str]:
+    """Keys whose values differ."""
+    found = []
+    for key in sorted({**one, **other}):
+        here, there = one.get(key), other.get(key)
+        if isinstance(here, dict) and isinstance(there, dict):
+            found += _differing(here, there, f"{within}{key}.")
+        elif here != there:
+            found.append(within + key)
+    return found
+
+
+def _worker_bytes(work: Work, row_bytes: int, shard_rows: int) -> int:
+    """Memory of a worker: a block at work, and a shard that is put together, encoded and written."""
+    return SCRATCH * work.block_bytes + COPIES * row_bytes * shard_rows
+
+
+def make_plan(command: str, path: Path, workers: int | None = None, scheduler: str | None = None) -> Plan:
+    """The run that a file describes.
+
+    Raises
+    ------
+    DescriptionError
+        Naming file, line where it can be told, key, and what is allowed.
+    """
+    description = read(path)
+    engine = msgspec.structs.replace(
+        description.engine,
+        workers=description.engine.workers if workers is None else workers,
+        **({"kind": "dask", "scheduler": scheduler} if scheduler else {}),
+    )
+    description = msgspec.structs.replace(description, engine=engine)
+    try:
+        return _plan(command, description, path.resolve().parent)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, DescriptionError):
+            raise
+        raise DescriptionError(told(path, path.read_text(), str(error))) from error
+
+
+def _plan(command: str, description: Description, folder: Path) -> Plan:
+    run, rows = _run_and_rows(command, description, folder)
+    work = work_of(run)
+    with one_process():
+        work.check(rows.values, rows.place)
+    engine, row_bytes = description.engine, sum(variable.row_bytes for variable in work.variables)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    workers = checked_count("engine.workers", cores if engine.workers is None else engine.workers)
+    allowed, base = size_in_bytes("engine.memory", engine.memory), BASE * _processes(description, workers)
+    room = (allowed - base) / workers - SCRATCH * work.block_bytes
+    most = int(room // (COPIES * row_bytes * work.block))
+    if most < 1:
+        needed = base + workers * _worker_bytes(work, row_bytes, work.block)
+        raise ValueError(
+            f'engine.memory="{engine.memory}" is not enough for {workers} workers: they need {needed / 1e9:.2f} GB'
+        )
+    blocks = min(most, max(1, TARGET // (row_bytes * work.block)), -(-rows.count // work.block))
+    if engine.shard_rows is not None:
+        blocks, rest = divmod(checked_count("engine.shard_rows", engine.shard_rows), work.block)
+        if rest or blocks > most:
+            raise ValueError(
+                f"engine.shard_rows={engine.shard_rows} is not allowed: it must be a multiple of {work.block}, and at "
+                f'most {most * work.block} with engine.memory="{engine.memory}"'
+            )
+    else:
+        share = rows.count // (4 * workers * work.block)  # some shards for each worker, so that none waits for long
+        blocks = max(1, min(blocks, share))
+    return Plan(description, work, rows, folder / description.output.path, workers, blocks * work.block, allowed)
+
+
+def _run_and_rows(command: str, description: Description, folder: Path) -> tuple[dict[str, Any], Rows]:
+    """Everything that the results depend on."""
+    options = msgspec.to_builtins(description.options)
+    options["slice_prof"] = values("options.slice_prof", description.options.slice_prof, folder).tolist()
+    run: dict[str, Any] = {
+        "command": command, "version": __version__, "code": source_digest(),
+        "sequence": resolve(description.sequence, folder), "options": options,
+    }  # fmt: skip
+    if command == "design":
+        from .design import resolved
+
+        rows = sweep_rows(description.design.sweep, folder)
+        run["design"] = resolved(description.design)
+        run["tissue"] = {**(tissue := tissue_rows(description.tissue, folder)).fixed, **{
+            name: array.tolist() for name, array in tissue.values.items()
+        }}  # fmt: skip
+    elif command == "fit":
+        from .fit import resolved as resolved_fit
+
+        run["fit"], shape = resolved_fit(description.fit, folder)
+        rows = tissue_rows(msgspec.structs.replace(description.tissue, kind="maps"), folder, shape)
+    else:
+        rows = tissue_rows(description.tissue, folder)
+        for name in ("T1", "T2"):
+            if getattr(description.tissue, name) is None:
+                raise ValueError(f"tissue.{name}: is needed")
+    if command == "dictionary":
+        run["dictionary"] = msgspec.to_builtins(description.dictionary)
+        for name in ("rank", "basis_atoms"):
+            if run["dictionary"][name] is not None:
+                checked_count(f"dictionary.{name}", run["dictionary"][name])
+    digest = hashlib.sha256(rows.place.tobytes())
+    for name, array in sorted(rows.values.items()):
+        digest.update(name.encode() + array.tobytes())
+    run.update(fixed=rows.fixed, varying=sorted(rows.values), rows=digest.hexdigest())
+    return json.loads(json.dumps(run)), rows

@@ -1,0 +1,58 @@
+"""Arrays from and to files: NumPy's, text, NIfTI maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+NIFTI = (".nii", ".nii.gz")
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a file is a NIfTI map, by its name."""
+    return path.name.endswith(NIFTI)
+
+
+def read_array(path: Path, key: str = "path") -> npt.NDArray[Any]:
+    """An array of a file: .npy, .txt or .csv, .nii or .nii.gz.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, naming `key`.
+    """
+    try:
+        if is_nifti(path):
+            return read_map(path)[0]
+        if path.suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        if path.suffix in (".txt", ".csv"):
+            return np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{key}: {path} cannot be read: {error}") from None
+    raise ValueError(f"{key}: {path} is not allowed: a file .npy, .txt, .csv, .nii or .nii.gz is needed")
+
+
+def read_map(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+    """A NIfTI map, scaled as its header says, and its affine matrix (to mm)."""
+    import nibabel
+
+    image: Any = nibabel.load(path)
+    try:
+        return np.asarray(image.dataobj), np.asarray(image.affine, np.float64)
+    except Exception as error:  # what a broken file raises depends on how it is broken
+        raise ValueError(str(error)) from None
+
+
+def write_map(path: Path, array: npt.NDArray[Any], affine: npt.NDArray[np.float64] | None = None) -> None:
+    """Write a NIfTI map of up to seven axes; booleans as 0 and 1, single numbers as they are."""
+    import nibabel
+
+    kept = array.astype(np.uint8) if array.dtype == np.bool_ else array
+    image = nibabel.Nifti1Image(kept, np.eye(4) if affine is None else affine)
+    image.header.set_xyzt_units("mm")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(image, path)
