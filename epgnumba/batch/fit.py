@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ..estimate import fit
 from ..files.arrays import read_array
 from ..tissue_parameters import TISSUE
 from .description import FitTable
@@ -62,16 +63,15 @@ class Fits(Work):
         return found
 
     def compute(self, values: Arrays, place: npt.NDArray[np.int64]) -> Arrays:
-        from ..estimate import fit  # type: ignore[import-not-found, unused-ignore]
-
         asked = self.run["fit"]
         bounds = {name: tuple(ends) for name, ends in asked["bounds"].items()} or None
-        options = {name: self.run["options"][name] for name in ("slice_prof", "nstates")}
+        given: dict[str, Any] = {name: self.run["options"][name] for name in ("slice_prof", "nstates")}
+        given |= {**self.run["fixed"], **values}
         found = fit(
             self.sequence, self._data[place], tuple(asked["unknowns"]), bounds=bounds, noise=asked["noise"],
-            magnitude=asked["magnitude"], complex_M0=asked["complex_M0"], **options, **self.run["fixed"], **values,
+            magnitude=asked["magnitude"], complex_M0=asked["complex_M0"], **given,
         )  # fmt: skip
-        results = {"fit_residual": found.residual, "status": found.status}
+        results: Arrays = {"fit_residual": found.residual, "status": found.status}
         for name, deviation in found.std.items():
             results |= {name: found.maps[name], f"std_{name}": deviation}
         return results
