@@ -28,6 +28,7 @@ from .labels import PARAMETER, READOUT, Labels, read_labels
 from .program.expressions import Entries
 from .program.program import Program, compile_program
 from .program.steady import ANY, Tissues
+from .sequence.events import Pulse
 from .sequence.sequence import Sequence
 from .slice_profile import WHOLE, SliceProfile, read_profile
 from .slice_profile import Given as Profile
@@ -340,6 +341,8 @@ def read_problem(
     checks.needed("sequence", sequence, Sequence)
     codes = read_diff(diff)
     profile = read_profile(slice_prof)
+    if not profile.is_shared:
+        profile.check({event.kind for event in sequence.events() if isinstance(event, Pulse)})
     kept = None if nstates is None else checks.count("nstates", nstates)
     precision = read_dtype(dtype)
     maps = {"T1": T1, "T2": T2, **maps}

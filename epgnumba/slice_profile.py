@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,27 +41,29 @@ class SliceProfile:
         """The one that all share."""
         return self.values[ALL]
 
-    def scales(self, kinds: Sequence[str]) -> Numbers:
-        """What multiplies flip angles; shape (positions, pulses). `kinds`: of each pulse; inversions have none.
+    def check(self, kinds: Collection[str]) -> None:
+        """Refuse kinds of pulses of which it does not say anything, and others than those.
 
         Raises
         ------
         ValueError
-            If it does not say anything of some kind of pulses, or something of a kind that there is not.
+            Naming one.
         """
+        played = {kind for kind in kinds if kind}
+        if self.is_shared:
+            return
+        if missing := sorted(played - set(self.values)):
+            raise ValueError(
+                f"{NAME} says nothing of {missing[0]!r}, a kind of pulse that this sequence has; give its profile, "
+                "or 1.0 where it is not selective"
+            )
+        if unknown := sorted(set(self.values) - played):
+            raise ValueError(f"{NAME}: {unknown[0]!r} is no kind of pulse of this sequence; it has {sorted(played)}")
+
+    def scales(self, kinds: Sequence[str]) -> Numbers:
+        """What multiplies flip angles; shape (positions, pulses). `kinds`: of each pulse; inversions have none."""
         first = next(iter(self.values.values()))
-        if ALL not in self.values:
-            played = {kind for kind in kinds if kind}
-            if missing := sorted(played - set(self.values)):
-                raise ValueError(
-                    f"{NAME} says nothing of {missing[0]!r}, a kind of pulse that this sequence has; give its profile, "
-                    "or 1.0 where it is not selective"
-                )
-            if unknown := sorted(set(self.values) - played):
-                raise ValueError(
-                    f"{NAME}: {unknown[0]!r} is no kind of pulse of this sequence; it has {sorted(played)}"
-                )
-        elif all(kinds):
+        if self.is_shared and all(kinds):
             return np.broadcast_to(first[:, None], (len(first), len(kinds)))
         return np.stack([self.values[self._of(kind)] if kind else np.ones_like(first) for kind in kinds], 1)
 
