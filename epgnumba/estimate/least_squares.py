@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,15 +131,15 @@ def fit(
     kind = kinds.COMPLEX if not is_magnitude else kinds.MAGNITUDE if noise is None else kinds.RICIAN
     found = tuple(name for name in names if name != "M0")
     options = {"slice_prof": slice_prof, "nstates": nstates}
-    job = plan(sequence, tissue, limits, found, options).cpu_job()
+    problem = plan(sequence, tissue, limits, found, options)
+    job = problem.cpu_job()
     if job.program.n_out != readouts:
         raise ValueError(
             f"data has shape {array.shape}: {readouts} readouts along the last axis, where the sequence has "
             f"{job.program.n_out}"
         )
-    question = Question(
-        sequence, names, found, limits, columns, kind, read_weights(weights, readouts), options, job
-    )  # fmt: skip
+    counted, bare = read_weights(weights, readouts), replace(problem, codes=()).cpu_job()
+    question = Question(sequence, names, found, limits, columns, kind, counted, options, job, bare)
     _check_count(question)
     most = checks.count("max_iterations", max_iterations)
     accuracy = checks.scalar("tolerance", tolerance, positive=True, maximum=1e-2)

@@ -39,8 +39,8 @@ class Question:
     weights : ndarray, shape (readouts,)
     options : dict
         Of `read_problem`: slice profile, orders kept.
-    job : Job
-        What plays the sequence and its derivatives by `found`.
+    job, bare : Job
+        What plays the sequence and its derivatives by `found`, and without those.
     """
 
     sequence: Sequence
@@ -52,6 +52,7 @@ class Question:
     weights: Array
     options: dict[str, Any]
     job: engine.Job
+    bare: engine.Job
 
     @property
     def columns(self) -> int:

@@ -10,7 +10,7 @@ from .. import engine
 from ..checks import Array
 from ..design.bound import crlb
 from ..tissue import Tissue
-from ..tissue_parameters import TISSUE
+from ..tissue_parameters import NAMES, TISSUE
 from .question import Question, quietly
 
 COUNTS = (48, 20, 14, 6, 4)  # values of each unknown, where there are one, two, ...; of more it is FEWEST
@@ -20,19 +20,16 @@ RANK, ENERGY = 24, 1 - 1e-6  # of the atoms, as far as starts need them
 SPANNING, ROUNDING = 256, 1e-12  # atoms that tell their directions; energies that are none
 POINTS = 64  # of the grid that are looked at
 STRIDE, MATCHING = 512, 1e4  # voxels that are matched at a time; what one costs, in state updates
-# The lattice of known maps: of relaxation times ratios, of others steps, of B0 by the part of a turn that a sequence of
-# some duration (ms) makes of a step.
-RATIO, TURN, SHORTEST, LONGEST = 1.25, 0.1, 1.0, 100.0
-STEPS = {"B1": 0.05, "inv_efficiency": 0.1, "D": 0.2, "velocity": 1.0, "bound_fraction": 0.02, "exchange": 10.0}
-STEPS["lineshape"] = 4.0
+EACH = (24, 10, 6, 4)  # as COUNTS, where each voxel has a grid of its own
+PLAYED = 1 << 17  # readouts of such grids at a time
 BLIND = 1e-12  # a derivative, relative to the signal: nothing is seen
 
 
-def grid(question: Question) -> dict[str, Array]:
+def grid(question: Question, counts: tuple[int, ...] = COUNTS) -> dict[str, Array]:
     """Values of the unknowns, evenly spread in their coordinates and away from bounds, every one with every other."""
     if not question.found:
         return {}
-    count = dict(enumerate(COUNTS, 1)).get(len(question.found), FEWEST)
+    count = dict(enumerate(counts, 1)).get(len(question.found), FEWEST)
     places = (np.arange(count) + 0.5) / count
     axes = []
     for name in question.found:
@@ -92,76 +89,97 @@ class Starts:
     def __init__(self, question: Question, known: dict[str, float]) -> None:
         self._question, self.values = question, grid(question)
         signal = quietly(question.sequence, {**known, **self.values}, **question.options).job().signals()[0]
-        atoms = question.planar(signal)
-        self._sizes = (atoms**2).sum(axis=-1)
-        if question.m0_columns:
-            atoms = atoms / np.sqrt(np.where(self._sizes == 0, 1, self._sizes))[:, None]
-        self._basis = _directions_of(atoms)
-        self._atoms = np.ascontiguousarray((atoms @ self._basis).T)
+        atoms, self._sizes = _unit(question, signal[None])
+        self._basis = _directions_of(atoms[0])
+        self._atoms = np.ascontiguousarray(np.swapaxes(atoms @ self._basis, 1, 2))
 
     def match(self, data: npt.NDArray[Any], m0: Array, most: int = STARTS) -> npt.NDArray[np.int32]:
         """Places in `values` to start from, (voxel, most), -1 where there is none, for data (voxel, readout).
 
         `m0` is that of the voxels, if it is known.
         """
-        question = self._question
-        clean = np.where(np.isfinite(data), data, 0)  # what is not is told when it is fitted
-        rows = question.planar(clean.astype(np.complex128))
-        turned = question.planar(-1j * clean) if question.m0_columns == 2 else rows[:0]
-        scale = np.zeros(len(data)) if question.m0_columns else np.ascontiguousarray(m0)
-        (rank, total), axes = self._atoms.shape, len(self.values)
-        room = np.zeros((2, rank)), np.zeros((2, total))
-        starts = np.zeros((len(data), most), np.int32)
-        given = rows, turned, self._basis, self._atoms, self._sizes, scale
-        engine.matches().start_batch(*given, round(total ** (1 / axes)), axes, *room, starts)
-        return starts
+        # einsum, since products of matrices round a row by where it stands
+        rows, turned = (np.einsum("vo,or->vr", part, self._basis) for part in _planes(self._question, data))
+        return _peaks(self._question, rows, turned, self._atoms, self._sizes, m0, len(self.values), most)
+
+
+def _planes(question: Question, data: npt.NDArray[Any]) -> tuple[Array, Array]:
+    """Data as reals, and after a quarter turn where M0 is complex."""
+    clean = np.where(np.isfinite(data), data, 0).astype(np.complex128)  # what is not is told when it is fitted
+    rows = question.planar(clean)
+    return rows, question.planar(-1j * clean) if question.m0_columns == 2 else rows[:0]
+
+
+def _unit(question: Question, signal: npt.NDArray[Any]) -> tuple[Array, Array]:
+    """Atoms (voxel, atom, sample), of unit length unless M0 is known, and their squares (voxel, atom)."""
+    atoms = question.planar(signal)
+    sizes = (atoms**2).sum(axis=-1)
+    if question.m0_columns:
+        atoms /= np.sqrt(np.where(sizes == 0, 1, sizes))[..., None]
+    return atoms, sizes
+
+
+def _peaks(
+    question: Question, rows: Array, turned: Array, atoms: Array, sizes: Array, m0: Array, axes: int, most: int
+) -> npt.NDArray[np.int32]:
+    """See `kernels.match.start_batch`."""
+    total = atoms.shape[2]
+    scale = np.zeros(len(rows)) if question.m0_columns else np.ascontiguousarray(m0)
+    starts = np.zeros((len(rows), most), np.int32)
+    count = round(total ** (1 / axes))
+    engine.matches().start_batch(rows, turned, atoms, sizes, scale, count, axes, np.zeros((2, total)), starts)
+    return starts
 
 
 def find_starts(
-    question: Question, tissue: Tissue, data: npt.NDArray[Any], places: npt.NDArray[np.intp], m0: Array
-) -> npt.NDArray[np.int32]:
-    """Places in the grid for each voxel to start from: rows `places` of data, of which `tissue` is what is known.
+    question: Question, tissue: Tissue, data: npt.NDArray[Any], places: npt.NDArray[np.intp], table: Any, m0: Array
+) -> tuple[Array, npt.NDArray[np.int32]]:
+    """Values (place, unknown) of a grid, and at which places of it each voxel starts (see `Starts.match`).
 
-    Known maps are taken on a lattice, so that voxels of about the same tissue share a dictionary, which depends on no
-    other voxel.
+    `places` are rows of data; `tissue`, and its `table`, what is known of them. Where maps are known, a grid is played
+    for each voxel: what is seen but weakly would be lost in the difference to a neighbour.
     """
-    assert tissue.mask is not None, "it was given"
     known: dict[str, Any] = {name: array for name, array in tissue.maps.items() if name not in ("M0", *question.found)}
-    spread = {name: np.broadcast_to(array, tissue.shape)[tissue.mask] for name, array in known.items() if array.ndim}
-    snapped = np.stack(
-        [_snapped(question, name, array) for name, array in spread.items()] or [np.zeros(len(places))], 1
-    )
-    groups, group = np.unique(snapped, axis=0, return_inverse=True)
-    order, found = np.argsort(group.reshape(-1), kind="stable"), np.empty((len(places), STARTS), np.int32)
-    ends = np.cumsum(np.bincount(group.reshape(-1), minlength=len(groups)))
-    for values, first, last in zip(groups, [0, *ends[:-1]], ends, strict=True):
-        own = dict(zip(spread, values, strict=False))
-        atoms = Starts(question, {name: own.get(name, known[name]) for name in known})
-        members = order[first:last]
+    found = np.empty((len(places), STARTS), np.int32)
+    if any(array.ndim for array in known.values()):
+        values = grid(question, EACH)
+        stack = np.stack([*values.values()], 1)
+        stride = max(1, PLAYED // (len(stack) * data.shape[1]))
 
-        def work(begin: int, end: int, atoms: Starts = atoms, members: npt.NDArray[np.intp] = members) -> None:
-            for n in range(begin, end, STRIDE):
-                at = members[n : min(n + STRIDE, end)]
-                found[at] = atoms.match(data[places[at]], m0[at])
+        def work(first: int, last: int) -> None:
+            for n in range(first, last, stride):
+                at = slice(n, min(n + stride, last))
+                found[at] = _of_each(question, stack, data[places[at]], table[:, at], m0[at])
 
-        engine.spread(work, len(members), STRIDE, MATCHING)
-    return found
+        engine.spread(work, len(places), stride, len(stack) * question.bare.plan.cost)
+        return stack, found
+    atoms = Starts(question, known)
+
+    def match(first: int, last: int) -> None:
+        for n in range(first, last, STRIDE):
+            at = slice(n, min(n + STRIDE, last))
+            found[at] = atoms.match(data[places[at]], m0[at])
+
+    engine.spread(match, len(places), STRIDE, MATCHING)
+    return np.stack([*atoms.values.values()], 1), found
 
 
-def _snapped(question: Question, name: str, values: Array) -> Array:
-    """Values on the lattice of a known map."""
-    if question.is_reciprocal(name):
-        snapped = np.exp(np.round(np.log(values) / np.log(RATIO)) * np.log(RATIO))
-    elif name == "B0":
-        program, numbers = question.job.program, question.job.call.values
-        duration = float(program.duration_counts @ numbers[: len(program.duration_counts)])
-        step = 1e3 * TURN / min(max(duration, SHORTEST), LONGEST)
-        snapped = np.round(values / step) * step
-    else:
-        snapped = np.round(values / STEPS[name]) * STEPS[name]
-    limits = TISSUE[name].limits
-    inside = np.clip(snapped, limits["minimum"], limits["maximum"])
-    return np.asarray(np.where(np.isinf(values), values, inside))
+def _of_each(
+    question: Question, values: Array, data: npt.NDArray[Any], table: Array, m0: Array
+) -> npt.NDArray[np.int32]:
+    """Starts of a few voxels, each of which has a dictionary of its own."""
+    count, voxels, readouts = len(values), len(data), data.shape[1]
+    played = np.pad(np.repeat(table, count, axis=1), ((0, 0), (0, -count * voxels % engine.LANES)), "edge")
+    played[NAMES.index("M0")] = 1
+    for k, name in enumerate(question.found):
+        rates = TISSUE[name].rate.value(values[:, k])
+        played[NAMES.index(name)] = np.resize(rates, played.shape[1])
+    signal = np.empty((voxels * count, readouts), np.complex128)
+    question.bare.play(played, voxels * count, signal, np.empty((voxels * count, 0, readouts), np.complex128))
+    atoms, sizes = _unit(question, signal.reshape(voxels, count, readouts))
+    rows, turned = _planes(question, data)
+    flat = np.ascontiguousarray(np.swapaxes(atoms, 1, 2))
+    return _peaks(question, rows, turned, flat, sizes, m0, len(question.found), STARTS)
 
 
 def _directions_of(atoms: Array) -> Array:

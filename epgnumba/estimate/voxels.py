@@ -12,7 +12,7 @@ from ..tissue import Tissue
 from ..tissue_parameters import NAMES, TISSUE
 from .question import Question
 from .result import Fit, Status
-from .starts import find_starts, grid
+from .starts import find_starts
 
 BLOCK = 1024  # voxels that are played together, while they are in work
 CACHED = 1 << 21  # bytes of their signals and Jacobians
@@ -47,9 +47,10 @@ class Fitting:
         self._m0 = self._table[NAMES.index("M0")].copy()
         if question.m0_columns:
             self._table[NAMES.index("M0")] = 1
-        self._start, self._peaks = start, np.zeros((0, 0), np.int32)
+        self._start, self._grid, self._peaks = start, np.zeros((0, 0)), np.zeros((0, 0), np.int32)
         if start is None and question.found and self._places.size:
-            self._peaks = find_starts(question, tissue, self._data, self._places, self._m0)
+            given = self._data, self._places, self._table, self._m0
+            self._grid, self._peaks = find_starts(question, tissue, *given)
         count, columns = self._places.size, question.columns
         self.values, self.left = np.full((count, columns), np.nan), np.full(count, np.nan)
         self.status, self.steps = np.zeros(count, np.int8), np.zeros(count, np.int32)
@@ -80,10 +81,8 @@ class Fitting:
             if not which.size:
                 break
             work, covariance = self._descend(data[which], values[which], voxels.start + which)
-            ended = (work.status == Status.CONVERGED) | (work.status == Status.AT_BOUND)
             at = voxels.start + which
-            before = (self.status[at] == Status.CONVERGED) | (self.status[at] == Status.AT_BOUND)
-            better = ended & ~(before & (self.left[at] <= work.left)) if number else np.full(which.size, True)
+            better = work.left < self.left[at] if number else np.full(which.size, True)
             at = at[better]
             self.values[at], self.left[at] = work.values[better], work.left[better]
             self.covariance[at], self.status[at] = covariance[better], work.status[better]
@@ -96,7 +95,7 @@ class Fitting:
             return [np.stack([self._start[name][voxels] for name in names], 1)]
         if not names:
             return [np.zeros((len(data), 0))]
-        values = np.stack([*grid(self._question).values()], 1)
+        values = self._grid
         first, *others = (np.where(place[:, None] < 0, np.nan, values[place]) for place in self._peaks[voxels].T)
         return [np.where(np.isnan(first), values[len(values) // 2], first), *others]
 

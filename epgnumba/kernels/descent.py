@@ -32,6 +32,7 @@ NEAR, SHARE = 1e-3, 0.9  # a bound is stepped on from as near as that part of th
 CLOSE = 1e-14  # a promise, relative to what is left, that is not worth a step: a ten millionth of the deviation
 HAIR = 1e-14  # relative: what is as near to a bound is on it
 FAR = 1e200
+TRIES = 60  # dampings: more than there are from the smallest to STEEP and again
 STEEP = 1e8  # damping with which only a flat place is left
 EPSILON = 2.220446049250313e-16
 
@@ -98,7 +99,7 @@ def solve(asked, voxel, damping, room):
             if fixed[b]:
                 continue
             total = (normal[a * p + b] + bend[a * p + b]) / np.sqrt(normal[a * p + a] * normal[b * p + b])
-            if a == b and a < asked.found:
+            if a == b and a < asked.stepped:
                 total += damping
             for c in range(b):
                 if not fixed[c]:
@@ -161,8 +162,8 @@ def promised(asked, voxel, step):
 
 @kernel
 def next_step(asked, voxel, energy, room):
-    """The next step of a voxel, and what it promises; zero if there is nowhere to go."""
-    while voxel.damping[0] < FAR:
+    """The next step of a voxel, and what it promises; zero if there is nowhere to go, less if none is found."""
+    for _ in range(TRIES):
         moving = 0
         for k in range(asked.columns):
             room.step[k] = 0
@@ -173,11 +174,15 @@ def next_step(asked, voxel, energy, room):
         solved = solve(asked, voxel, voxel.damping[0], room)
         while solved and hold_back(asked, voxel, room):
             solved = solve(asked, voxel, voxel.damping[0], room)
-        promise = promised(asked, voxel, room.step) if solved else 0.0
-        if promise > 0:
+        promise = promised(asked, voxel, room.step) if solved else -1.0
+        if promise >= 0:
             return promise
-        voxel.damping[0] = 4 * max(voxel.damping[0], EPSILON)
-    return 0.0
+        voxel.damping[0] *= 8
+        if voxel.damping[0] > STEEP:  # what was learnt is of no use here
+            voxel.damping[0] = 1
+            for k in range(asked.columns * asked.columns):
+                voxel.bend[k] = 0
+    return -1.0
 
 
 @kernel
@@ -187,7 +192,7 @@ def is_done(asked, voxel, promise, room):
     small = promise <= CLOSE * voxel.left[0]
     if promise == 0 or (small and damping > STEEP):
         return True
-    if damping > 1:
+    if damping > 1 or promise < 0:
         return False
     longest = 0.0
     for k in range(asked.stepped):

@@ -167,6 +167,16 @@ def measure(asked, voxel, signal, jacobian, room, first):
 
 
 @kernel
+def refine_m0(asked, voxel, room):
+    """A step of M0 alone, where it is not linear: most of what projection would do."""
+    q = asked.found
+    curvature = room.normal[q * asked.columns + q]
+    if curvature > 0:
+        m0 = voxel.trial[q] + room.gradient[q] / curvature
+        voxel.trial[q] = min(max(m0, asked.lower[q]), asked.upper[q])
+
+
+@kernel
 def is_dark(asked, voxel, energy):
     """Whether data are too faint to be fitted: nothing at all, or magnitudes that may be those of noise alone."""
     return energy == 0 or (asked.kind == RICIAN and asked.m0_columns > 0 and energy < asked.faint * voxel.noise**2)
@@ -243,6 +253,9 @@ def step_batch(question, work, signal, jacobian, covariance, rooms, count):
         energy = energy_of(asked, voxel.data)
         played = at(signal, j * asked.readouts), at(jacobian, j * asked.found * asked.readouts)
         left = measure(asked, voxel, *played, room, first) if np.isfinite(energy) else np.inf
+        if asked.kind == RICIAN and asked.m0_columns > 0 and np.isfinite(left):
+            refine_m0(asked, voxel, room)
+            left = measure(asked, voxel, *played, room, False)
         work.steps[v] += 1
         if first and (not np.isfinite(left) or is_dark(asked, voxel, energy)):
             work.status[v] = DARK if np.isfinite(left) else NOT_FINITE
@@ -257,7 +270,7 @@ def step_batch(question, work, signal, jacobian, covariance, rooms, count):
             voxel.left[0] = max(voxel.left[0] - promise, 0.0)
             own = at(covariance, v * p * p)
             work.status[v] = finish(asked, voxel, energy, room, rooms.fisher, rooms.inverse, own)
-        elif work.steps[v] >= asked.iterations:
+        elif promise < 0 or work.steps[v] >= asked.iterations:
             work.status[v] = UNFINISHED
         else:
             work.promise[v] = promise

@@ -44,35 +44,30 @@ def is_peak(scores, a, count, axes):
 
 
 @entry("starts of fits")
-def start_batch(data, turned, basis, atoms, sizes, scale, count, axes, along, scores, starts):
+def start_batch(data, turned, atoms, sizes, scale, count, axes, scores, starts):
     """The peaks on a grid of atoms that come closest to each voxel's data, the highest first, -1 where there is none.
 
-    `data` (voxel, sample) are planar reals, `turned` the same after a quarter turn where M0 is complex, or nothing,
-    along `basis` (sample, direction); `atoms` (direction, atom) are of unit length where M0 is not known, and `sizes`
-    their squares where it is `scale`. A score is the energy that an atom explains; the grid has `count` values along
-    each of `axes`. Sums go over samples in their order: a voxel's do not depend on others.
+    `data` (voxel, sample) are planar reals, `turned` the same after a quarter turn where M0 is complex, or nothing;
+    `atoms` (voxel, or one for all; sample, atom) are of unit length where M0 is not known, and `sizes` (voxel, or one;
+    atom) their squares where it is `scale`. A score is the energy that an atom explains; the grid has `count` values
+    along each of `axes`. Sums go over samples in their order: a voxel's do not depend on others.
     """
-    rank, total, planes = atoms.shape[0], atoms.shape[1], 2 if turned.shape[0] > 0 else 1
+    samples, total, planes = atoms.shape[1], atoms.shape[2], 2 if turned.shape[0] > 0 else 1
     for v in range(data.shape[0]):
+        g = v if atoms.shape[0] > 1 else 0
         for plane in range(2):
-            for r in range(rank):
-                along[plane, r] = 0
             for a in range(total):
                 scores[plane, a] = 0
-        for o in range(data.shape[1]):
-            for r in range(rank):
-                along[0, r] += data[v, o] * basis[o, r]
+        for r in range(samples):
+            for a in range(total):
+                scores[0, a] += data[v, r] * atoms[g, r, a]
             if planes == 2:
-                for r in range(rank):
-                    along[1, r] += turned[v, o] * basis[o, r]
-        for plane in range(planes):
-            for r in range(rank):
                 for a in range(total):
-                    scores[plane, a] += along[plane, r] * atoms[r, a]
+                    scores[1, a] += turned[v, r] * atoms[g, r, a]
         highest = -np.inf
         for a in range(total):
             if scale[v] != 0:
-                scores[0, a] = 2 * scale[v] * scores[0, a] - scale[v] ** 2 * sizes[a]
+                scores[0, a] = 2 * scale[v] * scores[0, a] - scale[v] ** 2 * sizes[g, a]
             else:
                 scores[0, a] = scores[0, a] ** 2 + scores[1, a] ** 2
             highest = max(highest, scores[0, a])
