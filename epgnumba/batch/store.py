@@ -163,21 +163,25 @@ class Store:
         work.constants = {name: self.group[name][...] for name in work.constant_dims}
         return work
 
-    @cached_property
-    def place(self) -> npt.NDArray[np.int64]:
-        return np.asarray(self.group[PLACE][...])
+    def place(self, rows: slice = slice(None)) -> npt.NDArray[np.int64]:
+        """Where in the grid or map rows lie."""
+        return np.asarray(self.group[PLACE][rows])
 
-    @cached_property
-    def values(self) -> Arrays:
-        """What differs from row to row."""
-        return {name: self.group[name][...] for name in self.run["varying"]}
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return int(self.group[PLACE].shape[0])
+
+    def values(self, rows: slice) -> Arrays:
+        """What differs from row to row, of some rows."""
+        return {name: self.group[name][rows] for name in self.run["varying"]}
 
     @property
     def shards(self) -> int:
-        return -(-len(self.place) // self.shard_rows)
+        return -(-self.count // self.shard_rows)
 
     def rows_of(self, shard: int) -> slice:
-        return slice(shard * self.shard_rows, min((shard + 1) * self.shard_rows, len(self.place)))
+        return slice(shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.count))
 
     def compute(self, shard: int) -> Arrays:
         """The results of a shard, block by block, in memory that each thread uses again."""
@@ -188,11 +192,12 @@ class Store:
             ]
             for each in self.work.variables
         }
-        for first in range(rows.start, rows.stop, self.work.block):
-            part = slice(first, min(first + self.work.block, rows.stop))
-            results = self.work.compute({name: array[part] for name, array in self.values.items()}, self.place[part])
+        values, place = self.values(rows), self.place(rows)
+        for first in range(0, len(place), self.work.block):
+            part = slice(first, first + self.work.block)
+            results = self.work.compute({name: array[part] for name, array in values.items()}, place[part])
             for name, array in results.items():
-                found[name][part.start - rows.start : part.stop - rows.start] = array
+                found[name][part] = array
         return found
 
     def file(self, variable: Variable, shard: int) -> Path:
@@ -262,6 +267,8 @@ class Store:
                 + "; run again, and only these are computed"
             )
         try:
+            for left in self.path.rglob(".*.aside"):  # by processes that were killed
+                left.unlink()
             zarr.open_group(self.path, mode="r+", use_consolidated=False).attrs["complete"] = True
             _consolidate(self.path)
         except OSError as error:
