@@ -20,7 +20,7 @@ from ..kernels.cache import source_digest
 from .description import Description, DescriptionError, read, size_in_bytes, told, values
 from .rows import Rows, sweep_rows, tissue_rows
 from .sequences import resolve
-from .share import one_process
+from .share import one_process, one_thread_each
 from .store import Store, StoreError, make_store
 from .work import Work, work_of
 
@@ -73,12 +73,14 @@ class Plan:
         block = {name: array[part] for name, array in self.rows.values.items()}
         constants, self.work.constants = self.work.constants, self._stand_ins()
         try:
-            self.work.compute(block, self.rows.place[part])
-            start = time.perf_counter()
-            self.work.compute(block, self.rows.place[part])
+            with one_thread_each():
+                self.work.compute(block, self.rows.place[part])
+                start = time.perf_counter()
+                self.work.compute(block, self.rows.place[part])
+                taken = time.perf_counter() - start
         finally:
             self.work.constants = constants
-        return (time.perf_counter() - start) * self.rows.count / (part.stop * self.workers)
+        return taken * self.rows.count / (part.stop * self.workers)
 
     def _stand_ins(self) -> dict[str, np.ndarray[Any, Any]]:
         return self.work.constants or self.work.stand_ins()
