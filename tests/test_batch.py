@@ -81,7 +81,7 @@ def test_a_basis_of_some_atoms_says_what_it_lacks(tmp_path):
 
 @pytest.mark.parametrize("kind", ["simulate", "dictionary"])
 def test_bits_do_not_depend_on_shards_and_workers(tmp_path, kind):
-    tail = '[options]\ndtype = "float32"\n[dictionary]\nrank = 5\n'
+    tail = '[options]\ndtype = "float32"\n' + "[dictionary]\nrank = 5\n" * (kind == "dictionary")
     for name, engine in {
         "one": "workers = 1\nshard_rows = 5120\n",
         "two": "workers = 2\nshard_rows = 1024\n",
@@ -148,6 +148,7 @@ def test_a_killed_run_goes_on(tmp_path):
     whole = described(tmp_path, tail.format("whole"), name="whole.toml", **options)
     assert call("simulate", whole) == 0
     assert same(tmp_path / "out.zarr", tmp_path / "whole.zarr")
+    assert not list((tmp_path / "out.zarr").rglob("*.aside"))
 
 
 def test_job_arrays(tmp_path, capsys):
@@ -223,6 +224,17 @@ BAD = {
     ("rank = 2", "rank = 9"): "line [0-9]+: dictionary.rank=9 is not allowed: there are 4 readouts",
     ("rank = 2", "rank = 0"): "line [0-9]+: dictionary.rank=0 is not allowed",
     ("nstates = 3", "nstates = 0"): "nstates=0 is not allowed",
+    ("rank = 2", "basis_atoms = 9"): "line [0-9]+: dictionary.basis_atoms is not allowed without dictionary.rank",
+    ("B1 = 1.0", "kind = 'list'\nT2_above_T1 = 'keep'"): "line [0-9]+: tissue.T2_above_T1 is not allowed",
+    ("B1 = 1.0", "mask = { file = 'mask.nii' }"): "line [0-9]+: tissue.mask is not allowed",
+    ("workers = 2", "scheduler = 'tcp://localhost:1'"): "line [0-9]+: engine.scheduler is not allowed",
+    ("path = 'out.zarr'", "path = 'out.zarr'\nnifti = 'out'"): "line [0-9]+: output.nifti is not allowed",
+    ("[engine]", "[design]\nstarts = 2\n[engine]"): "line [0-9]+: design.starts is not allowed of the command dict",
+    ("B1 = 1.0", "D = 1.0"): "D and velocity depend on .*: use sequence.scanner.gradient_area, the area",
+    (
+        "TI = 20.0\n[tissue]\nT1 = [100, 200]\nT2 = [50, 60]\nB1 = 1.0\n[options]\nnstates = 3",
+        "TI = 900.0\n[tissue]\nT1 = 200\nT2 = 60\nB0 = [0, 1, 2, 3, 4, 9e5, 5]\n[options]\ndtype = 'float32'",
+    ): "B0=900000 Hz is not allowed here",
     ("nstates = 3", "diff = ['T1']"): "line [0-9]+: options.diff is not allowed of a dictionary",
 }
 GOOD = """

@@ -133,7 +133,7 @@ def test_a_job_array_of_which_a_task_is_killed(tmp_path, slurm, whole):
     subprocess.run(submit, env=slurm, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
     until(lambda: marks(store) >= 4)
     own = {str(run), "--array-index", "0"}
-    next(one for one in psutil.process_iter(["cmdline"]) if own <= {*(one.info["cmdline"] or ())}).kill()
+    until(lambda: [one for one in psutil.process_iter(["cmdline"]) if own <= {*(one.info["cmdline"] or ())}])[0].kill()
     until(lambda: not jobs(slurm))
     assert 4 <= marks(store) < Store(store).shards
     assert call("dictionary", run, "--finish") == commands.INCOMPLETE

@@ -106,6 +106,12 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         _say(str(error))
         return NOT_ALLOWED
+    except ImportError as error:
+        _say(f'{error}: pip install "epgnumba[files]"')
+        return NOT_THERE
+    except (RuntimeError, MemoryError) as error:  # a device is not there, or has no room
+        _say(str(error))
+        return NOT_THERE
     try:
         if options.dry_run:
             print(report(plan))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..kernels.cache import source_digest
 from .description import Description, DescriptionError, read, size_in_bytes, told, values
 from .rows import Rows, sweep_rows, tissue_rows
 from .sequences import resolve
-from .share import one_process
+from .share import one_process, one_thread_each
 from .store import Store, StoreError, make_store
 from .work import Work, work_of
 
@@ -62,9 +63,9 @@ class Plan:
     @property
     def memory(self) -> float:
         """Bytes that the run takes, at most."""
-        known = sum(array.nbytes for array in self.rows.values.values()) + self.rows.place.nbytes
+        base = BASE * _processes(self.description, self.workers) + _known_bytes(self.rows)
         own = self.workers * _worker_bytes(self.work, self.row_bytes, self.shard_rows)
-        return _processes(self.description, self.workers) * (BASE + known) + own
+        return base + own
 
     def seconds(self) -> float:
         """How long it takes, by what a block does once it is compiled."""
@@ -72,12 +73,14 @@ class Plan:
         block = {name: array[part] for name, array in self.rows.values.items()}
         constants, self.work.constants = self.work.constants, self._stand_ins()
         try:
-            self.work.compute(block, self.rows.place[part])
-            start = time.perf_counter()
-            self.work.compute(block, self.rows.place[part])
+            with one_thread_each():
+                self.work.compute(block, self.rows.place[part])
+                start = time.perf_counter()
+                self.work.compute(block, self.rows.place[part])
+                taken = time.perf_counter() - start
         finally:
             self.work.constants = constants
-        return (time.perf_counter() - start) * self.rows.count / (part.stop * self.workers)
+        return taken * self.rows.count / (part.stop * self.workers)
 
     def _stand_ins(self) -> dict[str, np.ndarray[Any, Any]]:
         return self.work.constants or self.work.stand_ins()
@@ -104,6 +107,40 @@ class Plan:
 def _processes(description: Description, workers: int) -> int:
     """How many there are; the workers of Dask have one each, beside that which asks them."""
     return 1 + workers * (description.engine.kind == "dask" and description.engine.scheduler is None)
+
+
+def _known_bytes(rows: Rows) -> int:
+    """Memory of what is known of all rows, in the process that plans."""
+    return sum(array.nbytes for array in rows.values.values()) + rows.place.nbytes
+
+
+TAKEN = {  # tables that commands take, beside those that all do
+    "simulate": ("options",), "dictionary": ("options", "dictionary"), "design": ("design",), "fit": ("options", "fit"),
+}  # fmt: skip
+FIT_OPTIONS = ("slice_prof", "nstates")
+
+
+def _refuse_ignored(command: str, description: Description) -> None:
+    """Refuse what a command would ignore.
+
+    Raises
+    ------
+    ValueError
+        Naming the key.
+    """
+    fields = {field.name: field.default for field in msgspec.structs.fields(Description)}
+    for table in {table for tables in TAKEN.values() for table in tables}:
+        given, default = getattr(description, table), fields[table]
+        for key in given.__struct_fields__ if given != default else ():
+            is_taken = table in TAKEN[command] and (command != "fit" or table != "options" or key in FIT_OPTIONS)
+            if getattr(given, key) != getattr(default, key) and not is_taken:
+                raise ValueError(f"{table}.{key} is not allowed of the command {command}, which ignores it")
+    if description.dictionary.rank is None and description.dictionary != fields["dictionary"]:
+        raise ValueError("dictionary.basis_atoms is not allowed without dictionary.rank: there is no basis")
+    if description.tissue.T2_above_T1 != "drop" and (command == "fit" or description.tissue.kind != "grid"):
+        raise ValueError('tissue.T2_above_T1 is not allowed: it is for tissue.kind="grid"')
+    if description.engine.scheduler is not None and description.engine.kind != "dask":
+        raise ValueError('engine.scheduler is not allowed with engine.kind="local"')
 
 
 def _differing(one: dict[str, Any], other: dict[str, Any], within: str = "") -> list[str]:
@@ -143,18 +180,26 @@ def make_plan(command: str, path: Path, workers: int | None = None, scheduler: s
     except (TypeError, ValueError) as error:
         if isinstance(error, DescriptionError):
             raise
-        raise DescriptionError(told(path, path.read_text(), str(error))) from error
+        message = re.sub(r"sequence\.on_scanner\((\w+)=\.\.\.\)", r"sequence.scanner.\1", str(error))
+        raise DescriptionError(told(path, path.read_text(), message)) from error
 
 
 def _plan(command: str, description: Description, folder: Path) -> Plan:
+    _refuse_ignored(command, description)
     run, rows = _run_and_rows(command, description, folder)
+    if description.output.nifti is not None:
+        import nibabel  # noqa: F401, before anything starts
+
+        if rows.name != "voxel":
+            raise ValueError('output.nifti is not allowed: rows are no voxels (tissue.kind="maps")')
     work = work_of(run)
     with one_process():
         work.check(rows.values, rows.place)
     engine, row_bytes = description.engine, sum(variable.row_bytes for variable in work.variables)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     workers = checked_count("engine.workers", cores if engine.workers is None else engine.workers)
-    allowed, base = size_in_bytes("engine.memory", engine.memory), BASE * _processes(description, workers)
+    allowed = size_in_bytes("engine.memory", engine.memory)
+    base = BASE * _processes(description, workers) + _known_bytes(rows)
     room = (allowed - base) / workers - SCRATCH * work.block_bytes
     most = int(room // (COPIES * row_bytes * work.block))
     if most < 1:
@@ -184,6 +229,9 @@ def _run_and_rows(command: str, description: Description, folder: Path) -> tuple
         "command": command, "version": __version__, "code": source_digest(),
         "sequence": resolve(description.sequence, folder), "options": options,
     }  # fmt: skip
+    for name in ("T1", "T2"):
+        if command != "fit" and getattr(description.tissue, name) is None:
+            raise ValueError(f"tissue.{name}: is needed")
     if command == "design":
         from .design import resolved
 
@@ -199,9 +247,6 @@ def _run_and_rows(command: str, description: Description, folder: Path) -> tuple
         rows = tissue_rows(msgspec.structs.replace(description.tissue, kind="maps"), folder, shape)
     else:
         rows = tissue_rows(description.tissue, folder)
-        for name in ("T1", "T2"):
-            if getattr(description.tissue, name) is None:
-                raise ValueError(f"tissue.{name}: is needed")
     if command == "dictionary":
         run["dictionary"] = msgspec.to_builtins(description.dictionary)
         for name in ("rank", "basis_atoms"):

@@ -49,7 +49,7 @@ def open_results(path: str | Path, *, flat: bool = False) -> xr.Dataset:
 def _shaped(lying: xr.Dataset, store: Store) -> xr.Dataset:
     """Rows in their places."""
     dims: dict[str, int] = store.group.attrs["dims"]
-    shape, place = tuple(dims.values()), store.place
+    shape, place = tuple(dims.values()), store.place()
     axes = {name: (name, lying[f"{name}_axis"].values, lying[name].attrs) for name in dims if f"{name}_axis" in lying}
     found: dict[str, Any] = {}
     for name, array in lying.variables.items():
@@ -99,15 +99,7 @@ def write_netcdf(store: Store, path: Path) -> None:
 
 
 def write_nifti(store: Store, folder: Path) -> None:
-    """Every variable as a NIfTI map in a folder, of rows that are voxels.
-
-    Raises
-    ------
-    ValueError
-        If they are not.
-    """
-    if store.row != "voxel":
-        raise ValueError('output.nifti is not allowed: rows are no voxels (tissue.kind="maps")')
+    """Every variable as a NIfTI map in a folder, of rows that are voxels."""
     affine = store.group.attrs["affine"]
     found = open_results(store.path)
     for variable in store.work.variables:

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import warnings
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +31,7 @@ from .work import Arrays, Variable, Work, work_of
 
 MARKS = ".done"
 PLACE = "place"
-SMALL = 1 << 16  # entries of a chunk of what is known beforehand
+SMALL = 1 << 14  # entries of a chunk of what is known beforehand
 CHUNK = 1 << 22  # bytes of a chunk of results, at most, unless a block has more
 
 
@@ -144,6 +145,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._encoders = threading.local()
         try:
             self.group: Any = zarr.open_group(path, mode="r")
             attributes: dict[str, Any] = dict(self.group.attrs)
@@ -163,21 +165,30 @@ class Store:
         work.constants = {name: self.group[name][...] for name in work.constant_dims}
         return work
 
-    @cached_property
-    def place(self) -> npt.NDArray[np.int64]:
-        return np.asarray(self.group[PLACE][...])
+    def place(self, rows: slice = slice(None)) -> npt.NDArray[np.int64]:
+        """Where in the grid or map rows lie."""
+        return np.asarray(self._known[PLACE][rows])
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return int(self._known[PLACE].shape[0])
 
     @cached_property
-    def values(self) -> Arrays:
-        """What differs from row to row."""
-        return {name: self.group[name][...] for name in self.run["varying"]}
+    def _known(self) -> dict[str, Any]:
+        """Arrays of what is known of rows beforehand, opened once."""
+        return {name: self.group[name] for name in (PLACE, *self.run["varying"])}
+
+    def values(self, rows: slice) -> Arrays:
+        """What differs from row to row, of some rows."""
+        return {name: self._known[name][rows] for name in self.run["varying"]}
 
     @property
     def shards(self) -> int:
-        return -(-len(self.place) // self.shard_rows)
+        return -(-self.count // self.shard_rows)
 
     def rows_of(self, shard: int) -> slice:
-        return slice(shard * self.shard_rows, min((shard + 1) * self.shard_rows, len(self.place)))
+        return slice(shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.count))
 
     def compute(self, shard: int) -> Arrays:
         """The results of a shard, block by block, in memory that each thread uses again."""
@@ -188,11 +199,12 @@ class Store:
             ]
             for each in self.work.variables
         }
-        for first in range(rows.start, rows.stop, self.work.block):
-            part = slice(first, min(first + self.work.block, rows.stop))
-            results = self.work.compute({name: array[part] for name, array in self.values.items()}, self.place[part])
+        values, place = self.values(rows), self.place(rows)
+        for first in range(0, len(place), self.work.block):
+            part = slice(first, first + self.work.block)
+            results = self.work.compute({name: array[part] for name, array in values.items()}, place[part])
             for name, array in results.items():
-                found[name][part.start - rows.start : part.stop - rows.start] = array
+                found[name][part] = array
         return found
 
     def file(self, variable: Variable, shard: int) -> Path:
@@ -222,6 +234,15 @@ class Store:
 
     def _encoded(self, variable: Variable, data: npt.NDArray[Any]) -> bytes:
         """A shard as Zarr writes it."""
+        memory, array = self._encoder(variable)
+        array[: len(data)] = data
+        return bytes(memory.pop("/".join(["c", "0", *("0" for _ in variable.dims)])).to_bytes())
+
+    def _encoder(self, variable: Variable) -> tuple[dict[str, Any], Any]:
+        """An array of one shard in memory, and where that finds its encoded content; each thread has its own."""
+        known: dict[str, tuple[dict[str, Any], Any]] = self._encoders.__dict__
+        if variable.name in known:
+            return known[variable.name]
         memory: dict[str, Any] = {}
         ends = tuple(variable.dims.values())
         shape = self.shard_rows, *ends
@@ -231,8 +252,8 @@ class Store:
             fill_value=_missing(variable.dtype), compressors=_codecs(self.compression),
             config={"write_empty_chunks": True},
         )  # fmt: skip
-        array[: len(data)] = data
-        return bytes(memory["/".join(["c", "0", *("0" for _ in ends)])].to_bytes())
+        known[variable.name] = memory, array
+        return known[variable.name]
 
     def is_done(self, shard: int) -> bool:
         """Whether a shard is there, whole, as its mark says."""
@@ -262,6 +283,8 @@ class Store:
                 + "; run again, and only these are computed"
             )
         try:
+            for left in self.path.rglob(".*.aside"):  # by processes that were killed
+                left.unlink()
             zarr.open_group(self.path, mode="r+", use_consolidated=False).attrs["complete"] = True
             _consolidate(self.path)
         except OSError as error:

@@ -84,7 +84,8 @@ class Work:
 
     def check(self, values: Arrays, place: npt.NDArray[np.int64]) -> None:
         """Refuse what cannot be computed, and compile what is needed, by computing some rows."""
-        self.compute({name: array[:FEW] for name, array in values.items()}, place[:FEW])
+        rows = _extremes(values, len(place))
+        self.compute({name: array[rows] for name, array in values.items()}, place[rows])
 
     def prepare(self, values: Arrays) -> Arrays:
         """Constants, of the values of all rows."""
@@ -114,6 +115,12 @@ class Work:
     def compute(self, values: Arrays, place: npt.NDArray[np.int64]) -> Arrays:
         """Variables by name, for a block of rows: their values, and their places in grid or map."""
         raise NotImplementedError
+
+
+def _extremes(values: Arrays, count: int) -> npt.NDArray[np.int64]:
+    """Rows that hold the lowest and highest values, and some more: what may be refused is, of these."""
+    ends = [end for array in values.values() for end in (int(array.argmin()), int(array.argmax()))]
+    return np.unique([*range(min(FEW, count)), *ends])
 
 
 class Signals(Work):
@@ -202,7 +209,8 @@ class Dictionary(Signals):
             raise ValueError("options.diff is not allowed of a dictionary; use the command simulate")
         if self.rank and self.rank > self.readouts:
             raise ValueError(f"dictionary.rank={self.rank} is not allowed: there are {self.readouts} readouts")
-        self.play({name: array[:FEW] for name, array in values.items()})
+        rows = _extremes(values, len(place))
+        self.play({name: array[rows] for name, array in values.items()})
 
     def prepare(self, values: Arrays) -> Arrays:
         """The basis (component, readout); what part of the atoms' energy each direction holds; where signals lie."""
