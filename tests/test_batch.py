@@ -50,12 +50,27 @@ def test_atoms_whose_T2_is_longer_are_left_out(tmp_path):
     np.testing.assert_array_equal(found.signal.sel(T1=500, T2=60), epgnumba.simulate(train, [500.0] * 3, [60.0] * 3)[0])
 
 
-def test_a_compressed_dictionary_is_that_of_an_svd(tmp_path):
-    rank = 4
+SIGNALS = {  # that lie on the imaginary axis, on the real one, and anywhere
+    "imaginary": ({}, {}),
+    "real": ({"phases": 90.0}, {}),
+    "turned": ({"phases": 30.0}, {}),
+    "complex": ({}, {"B0": 9.0}),
+}
+
+
+@pytest.mark.parametrize("kind", SIGNALS)
+def test_a_compressed_dictionary_is_that_of_an_svd(tmp_path, kind):
+    rank, (own, tissue) = 4, SIGNALS[kind]
     run = described(tmp_path, f'[dictionary]\nrank = {rank}\n[output]\npath = "out.zarr"\n')
+    text = run.read_text()
+    for table, values in (("sequence", own), ("tissue", tissue)):
+        text = text.replace(
+            f"[{table}]\n", f"[{table}]\n" + "".join(f"{name} = {one}\n" for name, one in values.items())
+        )
+    run.write_text(text)
     assert call("dictionary", run) == 0
     T1, T2, B1 = atoms()
-    signal = epgnumba.simulate(epgnumba.sequence.MRF(FLIP, TR=10.0, TI=20.0), T1, T2, B1=B1)
+    signal = epgnumba.simulate(epgnumba.sequence.MRF(FLIP, TR=10.0, TI=20.0, **own), T1, T2, B1=B1, **tissue)
     unit = signal / np.linalg.norm(signal, axis=1, keepdims=True)
     singular = np.linalg.svd(unit, compute_uv=False)
     found = open_results(tmp_path / "out.zarr", flat=True)
@@ -64,6 +79,29 @@ def test_a_compressed_dictionary_is_that_of_an_svd(tmp_path):
     np.testing.assert_allclose(found.energy, singular[:rank] ** 2 / (singular**2).sum(), rtol=1e-8)
     np.testing.assert_allclose(found.residual, np.linalg.norm(lost, axis=1), atol=1e-7)
     np.testing.assert_allclose(found.norm, np.linalg.norm(signal, axis=1), rtol=1e-12)
+
+
+def test_a_dictionary_that_is_kept_whole(tmp_path):
+    assert call("dictionary", described(tmp_path, '[output]\npath = "out.zarr"\n')) == 0
+    T1, T2, B1 = atoms()
+    signal = epgnumba.simulate(epgnumba.sequence.MRF(FLIP, TR=10.0, TI=20.0), T1, T2, B1=B1)
+    found = open_results(tmp_path / "out.zarr", flat=True)
+    np.testing.assert_allclose(found.atom_signal.values * found.norm.values[:, None], signal, atol=1e-15)
+    np.testing.assert_allclose(np.linalg.norm(found.atom_signal, axis=1), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["simulate", "dictionary"])
+def test_one_tissue_alone(tmp_path, kind):
+    run = tmp_path / "run.toml"
+    tail = "[tissue]\nT1 = 1000\nT2 = 80\n[output]\npath = 'out.zarr'\n"
+    run.write_text(SEQUENCE.format(pulses=5) + tail + "[dictionary]\nrank = 1\n" * (kind == "dictionary"))
+    assert call(kind, run) == 0
+    found = open_results(tmp_path / "out.zarr")
+    expected = epgnumba.simulate(epgnumba.sequence.MRF(np.linspace(5, 60, 5), TR=10.0, TI=20.0), 1000, 80)
+    if kind == "simulate":
+        np.testing.assert_array_equal(found.signal, expected)
+    else:
+        np.testing.assert_allclose(found.norm.values * found.coefficients.values @ found.basis.values, expected, atol=1e-12)
 
 
 def test_a_basis_of_some_atoms_says_what_it_lacks(tmp_path):

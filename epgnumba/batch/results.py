@@ -68,10 +68,10 @@ def spread(array: npt.NDArray[Any], place: npt.NDArray[np.int64], shape: tuple[i
     """Rows in the places of a grid or map; NaN (-1 of whole numbers) elsewhere."""
     count = int(np.prod(shape, dtype=int))
     if len(place) == count:
-        return array.reshape(*shape, *array.shape[1:])
+        return array.reshape((*shape, *array.shape[1:]))
     full = np.full((count, *array.shape[1:]), np.nan if array.dtype.kind in "fc" else -1, array.dtype)
     full[place] = array
-    return full.reshape(*shape, *array.shape[1:])
+    return full.reshape((*shape, *array.shape[1:]))
 
 
 def write_netcdf(store: Store, path: Path) -> None:
