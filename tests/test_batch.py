@@ -101,7 +101,9 @@ def test_one_tissue_alone(tmp_path, kind):
     if kind == "simulate":
         np.testing.assert_array_equal(found.signal, expected)
     else:
-        np.testing.assert_allclose(found.norm.values * found.coefficients.values @ found.basis.values, expected, atol=1e-12)
+        np.testing.assert_allclose(
+            found.norm.values * found.coefficients.values @ found.basis.values, expected, atol=1e-12
+        )
 
 
 def test_a_basis_of_some_atoms_says_what_it_lacks(tmp_path):

@@ -93,8 +93,8 @@ PRINTED = {
     "brain_t2": [
         "exponential fit of 8 voxels: at most 0.0046 % away",
         "median T2 106.8 ms (exponential), 90.7 ms (EPG)",
-        "phantom, exponential: T2 +6.93 % in the median",
-        "phantom, EPG, noise known: T2 -0.14 % in the median",
+        "phantom, exponential: T2 +36.32 % in the median",
+        "phantom, EPG: T2 -0.18 % in the median",
     ],
     "design_fingerprint": ["objective 4160.82 -> 1172.84"],
     "design_fse": [
