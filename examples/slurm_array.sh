@@ -9,7 +9,7 @@ set -euo pipefail
 command=$1 file=$(realpath "$2") count=$3
 submit() { sbatch --parsable --requeue --kill-on-invalid-dep=yes --output="slurm-%A_%a.log" "$@"; }
 
-made=$(submit --job-name=prepare --wrap "epgnumba $command '$file' --prepare")
+made=$(submit --job-name=prepare --wrap "epgnumba $command '$file' --prepare --array-count $count")
 shares=$(submit --job-name=shares --dependency="afterok:$made" --array="0-$((count - 1))" --cpus-per-task=1 \
     --wrap "epgnumba $command '$file' --workers 1 --array-index \$SLURM_ARRAY_TASK_ID --array-count $count")
 submit --job-name=finish --dependency="afterok:$shares" --wrap "epgnumba $command '$file' --finish"

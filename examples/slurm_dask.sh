@@ -15,4 +15,4 @@ dask scheduler --port 0 --no-dashboard --scheduler-file "$SCHEDULER_FILE" &
 trap 'kill %1; rm -f "$SCHEDULER_FILE"' EXIT
 srun dask worker --scheduler-file "$SCHEDULER_FILE" --nthreads "$SLURM_CPUS_PER_TASK" --no-dashboard --death-timeout 60 &
 while [ ! -e "$SCHEDULER_FILE" ]; do sleep 0.1; done
-epgnumba "$command" "$file" --scheduler "$SCHEDULER_FILE"
+epgnumba "$command" "$file" --scheduler "$SCHEDULER_FILE" --workers "$SLURM_NTASKS"

@@ -196,7 +196,7 @@ def test_job_arrays(tmp_path, capsys):
     run = described(tmp_path, tail.format("out"))
     assert call("dictionary", run, "--array-index", 0, "--array-count", 2) == commands.NOT_THERE
     assert "--prepare makes it" in capsys.readouterr().err
-    assert call("dictionary", run, "--prepare") == 0
+    assert call("dictionary", run, "--prepare", "--array-count", 2) == 0
     assert call("dictionary", run, "--array-index", 1, "--array-count", 2) == 0
     store = Store(tmp_path / "out.zarr")
     assert [store.is_done(shard) for shard in range(5)] == [False, True, False, True, False]
@@ -206,6 +206,12 @@ def test_job_arrays(tmp_path, capsys):
     whole = described(tmp_path, tail.format("whole"), name="whole.toml")
     assert call("dictionary", whole) == 0
     assert same(tmp_path / "out.zarr", tmp_path / "whole.zarr")
+
+
+def test_there_are_shards_for_every_task(tmp_path):
+    run = described(tmp_path, '[output]\npath = "out.zarr"\n', count=120)
+    assert make_plan("simulate", run, 1).shard_rows == 7 * 1024  # a quarter of 28,800 rows
+    assert make_plan("simulate", run, 1, shares=3).shard_rows == 2 * 1024
 
 
 def test_designs(tmp_path):

@@ -64,7 +64,9 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         mode.add_argument("--prepare", action="store_true", help="make the store, and stop: before a job array")
         mode.add_argument("--finish", action="store_true", help="check that all is there, and say so in the store")
         mode.add_argument("--array-index", type=int, metavar="I", help="compute the share of this index, from 0 on")
-        parser.add_argument("--array-count", type=int, metavar="N", help="how many shares there are")
+        parser.add_argument(
+            "--array-count", type=int, metavar="N", help="how many shares there are; also with --prepare"
+        )
         parser.set_defaults(run=run)
     init = commands.add_parser("init", help="write an example of a run's description")
     init.add_argument("kind", choices=COMMANDS)
@@ -101,8 +103,10 @@ def run(options: argparse.Namespace) -> int:
     from .store import StoreError
 
     try:
-        share = _share(options.array_index, options.array_count)
-        plan = make_plan(options.command, options.file, options.workers, options.scheduler)
+        share = _share(options)
+        plan = make_plan(
+            options.command, options.file, options.workers, options.scheduler, options.array_count or 1
+        )  # fmt: skip
     except ValueError as error:
         _say(str(error))
         return NOT_ALLOWED
@@ -128,17 +132,18 @@ def run(options: argparse.Namespace) -> int:
         return FAILED
 
 
-def _share(index: int | None, count: int | None) -> slice:
-    """Which shards an index of a job array has: every `count`-th.
+def _share(options: argparse.Namespace) -> slice:
+    """Which shards an index of a job array has: every `array_count`-th.
 
     Raises
     ------
     ValueError
         If it is none.
     """
-    if index is None and count is None:
+    index, count = options.array_index, options.array_count
+    if index is None and (count is None or (options.prepare and count >= 1)):
         return slice(None)
-    if index is None or count is None or count < 1 or not 0 <= index < count:
+    if index is None or count is None or not 0 <= index < count:
         raise ValueError(
             f"--array-index={index} --array-count={count} is not allowed: an index from 0 on below the count is needed"
         )

@@ -17,7 +17,7 @@ import numpy as np
 from .. import __version__
 from ..checks import count as checked_count
 from ..kernels.cache import source_digest
-from .description import Description, DescriptionError, read, size_in_bytes, told, values
+from .description import Description, DescriptionError, Output, read, size_in_bytes, told, values
 from .rows import Rows, sweep_rows, tissue_rows
 from .sequences import resolve
 from .share import one_process, one_thread_each
@@ -25,6 +25,8 @@ from .store import Store, StoreError, make_store
 from .work import Work, work_of
 
 TARGET = 1 << 26  # bytes of a shard, before compression
+PER_SHARE = 4  # shards, at least, for each worker or task of a job array
+LARGEST_NETCDF = 2 << 30  # bytes
 COPIES = 3  # of a shard in flight: results, what is encoded, what is written
 SCRATCH = 5  # copies of a block's signals at work
 BASE = 250e6  # bytes of a process that has done nothing yet
@@ -58,7 +60,7 @@ class Plan:
     @property
     def row_bytes(self) -> int:
         """Bytes of results for each row, before compression."""
-        return sum(variable.row_bytes for variable in self.work.variables)
+        return _row_bytes(self.work)
 
     @property
     def memory(self) -> float:
@@ -107,6 +109,10 @@ class Plan:
 def _processes(description: Description, workers: int) -> int:
     """How many there are; the workers of Dask have one each, beside that which asks them."""
     return 1 + workers * (description.engine.kind == "dask" and description.engine.scheduler is None)
+
+
+def _row_bytes(work: Work) -> int:
+    return sum(variable.row_bytes for variable in work.variables)
 
 
 def _known_bytes(rows: Rows) -> int:
@@ -160,8 +166,10 @@ def _worker_bytes(work: Work, row_bytes: int, shard_rows: int) -> int:
     return SCRATCH * work.block_bytes + COPIES * row_bytes * shard_rows
 
 
-def make_plan(command: str, path: Path, workers: int | None = None, scheduler: str | None = None) -> Plan:
-    """The run that a file describes.
+def make_plan(
+    command: str, path: Path, workers: int | None = None, scheduler: str | None = None, shares: int = 1
+) -> Plan:
+    """The run that a file describes, to be cut for so many workers, or shares of a job array.
 
     Raises
     ------
@@ -176,7 +184,7 @@ def make_plan(command: str, path: Path, workers: int | None = None, scheduler: s
     )
     description = msgspec.structs.replace(description, engine=engine)
     try:
-        return _plan(command, description, path.resolve().parent)
+        return _plan(command, description, path.resolve().parent, shares)
     except (TypeError, ValueError) as error:
         if isinstance(error, DescriptionError):
             raise
@@ -184,41 +192,55 @@ def make_plan(command: str, path: Path, workers: int | None = None, scheduler: s
         raise DescriptionError(told(path, path.read_text(), message)) from error
 
 
-def _plan(command: str, description: Description, folder: Path) -> Plan:
+def _plan(command: str, description: Description, folder: Path, shares: int) -> Plan:
     _refuse_ignored(command, description)
     run, rows = _run_and_rows(command, description, folder)
-    if description.output.nifti is not None:
-        import nibabel  # noqa: F401, before anything starts
-
-        if rows.name != "voxel":
-            raise ValueError('output.nifti is not allowed: rows are no voxels (tissue.kind="maps")')
     work = work_of(run)
     with one_process():
         work.check(rows.values, rows.place)
-    engine, row_bytes = description.engine, sum(variable.row_bytes for variable in work.variables)
+    _check_output(description.output, work, rows)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    engine = description.engine
     workers = checked_count("engine.workers", cores if engine.workers is None else engine.workers)
     allowed = size_in_bytes("engine.memory", engine.memory)
+    shard_rows = _choose_shard(description, work, rows, workers, allowed, max(shares, workers))
+    return Plan(description, work, rows, folder / description.output.path, workers, shard_rows, allowed)
+
+
+def _check_output(output: Output, work: Work, rows: Rows) -> None:
+    """Refuse copies that cannot be written, before anything starts."""
+    if output.nifti is not None:
+        import nibabel  # noqa: F401, which may not be there
+
+        if rows.name != "voxel":
+            raise ValueError('output.nifti is not allowed: rows are no voxels (tissue.kind="maps")')
+    size = _row_bytes(work) * rows.count
+    if output.netcdf is not None and size > LARGEST_NETCDF:
+        raise ValueError(f"output.netcdf is not allowed: {size / 1e9:.1f} GB are too many for it; the store holds them")
+
+
+def _choose_shard(
+    description: Description, work: Work, rows: Rows, workers: int, allowed: int, shares: int
+) -> int:  # fmt: skip
+    """Rows of a shard: as many as are allowed, but some shards for each share, so that none waits for long."""
+    engine, row_bytes = description.engine, _row_bytes(work)
     base = BASE * _processes(description, workers) + _known_bytes(rows)
-    room = (allowed - base) / workers - SCRATCH * work.block_bytes
-    most = int(room // (COPIES * row_bytes * work.block))
+    most = int(((allowed - base) / workers - SCRATCH * work.block_bytes) // (COPIES * row_bytes * work.block))
     if most < 1:
         needed = base + workers * _worker_bytes(work, row_bytes, work.block)
         raise ValueError(
             f'engine.memory="{engine.memory}" is not enough for {workers} workers: they need {needed / 1e9:.2f} GB'
         )
-    blocks = min(most, max(1, TARGET // (row_bytes * work.block)), -(-rows.count // work.block))
-    if engine.shard_rows is not None:
-        blocks, rest = divmod(checked_count("engine.shard_rows", engine.shard_rows), work.block)
-        if rest or blocks > most:
-            raise ValueError(
-                f"engine.shard_rows={engine.shard_rows} is not allowed: it must be a multiple of {work.block}, and at "
-                f'most {most * work.block} with engine.memory="{engine.memory}"'
-            )
-    else:
-        share = rows.count // (4 * workers * work.block)  # some shards for each worker, so that none waits for long
-        blocks = max(1, min(blocks, share))
-    return Plan(description, work, rows, folder / description.output.path, workers, blocks * work.block, allowed)
+    if engine.shard_rows is None:
+        target = min(most, TARGET // (row_bytes * work.block), rows.count // (PER_SHARE * shares * work.block))
+        return max(1, target) * work.block
+    blocks, rest = divmod(checked_count("engine.shard_rows", engine.shard_rows), work.block)
+    if rest or blocks > most:
+        raise ValueError(
+            f"engine.shard_rows={engine.shard_rows} is not allowed: it must be a multiple of {work.block}, and at "
+            f'most {most * work.block} with engine.memory="{engine.memory}"'
+        )
+    return engine.shard_rows
 
 
 def _run_and_rows(command: str, description: Description, folder: Path) -> tuple[dict[str, Any], Rows]:

@@ -13,8 +13,6 @@ from ..checks import warn_caller
 from ..files.arrays import write_map
 from .store import PLACE, Store
 
-LARGEST_NETCDF = 2 << 30  # bytes
-
 
 def open_results(path: str | Path, *, flat: bool = False) -> xr.Dataset:
     """The results of a run.
@@ -75,16 +73,7 @@ def spread(array: npt.NDArray[Any], place: npt.NDArray[np.int64], shape: tuple[i
 
 
 def write_netcdf(store: Store, path: Path) -> None:
-    """Results in one NetCDF file (version 3, 64 bit), whose complex numbers are pairs along a last axis "part".
-
-    Raises
-    ------
-    ValueError
-        If they are large: they stay in the store.
-    """
-    lying = open_results(store.path, flat=True)
-    if lying.nbytes > LARGEST_NETCDF:
-        raise ValueError(f"output.netcdf: {lying.nbytes / 1e9:.1f} GB are too many for it; the store holds them")
+    """Results in one NetCDF file (version 3, 64 bit), whose complex numbers are pairs along a last axis "part"."""
     found = open_results(store.path)
     for name, array in found.variables.items():
         if array.dtype.kind == "c":
