@@ -312,3 +312,7 @@ def _line(offset: float, T2: float) -> tuple[float, float]:
         sum(quad(gaussian_of, *side, (which,), **precision)[0] for side in sides) for which in (False, True)
     )
     return value, slope
+
+
+def __dir__() -> list[str]:
+    return __all__
