@@ -80,9 +80,9 @@ class Waveform:
         Returns
         -------
         ndarray
-            Degrees, from -180 to 180: below zero where the pulse turns the other way, as between the side lobes of a
-            sinc. What it turns about the axis of the field, before and after, is not told: it is that of half of the
-            gradient each for a symmetric pulse, and refocused.
+            Degrees, from -360 to 360, of a complex waveform from 0 to 180: below zero where the pulse turns the other
+            way, as in the side lobes of a sinc. What it turns about the axis of the field, before and after, is not
+            told: it is that of half of the gradient each for a symmetric pulse, and refocused.
         """
         nominal = np.deg2rad(scalar("flip", flip, **FLIP))
         kilohertz, scale = np.broadcast_arrays(checked("offset", offset, **_OFFSET), checked("B1", B1, **PROFILE))
@@ -94,8 +94,10 @@ class Waveform:
             ratio = 0.5 * np.sinc(angle / (2 * np.pi))  # sin(angle / 2) / angle
             c, s = np.cos(angle / 2) - 1j * turn * ratio, -1j * field * scale * ratio
             a, b = c * a - np.conj(s) * b, s * a + np.conj(c) * b
-        along = -b.imag if abs(self.samples.imag).max() == 0 else abs(b)
-        return np.asarray(np.rad2deg(2 * np.arctan2(along, abs(a))))
+        if self.samples.imag.any():
+            return np.asarray(np.rad2deg(2 * np.arctan2(abs(b), abs(a))))
+        half = (a * np.exp(1j * np.pi * kilohertz * self.duration)).real  # without the gradient's turn
+        return np.asarray(np.rad2deg(2 * np.arctan2(-b.imag, np.copysign(abs(a), half))))
 
     def profile(self, flip: float, z: npt.ArrayLike, *, thickness: float = 1.0, B1: float = 1.0) -> Array:
         """Slice profile: flip angles as fractions of what `flip` and `B1` nominally are.

@@ -40,6 +40,21 @@ def test_signals_are_those_of_simulate(tmp_path):
         np.testing.assert_array_equal(netcdf.signal.values[..., 0] + 1j * netcdf.signal.values[..., 1], found.signal)
 
 
+def test_slice_profiles_by_kind_of_pulse(tmp_path):
+    run = tmp_path / "run.toml"
+    run.write_text(
+        '[sequence]\nfamily = "FSE"\nflip = [150, 120]\nESP = 8\n[tissue]\nT1 = [500, 900]\nT2 = 60\n'
+        "[options]\nslice_prof = { excitation = [1.0, 0.5], refocusing = [1.0, -0.3] }\n"
+        '[output]\npath = "out.zarr"\n'
+    )
+    assert call("simulate", run) == 0
+    profile = {"excitation": [1.0, 0.5], "refocusing": [1.0, -0.3]}
+    expected = epgnumba.simulate(epgnumba.FSE([150.0, 120.0], ESP=8.0), [500.0, 900.0], 60.0, slice_prof=profile)
+    np.testing.assert_array_equal(open_results(tmp_path / "out.zarr").signal.values.reshape(2, 2), expected)
+    run.write_text(run.read_text().replace("refocusing", "recovery"))
+    assert call("simulate", run, "--dry-run") == 2
+
+
 def test_atoms_whose_T2_is_longer_are_left_out(tmp_path):
     run = tmp_path / "run.toml"
     run.write_text(SEQUENCE.format(pulses=5) + '[tissue]\nT1 = [50, 500]\nT2 = [40, 60]\n[output]\npath = "out.zarr"\n')

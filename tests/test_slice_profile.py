@@ -232,6 +232,20 @@ def test_flip_angles_across_a_slice(flip):
     np.testing.assert_allclose(pulse.flips(flip, 0.0), flip, rtol=1e-12)
 
 
+@pytest.mark.parametrize("pulse", [pulses.hard(1.0), pulses.sinc(3.0, 4), pulses.gaussian(2.0)])
+def test_rotations_beyond_180_degrees(pulse):
+    """On resonance what the amplitude says; nearby the sense of the rotation, by the sine of a hard pulse's angle."""
+    for flip in (150.0, 190.0, 270.0, -200.0):
+        np.testing.assert_allclose(pulse.flips(flip, 0.0), flip, rtol=1e-12)
+    assert pulse.profile(180.0, [0.0], B1=1.3) == pytest.approx([1.0], rel=1e-12)
+    mixed = [Pulse(60.0), Wait(3.0), Pulse(180.0, kind="refocusing"), Wait(3.0), Pulse(40.0), Readout()]
+    train = epgnumba.EventSequence(lambda p: mixed)
+    profile = {"excitation": 1.0, "refocusing": pulse.profile(180.0, [0.0], B1=1.2)}
+    np.testing.assert_allclose(
+        simulate(train, 1000.0, 80.0, B1=1.2, slice_prof=profile), simulate(train, 1000.0, 80.0, B1=1.2), rtol=1e-12
+    )
+
+
 def test_hard_pulses_off_resonance():
     """sin(a/2) = w1/W sin(W t/2), W being the field that is tilted."""
     field, offsets = np.deg2rad(140.0) / 0.8, np.linspace(-3, 3, 13)

@@ -345,3 +345,28 @@ def test_velocity_that_leaves_no_fraction():
     with pytest.raises(ValueError, match="velocity=10000 um/ms"):
         simulate(train, 900.0, 80.0, velocity=1e4, dtype="float32")
     assert np.isfinite(simulate(train, 900.0, 80.0, velocity=1e4)).all()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 2e-4)])
+@pytest.mark.parametrize("maps", [{"velocity": 1000.0}, {"D": 2.0}, {"velocity": -300.0, "D": 0.5}])
+def test_many_voxels_are_as_exact_as_one(maps, dtype, tolerance):
+    """Factors of one order are made of those of the order before, where voxels lie side by side."""
+    train = FSE(np.full(60, 100.0), ESP=6.0).on_scanner(gradient_area=200.0)
+    spread = np.linspace(0.05, 1, 40)
+    many = simulate(train, 1000.0, 80.0, dtype=dtype, **{name: value * spread for name, value in maps.items()})
+    for k in range(0, 40, 13):
+        alone = simulate(train, 1000.0, 80.0, **{name: value * spread[k] for name, value in maps.items()})
+        assert_allclose(many[k], alone, rtol=0, atol=tolerance)
+
+
+def test_orders_that_vanish_and_come_back():
+    """Diffusion so strong that, over an interval, only orders near one that a gradient undoes are left."""
+
+    def build(p):
+        yield [Pulse(90.0), Shift(40, 10.0), Pulse(60.0), Shift(-40, 10.0), Pulse(60.0), Shift(40, 10.0), Readout()]
+
+    train = EventSequence(build).on_scanner(gradient_area=400.0)
+    D = np.array([0.5, 2.0, 30.0, 300.0])
+    many = simulate(train, 1000.0, 80.0, D=D)
+    alone = [simulate(train, 1000.0, 80.0, D=x) for x in D]
+    assert_allclose(many, alone, rtol=1e-11, atol=0)

@@ -17,7 +17,7 @@ import numpy as np
 from .. import __version__
 from ..checks import count as checked_count
 from ..kernels.cache import source_digest
-from .description import Description, DescriptionError, Output, read, size_in_bytes, told, values
+from .description import Description, DescriptionError, Output, Span, Values, read, size_in_bytes, told, values
 from .rows import Rows, sweep_rows, tissue_rows
 from .sequences import resolve
 from .share import one_process, one_thread_each
@@ -243,10 +243,17 @@ def _choose_shard(
     return engine.shard_rows
 
 
+def _profile(key: str, given: Values, folder: Path) -> Any:
+    """A slice profile: one for all pulses, or of each kind of them."""
+    if isinstance(given, dict) and given.keys().isdisjoint(("file", *Span.__struct_fields__)):
+        return {kind: values(f"{key}.{kind}", one, folder).tolist() for kind, one in given.items()}
+    return values(key, given, folder).tolist()
+
+
 def _run_and_rows(command: str, description: Description, folder: Path) -> tuple[dict[str, Any], Rows]:
     """Everything that the results depend on."""
     options = msgspec.to_builtins(description.options)
-    options["slice_prof"] = values("options.slice_prof", description.options.slice_prof, folder).tolist()
+    options["slice_prof"] = _profile("options.slice_prof", description.options.slice_prof, folder)
     run: dict[str, Any] = {
         "command": command, "version": __version__, "code": source_digest(),
         "sequence": resolve(description.sequence, folder), "options": options,

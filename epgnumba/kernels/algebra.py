@@ -10,6 +10,7 @@ rate, times the derivative of the exponent.
 These functions take whatever has + - *: a CPU gives them vectors, a CUDA device numbers.
 """
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from .columns import B1
@@ -170,9 +171,14 @@ class Interval:
         free = [x for triple in triples(plane) for x in rotate(*triple, *self.five)]
         return free + [self.numbers.saturation[0] * x for x in bound_of(plane)]
 
-    def _slopes(self, rate, k):
-        """Derivatives by a rate of the exponents of P, M and W, and whether they are imaginary; None where zero."""
-        parts = [(e, e.weights(k)) for e in before_pulses(self.shape) if e.rate == rate]
+    def _slopes(self, rate, k, difference=0, stride=None):
+        """Derivatives by a rate of the exponents of P, M and W, and whether they are imaginary; None where zero.
+
+        Or their first or second difference between orders a stride apart.
+        """
+        parts = [
+            (e, differences(e.weights, k, difference, stride)) for e in before_pulses(self.shape) if e.rate == rate
+        ]
         slopes = [
             added(weighted(w[c], self.numbers.moments[e.moment, e.scale]) for e, w in parts if w[c] is not None)
             for c in (P, M, W)
@@ -196,11 +202,11 @@ class Interval:
             [t if g is None else t + g * x for t, x, g in zip(im, x_re, turning, strict=True)],
         ]
 
-    def _exponents(self, k):
-        """What depends on the order, by component: exponents of decays, and angles."""
+    def _exponents(self, k, difference=0, stride=None):
+        """What depends on the order, by component: exponents of decays, and angles; or differences of these."""
         decays, angles = {}, {}
         for rate in dict.fromkeys(e.rate for e in by_order(self.shape)):
-            slopes, imaginary = self._slopes(rate, k)
+            slopes, imaginary = self._slopes(rate, k, difference, stride)
             sums = angles if imaginary else decays
             for c, slope in enumerate(slopes):
                 if slope is not None:
@@ -222,10 +228,21 @@ class Interval:
 
         Exponents are polynomials of the order, of second degree: so that f(k + s) = f(k) g(k) and g(k + s) = g(k) h.
         """
-        first, second, third = (self._exponents(k + j * stride) for j in range(3))
-        steps = [{c: following[c] - x for c, x in own.items()} for own, following in zip(first, second, strict=True)]
-        bends = [{c: third[i][c] - second[i][c] - x for c, x in own.items()} for i, own in enumerate(steps)]
+        steps, bends = (self._exponents(k, difference, stride) for difference in (1, 2))
         return self._factors_of(*steps), self._factors_of(*bends)
+
+
+def differences(weights, k, difference, stride):
+    """Weights of order k; or their first or second difference, a stride apart: of whole numbers, so exact."""
+    rows = [weights(k + j * stride) if j else weights(k) for j in range(difference + 1)]
+    while len(rows) > 1:
+        rows = [[_less(x, y) for x, y in zip(*pair, strict=True)] for pair in pairwise(rows)]
+    return rows[0]
+
+
+def _less(x, y):
+    """y - x, which is None where there is nothing."""
+    return None if x is None or y is None or (isinstance(x, int) and x == y) else y - x
 
 
 class Factors:
