@@ -95,7 +95,9 @@ def named(kind: str) -> str:
 
 def by_name(given: Given) -> dict[str, Any]:
     """What is given for a slice profile, by the names of derivatives."""
-    return {named(kind): value for kind, value in given.items()} if isinstance(given, Mapping) else {NAME: given}
+    if isinstance(given, Mapping) and given:
+        return {named(kind): value for kind, value in given.items()}
+    return {NAME: given}
 
 
 def from_names(values: Mapping[str, Any]) -> Given:
