@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from epgnumba import jacobian, simulate, vjp
+from epgnumba import CRLBObjective, jacobian, simulate, vjp
 from epgnumba.sequence import BSSFP, DESS, FSE, MRF, SPGR, EventSequence, Inversion, Pulse, Readout, Shift, Spoil, Wait
 
 GAMMA = 2.6752218708e-4  # radians per um and mT ms/m
@@ -370,3 +370,17 @@ def test_orders_that_vanish_and_come_back():
     many = simulate(train, 1000.0, 80.0, D=D)
     alone = [simulate(train, 1000.0, 80.0, D=x) for x in D]
     assert_allclose(many, alone, rtol=1e-11, atol=0)
+
+
+def test_an_objective_whose_times_make_diffusion_strong():
+    """A gradient behind the last readout, which nothing sees, decides how factors of orders are made."""
+
+    def build(p):
+        yield [Pulse(90.0, 90.0), Wait(p.TE), Readout(), Pulse(120.0), Wait(p.TE), Readout()]
+        yield [Pulse(10.0), Shift(100, p.tail)]
+
+    train = EventSequence(build, TE=10.0, tail=0.001).on_scanner(gradient_area=400.0)
+    objective = CRLBObjective(train, 900.0, 60.0, D=1.0, unknowns=("T2",), variables=("TE", "tail"))
+    first = objective([10.0, 0.001])
+    for value, expected in zip(objective([10.0, 1000.0]), first, strict=True):
+        assert_allclose(value, expected, rtol=1e-12)

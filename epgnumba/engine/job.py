@@ -140,6 +140,8 @@ class Job:
         self._chunk = self._find_chunk(entries[2])
         tables, sizes = tables_of(self.program, self.lanes).flat, self.plan.addressed(self.dtype, self._chunk)
         self.call = batch().Call(tables, sizes, values, self._table, factors, self.n_voxels)
+        if self._sums is not None:  # who has gone back will again, and other values may take other sizes
+            self._backward()
 
     def own_values(self) -> None:
         """Let values be changed in place: until now other jobs may have had the same."""
