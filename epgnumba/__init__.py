@@ -9,8 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import batch as batch
     from . import design as design
     from . import estimate as estimate
+    from . import files as files
     from . import plot as plot
     from . import pulses as pulses
     from . import sequence as sequence
@@ -47,7 +49,7 @@ _HOMES = {
     "warm_up": ".warm",
 }
 
-_SUBMODULES = ("design", "estimate", "plot", "pulses", "sequence", "torch")
+_SUBMODULES = ("batch", "design", "estimate", "files", "plot", "pulses", "sequence", "torch")
 
 __all__ = [
     "FSE",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import __version__
 from .batch import commands
+from .extras import EXTRAS, lacking
 
 FORMATS = (".png", ".pdf", ".svg")
 
@@ -61,8 +62,8 @@ def _info() -> int:
     print(", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "scipy")))
     print(f"processors {os.cpu_count()}, threads {get_num_threads()}")
     print(f"compiled code {cache}")
-    for extra in commands.EXTRAS:
-        missing = commands.lacking(extra)
+    for extra in EXTRAS:
+        missing = lacking(extra)
         print(f"extra {extra}: {'lacks ' + ', '.join(missing) if missing else 'there'}")
     return 0
 

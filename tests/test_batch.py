@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import epgnumba
+from epgnumba import extras
 
 pytest.importorskip("zarr", minversion="3")
 msgspec = pytest.importorskip("msgspec")
@@ -408,7 +409,7 @@ def test_a_cache_folder_that_cannot_be_written_is_told_and_survived(tmp_path):
 
 
 def test_what_is_missing_is_told(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(commands.EXTRAS, "batch", ("no_such_module",))
+    monkeypatch.setitem(extras.EXTRAS, "batch", ("no_such_module",))
     assert call("simulate", tmp_path / "none.toml") == commands.NOT_THERE
     assert 'no_such_module is needed: pip install "epgnumba[batch]"' in capsys.readouterr().err
     monkeypatch.undo()

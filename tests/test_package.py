@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import epgnumba
 
 ROOT = Path(__file__).parent.parent
@@ -35,15 +37,33 @@ def test_importing_is_light():
     assert heavy == "[]"
 
 
-def test_torch_is_asked_for_where_it_is_missing():
+@pytest.mark.parametrize(
+    ("module", "extra", "use"),
+    [
+        ("torch", "torch", "import epgnumba.torch"),
+        ("torch", "torch", "epgnumba.torch"),
+        ("msgspec", "batch", "epgnumba.batch.make_plan"),
+        ("zarr", "batch", "epgnumba.batch.Store"),
+        ("xarray", "batch", "epgnumba.batch.open_results"),
+        ("pypulseq", "files", "epgnumba.files.read_pulseq"),
+        ("nibabel", "files", "epgnumba.files.read_map('a.nii')"),
+        ("nibabel", "files", "epgnumba.files.write_map('a.nii', [1])"),
+    ],
+)
+def test_what_is_missing_is_asked_for(module, extra, use):
+    """By what is used; the rest works without."""
     said = python(
-        "import sys; sys.modules['torch'] = None\n"
+        f"import sys; sys.modules[{module!r}] = None\n"
         "import epgnumba; print(epgnumba.fse_sim([100.0], 5, 900, 70).shape)\n"
-        "try: import epgnumba.torch\n"
-        "except ModuleNotFoundError as error: print(error)"
+        f"try: {use}\n"
+        "except (AttributeError, ModuleNotFoundError) as error: print(error)"
     )
-    assert said.startswith("(1,)\nepgnumba.torch takes torch")
-    assert 'pip install "epgnumba[torch]"' in said
+    assert said.startswith("(1,)\n")
+    assert f"takes {module}, which is not installed" in said
+    if extra == "batch" and sys.version_info < (3, 11):
+        assert "it takes Python 3.11 or newer" in said
+    else:
+        assert f'pip install "epgnumba[{extra}]"' in said
 
 
 def test_demo(tmp_path, capsys):

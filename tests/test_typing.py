@@ -16,7 +16,7 @@ import epgnumba
 ROOT = Path(__file__).parent.parent
 USES = ROOT / "tests" / "typed" / "uses.py"
 FORMS = [name for name in epgnumba.__all__ if name.endswith("_sim")]
-PARTS = ("design", "estimate", "plot", "pulses", "sequence", "torch")
+PARTS = ("batch", "design", "estimate", "files", "plot", "pulses", "sequence", "torch")
 MODULES = (*PARTS, "design.limits")
 NEEDED = {"plot": "matplotlib", "torch": "torch"}
 

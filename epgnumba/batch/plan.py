@@ -16,6 +16,8 @@ import numpy as np
 
 from .. import __version__
 from ..checks import count as checked_count
+from ..checks import shown
+from ..extras import brought
 from ..kernels.cache import source_digest
 from .description import Description, DescriptionError, Output, Span, Values, read, size_in_bytes, told, values
 from .rows import Rows, sweep_rows, tissue_rows
@@ -210,7 +212,8 @@ def _plan(command: str, description: Description, folder: Path, shares: int) -> 
 def _check_output(output: Output, work: Work, rows: Rows) -> None:
     """Refuse copies that cannot be written, before anything starts."""
     if output.nifti is not None:
-        import nibabel  # noqa: F401, which may not be there
+        with brought("files", f"output.nifti={shown(output.nifti)}"):
+            import nibabel  # noqa: F401, which may not be there
 
         if rows.name != "voxel":
             raise ValueError('output.nifti is not allowed: rows are no voxels (tissue.kind="maps")')

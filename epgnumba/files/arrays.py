@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..extras import brought
+
 NIFTI = (".nii", ".nii.gz")
 
 
@@ -38,7 +40,8 @@ def read_array(path: Path, key: str = "path") -> npt.NDArray[Any]:
 
 def read_map(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     """A NIfTI map, scaled as its header says, and its affine matrix (to mm)."""
-    import nibabel
+    with brought("files", "read_map"):
+        import nibabel
 
     image: Any = nibabel.load(path)
     try:
@@ -49,7 +52,8 @@ def read_map(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
 
 def write_map(path: Path, array: npt.NDArray[Any], affine: npt.NDArray[np.float64] | None = None) -> None:
     """Write a NIfTI map of up to seven axes; booleans as 0 and 1, single numbers as they are."""
-    import nibabel
+    with brought("files", "write_map"):
+        import nibabel
 
     kept = array.astype(np.uint8) if array.dtype == np.bool_ else array
     image = nibabel.Nifti1Image(kept, np.eye(4) if affine is None else affine)

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pypulseq as pp
 
 from ..checks import GRADIENT_AREA, RF_DURATION, count, flag, needed, scalar
+from ..extras import brought
 from ..sequence import EventSequence, Inversion, Pulse, Readout, Sequence, Shift, Spoil, Wait
 from ..sequence.linear import linear
 from ..sequence.timeline import number
+
+with brought("files", "a Pulseq file"):
+    import pypulseq as pp
 
 GAMMA = 42.576  # cycles per m and mT ms/m, of protons
 DEPHASING, CRUSHING = "z", "x"  # gradients that count as orders, and as ideal crushers
