@@ -1,5 +1,8 @@
 """Limits with exact Jacobians; published designs reproduced; what goes wrong before, and in the middle."""
 
+import time
+from types import SimpleNamespace
+
 import naive
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ import scipy.sparse
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, minimize
 
 import epgnumba
-from epgnumba import CRLBObjective, EventSequence
+from epgnumba import CRLBObjective, EventSequence, notice
 from epgnumba.design import BSpline, Design, Free, Shared, limits, optimize
 from epgnumba.design.starts import Cost, random_start
 from epgnumba.sequence import MRF, SPGR, Inversion, Pulse, Readout, Spoil, Wait
@@ -338,6 +341,23 @@ def test_time_limit():
     found = optimize(objective, keep, progress=False, time_limit=0.02)
     assert found.message == "the time limit was reached"
     assert found.fun < found.value_before
+
+
+def test_what_is_compiled_is_no_search(monkeypatch):
+    """By a clock that a test sets: each iteration takes a second, and an hour to compile."""
+    now = [0.0]
+    monkeypatch.setattr(notice, "time", SimpleNamespace(perf_counter=lambda: now[0], monotonic=time.monotonic))
+
+    def iterated(*_):
+        now[0] += 1.0
+        with notice.preparing:
+            now[0] += 3600.0
+
+    objective, keep = lee()
+    found = optimize(objective, keep, starts=1, time_limit=4.5, callback=iterated)
+    assert found.message == "the time limit was reached"
+    assert (found.seconds, found.compile_seconds, found.nit) == (5.0, 5 * 3600.0, 5)
+    assert "5.00 s, of which 0.00 s in the objective, and 18000.0 s to compile" in str(found)
 
 
 def test_a_start_outside_is_projected_or_refused():

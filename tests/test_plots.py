@@ -333,7 +333,7 @@ def test_convergence_is_titled_by_its_own_curve():
 
 def test_convergence_of_a_design(capsys):
     objective = epgnumba.CRLBObjective(epgnumba.FSE([60.0] * 6, ESP=8), 1000, 80)
-    found = optimize(objective, starts=2)
+    found = optimize(objective, starts=2, progress=True)
     told = capsys.readouterr().err
     assert "0 iterations" in told
     assert not re.search(r"\diterations", told)
@@ -342,7 +342,7 @@ def test_convergence_of_a_design(capsys):
     assert first == pytest.approx(ax.lines[0].get_ydata()[0], rel=1e-5)
     assert last == pytest.approx(found.fun, rel=1e-5)
     np.testing.assert_allclose(curves(ax)["ends of 2 starts"], found.starts)
-    optimize(objective, starts=1, progress=False)
+    optimize(objective, starts=1)
     assert not capsys.readouterr().err
 
 

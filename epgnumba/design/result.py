@@ -41,7 +41,9 @@ class Design(OptimizeResult):  # type: ignore[misc]
         Best value of each start, nan where it found nothing feasible: the first from `x0`, then the random ones. How
         they spread tells how far `fun` may be trusted to be the best there is.
     seconds, objective_seconds : float
-        Time taken, and what of it went into objective calls.
+        Time that the search took, and what of it went into objective calls.
+    compile_seconds : float
+        Time that went into compiling or loading code meanwhile, which the search does not count.
     """
 
     x: Array
@@ -62,11 +64,14 @@ class Design(OptimizeResult):  # type: ignore[misc]
     starts: Array
     seconds: float
     objective_seconds: float
+    compile_seconds: float
 
     def __str__(self) -> str:
+        compiled = self.get("compile_seconds", 0.0)
+        beside = f", and {compiled:.1f} s to compile" if compiled >= 0.05 else ""
         lines = [
             f"{self.message} ({self.nit} iterations, {self.nfev} evaluations, {self.seconds:.2f} s, "
-            f"of which {self.objective_seconds:.2f} s in the objective)",
+            f"of which {self.objective_seconds:.2f} s in the objective{beside})",
             f"objective {self.value_before:.6g} -> {self.fun:.6g}",
             self._spread(),
         ]

@@ -1,6 +1,5 @@
 """Starts of an optimisation: where they begin, one of them run with scipy, what they cost."""
 
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 from scipy.optimize import Bounds, OptimizeResult, minimize
 
 from ..checks import Array
+from ..notice import work_clock
 from .feasibility import SLACK, count_rows, project, scaled, violation
 from .objective import CRLBObjective
 
@@ -62,7 +62,7 @@ class Watch:
         self.history: list[float] = []
 
     def __call__(self, z: Array) -> tuple[float, Array]:
-        start = time.perf_counter()
+        start = work_clock()
         if start > self._deadline and self.calls:
             raise TimeLimitError
         x = self._tidied(z * self.scale)
@@ -75,7 +75,7 @@ class Watch:
             if self._sound is None:
                 raise
             value, gradient = np.inf, np.zeros_like(x)  # no protocol at all
-        self.seconds += time.perf_counter() - start
+        self.seconds += work_clock() - start
         self.last = (x.copy(), value)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             return self._wall(z)
@@ -100,11 +100,11 @@ class Watch:
         return x
 
     def hessp(self, z: Array, p: Array) -> Array:
-        start = time.perf_counter()
+        start = work_clock()
         if start > self._deadline:
             raise TimeLimitError
         product = self._objective.hessp(z * self.scale, p * self.scale) * self.scale / self.value_scale
-        self.seconds += time.perf_counter() - start
+        self.seconds += work_clock() - start
         self.operations += 8 * self._cost.evaluation  # complex arithmetic, for a program of its own
         return product
 
