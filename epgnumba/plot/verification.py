@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from ..checks import Array, needed, shown
 from ..design import Verification
 from ..tissue_parameters import TISSUE
-from .style import FIRST, SECOND, THIRD, check_axes, legend, new_axes, panel
+from .style import FIRST, SECOND, THIRD, check_axes, legend, new_axes, panel, tint
 
 INSIDE = 0.95  # of estimates, in an ellipse
 MOST = 4000  # estimates that are drawn
@@ -86,13 +86,13 @@ def _draw(ax: Axes, points: Array, truth: Array, own: Array, bound: Array) -> No
     centre, outlines = points.mean(axis=0), {}
     ax.plot(*points[:MOST].T, ".", color="0.7", ms=2, zorder=1, label="estimates", rasterized=True)
     for label, middle, matrix, style in (
-        ("bound, 95 %", truth, bound, {"color": FIRST, "lw": 2.5}),
-        ("estimates, 95 %", centre, own, {"color": SECOND, "linestyle": "--"}),
+        ("bound, 95 %", truth, bound, {"color": tint(FIRST), "lw": 2.5}),
+        ("estimates, 95 %", centre, own, {"color": tint(SECOND), "linestyle": "--"}),
     ):
         outlines[label] = _ellipse(middle, matrix)
         ax.plot(*outlines[label], label=label, **style)
-    ax.plot(*truth, "+", color=THIRD, ms=10, mew=2, label="truth")
-    ax.plot(*centre, "x", color=SECOND, ms=7, label="mean")
+    ax.plot(*truth, "+", color=tint(THIRD), ms=10, mew=2, label="truth")
+    ax.plot(*centre, "x", color=tint(SECOND), ms=7, label="mean")
     edges = np.concatenate(list(outlines.values()), axis=1)
     low, high = edges.min(axis=1), edges.max(axis=1)
     ax.set_xlim(low[0] - (high[0] - low[0]) / 3, high[0] + (high[0] - low[0]) / 3)
