@@ -86,7 +86,10 @@ if not TYPE_CHECKING:  # which would take any name, else
             value = getattr(import_module(_HOMES[name], __name__), name)
             globals()[name] = value
             return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .names import hint
+
+        near = hint(name, (*__all__, *_SUBMODULES)) if name[:1] != "_" else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{near}")
 
 
 def __dir__() -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .names import hint
+
 Array = npt.NDArray[np.float64]
 
 # What arguments may be, said once. The limits lie far beyond what scanners do, and close enough that signals and their
@@ -257,7 +259,8 @@ def needed(name: str, value: Any, kind: type) -> None:
 def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """One of a few words."""
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name}={shown(value)} is not allowed: it must be {' or '.join(map(repr, allowed))}")
+        near = hint(value, allowed)
+        raise ValueError(f"{name}={shown(value)} is not allowed: it must be {' or '.join(map(repr, allowed))}{near}")
     return value
 
 
@@ -270,10 +273,19 @@ def read_names(name: str, value: Any, allowed: tuple[str, ...]) -> tuple[str, ..
         raise ValueError(f"{name} is empty; names out of {allowed} are needed")
     for one in names:
         if one not in allowed:
-            raise ValueError(f"{name}={shown(value)}: {one!r} is unknown; allowed are {allowed}")
+            raise ValueError(
+                f"{name}={shown(value)}: {shown(one)} is unknown{hint(one, allowed)}; allowed are {allowed}"
+            )
     if len(set(names)) != len(names):
         raise ValueError(f"{name}={shown(value)} names a parameter twice")
     return tuple(names)
+
+
+def file_path(name: str, value: Any) -> Path:
+    """The path of a file."""
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise TypeError(f"{name}={shown(value)} is not the path of a file")
+    return Path(value)
 
 
 def checked(name: str, value: Any, **limits: Any) -> Array:

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any, Literal, TypeAlias
 
 from .checks import flag, shown
+from .names import hint, knows_names
 from .notice import progress_bar
 
 Part: TypeAlias = Literal["signal", "gradient", "single", "design", "second", "fit"]
@@ -73,6 +74,7 @@ def _interrupts() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@knows_names
 def warm_up(parts: Part | tuple[Part, ...] | None = None, *, progress: bool = True) -> None:
     """Compile the kernels, or load them from disk, before they are needed: a minute or so if it was never done.
 
@@ -104,7 +106,7 @@ def warm_up(parts: Part | tuple[Part, ...] | None = None, *, progress: bool = Tr
         raise TypeError(f"parts={shown(parts)} is not allowed: it must be a tuple of names out of {tuple(calls)}")
     for part in chosen:
         if part not in tuple(calls):
-            raise ValueError(f"parts: {shown(part)} is unknown; allowed are {tuple(calls)}")
+            raise ValueError(f"parts: {shown(part)} is unknown{hint(part, calls)}; allowed are {tuple(calls)}")
     flag("progress", progress)
     wanted = [item for part, items in calls.items() if part in chosen for item in items.items()]
     with progress_bar(progress, total=len(wanted), unit=" calls") as bar, _interrupts() as heard:

@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 
 from .. import __version__
+from ..checks import choice, file_path, shown
 from ..checks import count as checked_count
-from ..checks import shown
 from ..extras import brought
 from ..kernels.cache import source_digest
 from .description import Description, DescriptionError, Output, Span, Values, read, size_in_bytes, told, values
@@ -26,6 +26,7 @@ from .share import one_process, one_thread_each
 from .store import Store, StoreError, make_store
 from .work import Work, work_of
 
+MOST_WORKERS, MOST_SHARES = 100_000, 1_000_000
 TARGET = 1 << 26  # bytes of a shard, before compression
 PER_SHARE = 4  # shards, at least, for each worker or task of a job array
 LARGEST_NETCDF = 2 << 30  # bytes
@@ -169,7 +170,7 @@ def _worker_bytes(work: Work, row_bytes: int, shard_rows: int) -> int:
 
 
 def make_plan(
-    command: str, path: Path, workers: int | None = None, scheduler: str | None = None, shares: int = 1
+    command: str, path: str | Path, workers: int | None = None, scheduler: str | None = None, shares: int = 1
 ) -> Plan:
     """The run that a file describes, to be cut for so many workers, or shares of a job array.
 
@@ -178,6 +179,11 @@ def make_plan(
     DescriptionError
         Naming file, line where it can be told, key, and what is allowed.
     """
+    choice("command", command, tuple(TAKEN))
+    path = file_path("path", path)
+    checked_count("shares", shares, most=MOST_SHARES)
+    if scheduler is not None and not isinstance(scheduler, str):
+        raise TypeError(f"scheduler={shown(scheduler)} is not an address")
     description = read(path)
     engine = msgspec.structs.replace(
         description.engine,
@@ -203,7 +209,7 @@ def _plan(command: str, description: Description, folder: Path, shares: int) -> 
     _check_output(description.output, work, rows)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     engine = description.engine
-    workers = checked_count("engine.workers", cores if engine.workers is None else engine.workers)
+    workers = checked_count("engine.workers", cores if engine.workers is None else engine.workers, most=MOST_WORKERS)
     allowed = size_in_bytes("engine.memory", engine.memory)
     shard_rows = _choose_shard(description, work, rows, workers, allowed, max(shares, workers))
     return Plan(description, work, rows, folder / description.output.path, workers, shard_rows, allowed)

@@ -24,6 +24,7 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
+from ..checks import file_path
 from ..tissue_parameters import TISSUE
 from .rows import Rows
 from .share import one_thread_each
@@ -144,7 +145,7 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = file_path("path", path)
         self._encoders = threading.local()
         try:
             self.group: Any = zarr.open_group(path, mode="r")

@@ -11,6 +11,7 @@ from ..calls import has_tensor, uncompiled
 from ..checks import NOISE, WEIGHT, Array, check_range, choice, numeric_array, real_array
 from ..kernels.columns import FAINTEST
 from ..labels import PARAMETER, READOUT, is_labelled, read_labels
+from ..names import knows_names
 
 
 def check_bound(
@@ -40,6 +41,7 @@ def check_bound(
 
 
 @uncompiled
+@knows_names
 def crlb(
     jac: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,

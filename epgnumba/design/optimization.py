@@ -11,6 +11,7 @@ from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, Optimi
 
 from ..checks import Array, choice, count, flag, needed, scalar, shown, warn_caller
 from ..checks import seed as read_seed
+from ..names import knows_names
 from ..notice import preparing, progress_bar, work_clock
 from .feasibility import SLACK, active_limits, broken, check_limits, project, violation
 from .objective import CRLBObjective
@@ -19,6 +20,7 @@ from .starts import MOST, OPERATIONS, PATIENCE, Cost, TimeLimitError, Watch, ran
 
 Limit: TypeAlias = Bounds | LinearConstraint | NonlinearConstraint
 METHODS = ("SLSQP", "L-BFGS-B", "trust-constr")
+MOST_STARTS, MOST_ITERATIONS = 1_000_000, 1_000_000_000
 CAUTION = 0.1  # see `_sizes`
 STOPPED = "interrupted", "the time limit was reached"
 
@@ -35,6 +37,7 @@ def _check_sight(objective: CRLBObjective, x: Array) -> None:
         raise ValueError(f"the protocol cannot tell the unknowns {list(objective.unknowns)} apart in some tissue")
 
 
+@knows_names
 def optimize(
     objective: CRLBObjective,
     limits: Limit | Sequence[Limit] = (),
@@ -117,8 +120,8 @@ def optimize(
     box = check_limits(limits, objective.map.count)
     chosen = _choose_method(method, box)
     choice("infeasible", infeasible, ("project", "refuse"))
-    wanted = None if starts is None else count("starts", starts)
-    most = count("max_iterations", max_iterations)
+    wanted = None if starts is None else count("starts", starts, most=MOST_STARTS)
+    most = count("max_iterations", max_iterations, most=MOST_ITERATIONS)
     root = read_seed("seed", seed)
     accuracy = scalar("tolerance", tolerance, positive=True, maximum=1.0)
     allowed = scalar("time_limit", time_limit, positive=True, infinite=True, unit="seconds")

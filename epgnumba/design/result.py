@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from ..checks import Array, needed, shown
+from ..checks import Array, file_path, needed, shown
 from ..sequence import Sequence
 
 NEAR = 1e-3  # starts that end so close to the best, relatively, are said to have found it
@@ -106,7 +106,7 @@ class Design(OptimizeResult):  # type: ignore[misc]
         TypeError, OSError
             If that is no path, or cannot be written.
         """
-        file = _file(path)
+        file = file_path("path", path)
         record = {name: _plain(value) for name, value in self.items() if name != "sequence"}
         if self.sequence is not None:
             record["events"] = digest(self.sequence)
@@ -123,7 +123,7 @@ class Design(OptimizeResult):  # type: ignore[misc]
         ValueError
             If the file is not of this kind, or the sequence does not play what it was designed from.
         """
-        file = _file(path)
+        file = file_path("path", path)
         try:
             record = json.loads(file.read_text())
             names = "x", "history", "starts", "bounds_before", "bounds_after"
@@ -139,13 +139,6 @@ class Design(OptimizeResult):  # type: ignore[misc]
             "multipliers": None if found is None else np.array(found, np.float64),
         }  # fmt: skip
         return cls({**record, **arrays, **lists})
-
-
-def _file(path: str | Path) -> Path:
-    """`path`, checked."""
-    if not isinstance(path, (str, Path)) or not str(path):
-        raise TypeError(f"path={shown(path)} is not the path of a file")
-    return Path(path)
 
 
 def digest(sequence: Sequence) -> str:

@@ -333,6 +333,8 @@ class Dictionary:
         known: dict[str, Any] = {name: low for name, (low, high) in ends.items() if low == high}
         middle = {name: float(np.median(self.values[name])) for name in varying}
         start = {name: np.where(found.index >= 0, found.maps[name], middle[name]) for name in varying}
+        if bounds is not None:
+            checks.needed("bounds", bounds, Mapping)
         limits = {**{name: ends[name] for name in varying}, **({} if bounds is None else bounds)}
         given = {"bounds": limits, "start": start, "magnitude": self.magnitude, "complex_M0": complex_M0}
         return fit(self.sequence, data, ("M0", *varying), **known | self._options | given | options)
@@ -350,7 +352,7 @@ class Dictionary:
             "options": self._options, "sequence": None if self.sequence is None else _identity(self.sequence),
         }  # fmt: skip
         arrays: dict[str, Any] = {f"value_{name}": value for name, value in self.values.items()}
-        with _file(path).open("wb") as file:
+        with checks.file_path("path", path).open("wb") as file:
             np.savez(
                 file, metadata=np.array(json.dumps(record)), atoms=self.atoms, basis=self._basis, norms=self._norms,
                 **arrays,
@@ -367,7 +369,7 @@ class Dictionary:
         ValueError
             If the file is not of this kind, or of another sequence.
         """
-        place = _file(path)
+        place = checks.file_path("path", path)
         made = cls.__new__(cls)
         try:
             with place.open("rb") as file, np.load(file, allow_pickle=False) as kept:
@@ -413,9 +415,3 @@ def _plain(profile: Any) -> Any:
     if isinstance(profile, Mapping):
         return {name: _plain(one) for name, one in profile.items()}
     return np.asarray(profile).tolist()
-
-
-def _file(path: str | Path) -> Path:
-    if not isinstance(path, (str, Path)) or not str(path):
-        raise TypeError(f"path={shown(path)} is not the path of a file")
-    return Path(path)

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import GRADIENT_AREA, RF_DURATION, count, flag, needed, scalar
+from ..checks import GRADIENT_AREA, MOST_PULSES, RF_DURATION, count, file_path, flag, needed, scalar
 from ..extras import brought
+from ..names import knows_names
 from ..sequence import EventSequence, Inversion, Pulse, Readout, Sequence, Shift, Spoil, Wait
 from ..sequence.linear import linear
 from ..sequence.timeline import number
@@ -28,6 +29,7 @@ CRUSHER = 4.0  # orders' areas that a crusher is made of
 UNIT = "epgnumba_cycles_per_m"  # definition of a file: the area of one order
 USES = ("excitation", "refocusing", "preparation", "other")
 SLACK = 1e-3  # of an order: what digits of a file leave of it
+MOST_SAMPLES = 1 << 16  # of a readout
 RASTER = 1e-5  # s, of the times of blocks
 
 
@@ -71,6 +73,7 @@ def _read_intervals(sequence: Sequence) -> list[tuple[Anchor, _Interval]]:
     return found
 
 
+@knows_names
 def write_pulseq(
     sequence: Sequence,
     path: str | Path,
@@ -126,16 +129,21 @@ def write_pulseq(
     needed("sequence", sequence, Sequence)
     if any(linear(step) != linear(0.0) for step in sequence.advance):
         raise ValueError("a sequence whose phases advance from repetition to repetition cannot be written; write them")
-    often = count("repetitions", repetitions)
+    often = count("repetitions", repetitions, most=MOST_PULSES)
     if often > 1 and not sequence.steady:
         raise ValueError(f"repetitions={often} is not allowed: the sequence does not repeat")
-    area = scalar("gradient_area", gradient_area or sequence.gradient_area or 23.5, **GRADIENT_AREA) * GAMMA
+    file = file_path("path", path)
+    stated = sequence.gradient_area or 23.5 if gradient_area is None else gradient_area
+    area = scalar("gradient_area", stated, **GRADIENT_AREA) * GAMMA
+    if system is not None:
+        needed("system", system, pp.Opts)
     limits = system or pp.Opts(
         max_grad=40, grad_unit="mT/m", max_slew=150, slew_unit="T/m/s", rf_dead_time=1e-4, rf_ringdown_time=3e-5,
         adc_dead_time=1e-5,
     )  # fmt: skip
     writer = _Writer(
-        limits, area, scalar("pulse_duration", pulse_duration, **RF_DURATION) * 1e-3, count("samples", samples),
+        limits, area, scalar("pulse_duration", pulse_duration, **RF_DURATION) * 1e-3,
+        count("samples", samples, most=MOST_SAMPLES),
         scalar("dwell", dwell, positive=True, maximum=1.0, unit="ms") * 1e-3, flag("round_times", round_times),
     )  # fmt: skip
     writer.play(_read_intervals(sequence) * often)
@@ -143,8 +151,8 @@ def write_pulseq(
     if not fine:
         raise ValueError(f"the sequence breaks limits of the scanner: {errors[0]}")
     writer.written.set_definition(UNIT, area)
-    writer.written.write(str(path))
-    return read_pulseq(path)
+    writer.written.write(str(file))
+    return read_pulseq(file)
 
 
 @dataclass
@@ -316,5 +324,5 @@ def read_pulseq(path: str | Path) -> EventSequence:
         As `read_events`.
     """
     kinds = {kind.__name__: kind for kind in (Pulse, Inversion, Readout, Wait, Shift, Spoil)}
-    events = [kinds[name](*arguments) for name, *arguments in read_events(path)]
+    events = [kinds[name](*arguments) for name, *arguments in read_events(file_path("path", path))]
     return EventSequence(lambda p: events)

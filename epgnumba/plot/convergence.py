@@ -5,9 +5,11 @@ from matplotlib.axes import Axes
 
 from ..checks import needed
 from ..design import Design
+from ..names import knows_names
 from .style import FIRST, SECOND, check_axes, legend, marked, new_axes, numbered, panel, spans_decades, tint
 
 
+@knows_names
 def plot_convergence(design: Design, ax: Axes | None = None) -> Axes:
     """The objective by iteration in the best start, and where the other starts ended.
 

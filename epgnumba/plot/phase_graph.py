@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..checks import choice, needed, scalar
 from ..kernels.physics import coefficients, pulse
+from ..names import knows_names
 from ..sequence import Inversion, Pulse, Readout, Sequence, Shift, Spoil, Wait
 from ..sequence.timeline import number, timeline
 from ..tissue_parameters import TISSUE
@@ -81,6 +82,7 @@ class _States:
         self.z[1:] = 0
 
 
+@knows_names
 def find_pathways(sequence: Sequence, T1: float, T2: float, B1: float = 1.0, smallest: float = 1e-3) -> Pathways:
     """Pathways of one repetition from equilibrium; those with states below `smallest` are left out.
 
@@ -145,6 +147,7 @@ def find_pathways(sequence: Sequence, T1: float, T2: float, B1: float = 1.0, sma
     return Pathways(f[:, :4], f[:, 4], z[:, :4], z[:, 4], table, np.array(pulses))
 
 
+@knows_names
 def plot_phase_graph(
     sequence: Sequence,
     T1: float,

@@ -9,14 +9,16 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..checks import needed
+from ..checks import file_path, needed
 from ..demo import Report
+from ..names import knows_names
 from .style import FIRST, SECOND, THIRD, legend, marked, new_axes, numbered, panel, several, tint
 
 EXACT, FINITE, BEST = FIRST, SECOND, THIRD
 PANELS: dict[str, Any] = {"rows": 3, "columns": 2, "width": 1.6, "height": 2.0}
 
 
+@knows_names
 def plot_report(report: Report, axes: Sequence[Axes] | None = None) -> npt.NDArray[Any]:
     """Flip angles, signal derivative, CRLB gradient and times; then the optimised train.
 
@@ -42,15 +44,17 @@ def plot_report(report: Report, axes: Sequence[Axes] | None = None) -> npt.NDArr
     return _titled(report, new_axes(**PANELS))
 
 
+@knows_names
 def save_report(report: Report, path: str | Path) -> None:
     """Write the figure to a file, without showing it anywhere.
 
     Raises
     ------
     TypeError
-        If it is no report.
+        If it is no report, or no path.
     """
     needed("report", report, Report)
+    path = file_path("path", path)
     _titled(report, new_axes(**PANELS, make=Figure))[0].figure.savefig(path, dpi=150)
 
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from ..checks import Array, needed, shown
 from ..design import Verification
+from ..names import knows_names
 from ..tissue_parameters import TISSUE
 from .style import FIRST, SECOND, THIRD, check_axes, legend, new_axes, panel, tint
 
@@ -14,6 +15,7 @@ INSIDE = 0.95  # of estimates, in an ellipse
 MOST = 4000  # estimates that are drawn
 
 
+@knows_names
 def plot_verification(
     verification: Verification,
     unknowns: tuple[str, str] | None = None,
@@ -55,14 +57,14 @@ def plot_verification(
     """
     needed("verification", verification, Verification)
     pair = verification.unknowns[-2:] if unknowns is None else unknowns
-    known = isinstance(pair, (tuple, list)) and len(pair) == 2 and set(pair) <= set(verification.unknowns)
+    known = isinstance(pair, (tuple, list)) and len(pair) == 2 and all(name in verification.unknowns for name in pair)
     if not known or pair[0] == pair[1]:
         raise ValueError(f"unknowns={shown(pair)} is not allowed: it must be two out of {verification.unknowns}")
     shape = verification.failed.shape
     place = np.index_exp[0] * len(shape) if tissue is None else (tissue if isinstance(tissue, tuple) else (tissue,))
     try:
         failed = int(verification.failed[place])
-    except (IndexError, TypeError):
+    except (IndexError, TypeError, ValueError):
         raise ValueError(f"tissue={shown(tissue)} is not allowed: it must be a place in an array of {shape}") from None
     if ax is not None:
         check_axes("ax", ax)
