@@ -1,7 +1,11 @@
 """Checks of what users hand in: every error names the argument, its value and what is allowed."""
 
+import re
 import sys
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -296,6 +300,24 @@ def checked(name: str, value: Any, **limits: Any) -> Array:
 
 
 _PACKAGE = str(Path(__file__).parent)
+_names: ContextVar[Mapping[str, str]] = ContextVar("_names", default={})  # noqa: B039, which nobody writes to
+
+
+def in_words_of(text: str, names: Mapping[str, str]) -> str:
+    """A message with the names that a caller has for arguments in place of ours."""
+    if not names:
+        return text
+    return re.sub(r"\b(" + "|".join(names) + r")\b", lambda found: names[found[0]], text)
+
+
+@contextmanager
+def warnings_in_words_of(names: Mapping[str, str]) -> Iterator[None]:
+    """Warnings in here, too."""
+    before = _names.set(names)
+    try:
+        yield
+    finally:
+        _names.reset(before)
 
 
 def warn_caller(message: str) -> None:
@@ -305,4 +327,4 @@ def warn_caller(message: str) -> None:
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, stacklevel=level)
+    warnings.warn(in_words_of(message, _names.get()), stacklevel=level)

@@ -212,6 +212,8 @@ def vjp(
     problem = read_problem(sequence, T1, T2, diff=diff, **given)
     if signal_bar is None and jacobian_bar is None:
         raise ValueError("signal_bar=None, jacobian_bar=None is not allowed: the scalar must depend on one of them")
+    if isinstance(wanted, (tuple, list)) and not wanted:
+        raise ValueError(f"wanted={wanted} is empty; leave it out for all derivatives")
     if (diff is None) != (jacobian_bar is None):
         pair = f"diff={checks.shown(diff)}, jacobian_bar={checks.shown(jacobian_bar)}"
         raise ValueError(f"{pair} is not allowed: they go together")

@@ -1,11 +1,13 @@
 """Bad calls of verbs, bounds, designs and plots: what is called, the error, the name in its message."""
 
+import os
+
 import numpy as np
 from bad_calls import TISSUE, TRAIN, T, V
 from matplotlib.figure import Figure
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 
-from epgnumba import CRLBObjective, crlb, find_nstates, vjp
+from epgnumba import CRLBObjective, crlb, find_nstates, set_num_threads, vjp
 from epgnumba import sequence as seq
 from epgnumba.design import BSpline, Design, Free, PiecewiseLinear, Shared, limits, optimize
 from epgnumba.plot import (
@@ -43,6 +45,8 @@ DESIGNS = {
         "jacobian_bar",
     ),
     "wanted that is unknown": (lambda: vjp(TRAIN, **TISSUE, signal_bar=[1, 1], wanted=("flips",)), V, "wanted"),
+    "wanted that is empty": (lambda: vjp(TRAIN, **TISSUE, signal_bar=[1, 1], wanted=()), V, "wanted"),
+    "threads beyond the machine": (lambda: set_num_threads(4000 + (os.cpu_count() or 1)), V, "count"),
     "tolerance of find_nstates": (lambda: find_nstates(TRAIN, **TISSUE, tolerance=-1.0), V, "tolerance"),
     # bounds and objectives
     "jac of numbers": (lambda: crlb(np.ones(3)), V, "jac"),

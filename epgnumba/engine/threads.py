@@ -13,6 +13,7 @@ from ..checks import count as checked_count
 from ..checks import shown
 
 MOST_THREADS = 4096  # more than processors of any machine; each is a task to hand out
+FEW_THREADS = 16  # that are made on any machine
 SMALL = 2e5  # state updates that are done before another thread has woken up
 CHUNK_UPDATES = 2e8  # state updates (times sets) between looks at the keyboard: a fraction of a second
 
@@ -26,6 +27,11 @@ def set_num_threads(count: int | None) -> None:
     The default is the number of processors this process may use, or 1 in a worker process of `multiprocessing`, so
     that many workers do not fight over them. The environment variable EPGNUMBA_NUM_THREADS overrides it.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no whole number above zero, or far beyond the processors that there are.
+
     Examples
     --------
     >>> set_num_threads(1)
@@ -34,7 +40,16 @@ def set_num_threads(count: int | None) -> None:
     >>> set_num_threads(None)
     """
     global _threads
-    _threads = None if count is None else checked_count("count", count, MOST_THREADS)
+    if count is None:
+        _threads = None
+        return
+    wanted, processors = checked_count("count", count, MOST_THREADS), os.cpu_count() or 1
+    if wanted > max(FEW_THREADS, 2 * processors):
+        raise ValueError(
+            f"count={wanted} is not allowed: this machine has {processors} processors, which so many threads would "
+            f"only take turns on; at most {max(FEW_THREADS, 2 * processors)} are made"
+        )
+    _threads = wanted
 
 
 @contextmanager
