@@ -91,6 +91,30 @@ def test_the_module_is_the_command():
     assert refused.stderr == "--output=no/a.png: there is no folder no\n"
 
 
+def test_info(tmp_path, capsys, monkeypatch):
+    from epgnumba import extras
+    from epgnumba.cli import main
+    from epgnumba.kernels import cache, processor
+
+    monkeypatch.setenv("EPGNUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setitem(extras.EXTRAS, "files", ("nibabel", "no_such_module"))
+    assert main(["info"]) == 0
+    told = dict(line.partition(" ")[::2] for line in capsys.readouterr().out.splitlines())
+    assert told["epgnumba"].startswith(f"{epgnumba.__version__}, ")
+    assert "numba " in told["numpy"]
+    assert f"threads {epgnumba.get_num_threads()}" in told["processors"]
+    assert told["compiled"].startswith(f"code {tmp_path}")
+    assert told["compiled"].endswith("0 files, 0.0 MB")
+    assert told["GPU"]
+    monkeypatch.setattr(processor.llvm, "get_host_cpu_features", lambda: {"avx": True, "avx2": True, "avx512f": False})
+    (cache.directory() / "a.nbc").write_bytes(bytes(2_000_000))
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert "1 files, 2.0 MB" in out
+    assert "vectors of 256 bits, 4 doubles" in out
+    assert 'lacks no_such_module: pip install "epgnumba[files]"' in out
+
+
 SMALL = "import epgnumba; print(epgnumba.fse_sim([100.0], 5, 900, 70)[0])"
 TOLD = f"from epgnumba import notice; notice.LONG = 0; {SMALL}"  # however quick the machine is
 

@@ -75,6 +75,9 @@ class Dictionary:
         Of atoms and inner products; what is returned is in double precision.
     slice_prof, nstates
         As for `simulate`.
+    progress : bool
+        Whether to show a progress bar, of atoms that are simulated: all of them twice, where they would take much room
+        at once.
 
     Attributes
     ----------
@@ -115,9 +118,11 @@ class Dictionary:
         dtype: Precision = np.float64,
         slice_prof: Profile = 1.0,
         nstates: int | None = None,
+        progress: bool = False,
         **given: Unpack[Maps],
     ) -> None:
         checks.needed("sequence", sequence, Sequence)
+        checks.flag("progress", progress)
         self.magnitude, kind = checks.flag("magnitude", magnitude), read_dtype(dtype)
         if "M0" in given:
             raise ValueError("M0 is not allowed: atoms are of unit length, and M0 is what data are times that")
@@ -133,7 +138,8 @@ class Dictionary:
             raise ValueError(f"rank={shown(rank)} and energy={shown(energy)} are not allowed together")
         directions = None if rank is None else checks.count("rank", rank)
         share = None if energy is None else checks.scalar("energy", energy, positive=True, maximum=1.0)
-        self._make(directions, share, kind)
+        with progress_bar(progress, desc="dictionary", unit=" atoms", unit_scale=True) as bar:
+            self._make(directions, share, kind, bar)
 
     @classmethod
     def grid(cls, sequence: Sequence, *, T1: npt.ArrayLike, T2: npt.ArrayLike, **given: Any) -> Self:
@@ -157,7 +163,7 @@ class Dictionary:
         options = {name: value for name, value in given.items() if name not in TISSUE}
         return cls(sequence, **{name: array[kept] for name, array in full.items()} | options)
 
-    def _simulated(self) -> Iterator[Array]:
+    def _simulated(self, bar: Any | None) -> Iterator[Array]:
         """Signals of atoms, as reals (atom, sample), in chunks."""
         assert self.sequence is not None, "it is being made"
         total, first, chunk = len(next(iter(self.values.values()))), 0, 1
@@ -165,22 +171,25 @@ class Dictionary:
             part = {name: value[first : first + chunk] for name, value in self.values.items()}
             signal = quietly(self.sequence, part, **self._options).job().signals()[0]
             yield self._planar(signal)
+            if bar is not None:
+                bar.update(len(signal))
             first, chunk = first + chunk, max(1, SIMULATED // signal.shape[1])
 
     def _planar(self, signal: npt.NDArray[Any]) -> Array:
         return np.asarray(abs(signal) if self.magnitude else np.concatenate([signal.real, signal.imag], -1), np.float64)
 
-    def _make(self, rank: int | None, share: float | None, kind: type[np.floating]) -> None:
+    def _make(self, rank: int | None, share: float | None, kind: type[np.floating], bar: Any) -> None:
         """Directions (sample, direction), and atoms along them, of unit length.
 
         Where signals are compressed and many, they are simulated twice and never held together.
         """
-        first = next(self._simulated())
+        first = next(self._simulated(None))
         count, samples = len(next(iter(self.values.values()))), first.shape[1]
         self.readouts = samples // (1 if self.magnitude else 2)
-        kept = list(self._simulated()) if 8 * count * samples <= KEPT else None
+        bar.total = count if 8 * count * samples <= KEPT else 2 * count
+        kept = list(self._simulated(bar)) if bar.total == count else None
         used, gram = np.zeros(samples, np.bool_), np.zeros((samples, samples))
-        for signals in self._simulated() if kept is None else kept:
+        for signals in self._simulated(bar) if kept is None else kept:
             used |= signals.any(axis=0)
             if rank is not None or share is not None:
                 gram += signals.T @ signals
@@ -196,7 +205,7 @@ class Dictionary:
                 raise ValueError(f"rank={rank} is not allowed: it must be at most {used.sum()}")
             self._basis = np.ascontiguousarray(self._basis @ vectors[:, ::-1][:, :rank])
         self.atoms, self._norms, done = np.empty((count, self._basis.shape[1]), kind), np.empty(count), 0
-        for signals in self._simulated() if kept is None else kept:
+        for signals in self._simulated(bar) if kept is None else kept:
             atoms, at = signals @ self._basis, slice(done, done + len(signals))
             self._norms[at] = np.linalg.norm(atoms, axis=1)
             self.atoms[at] = atoms / np.where(self._norms[at] == 0, 1, self._norms[at])[:, None]
