@@ -1,5 +1,6 @@
 """Limits with exact Jacobians; published designs reproduced; what goes wrong before, and in the middle."""
 
+import sys
 import time
 from types import SimpleNamespace
 
@@ -341,6 +342,27 @@ def test_time_limit():
     found = optimize(objective, keep, progress=False, time_limit=0.02)
     assert found.message == "the time limit was reached"
     assert found.fun < found.value_before
+
+
+def test_linear_algebra_keeps_to_one_thread():
+    """So that a busy machine does not hold up thousands of small systems; afterwards all is as before."""
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def threads():
+        return [each["num_threads"] for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"]
+
+    seen = []
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        before = threads()
+        optimize(small(), starts=1, max_iterations=2, callback=lambda *_: seen.extend(threads()))
+        assert threads() == before
+    assert set(seen) == {1}
+
+
+def test_without_threadpoolctl_it_works_the_same(monkeypatch):
+    found = optimize(small(), starts=1, max_iterations=3)
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    assert optimize(small(), starts=1, max_iterations=3).fun == pytest.approx(found.fun, rel=1e-9)
 
 
 def test_what_is_compiled_is_no_search(monkeypatch):

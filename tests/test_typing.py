@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -41,6 +42,17 @@ def test_mypy_reports_bad_uses_alone():
     marked = {n for n, line in enumerate(USES.read_text().splitlines(), 1) if line.endswith("# bad")}
     assert len(marked) > 40
     assert {int(n) for n in re.findall(r"uses\.py:(\d+): error", done.stdout)} == marked, done.stdout
+
+
+def test_pyright_reports_the_same():
+    """Where it is installed."""
+    pytest.importorskip("pyright", reason="pyright is not installed")
+    pytest.importorskip("torch")
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson", "tests/typed/uses.py"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    marked = {n for n, line in enumerate(USES.read_text().splitlines(), 1) if line.endswith("# bad")}
+    assert {each["range"]["start"]["line"] + 1 for each in found if each["severity"] == "error"} == marked, done.stdout
 
 
 def signature(function):

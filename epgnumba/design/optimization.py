@@ -16,7 +16,7 @@ from ..notice import preparing, progress_bar, work_clock
 from .feasibility import SLACK, active_limits, broken, check_limits, project, violation
 from .objective import CRLBObjective
 from .result import Design
-from .starts import MOST, OPERATIONS, PATIENCE, Cost, TimeLimitError, Watch, random_start, run
+from .starts import MOST, OPERATIONS, PATIENCE, Cost, TimeLimitError, Watch, one_blas_thread, random_start, run
 
 Limit: TypeAlias = Bounds | LinearConstraint | NonlinearConstraint
 METHODS = ("SLSQP", "L-BFGS-B", "trust-constr")
@@ -38,6 +38,7 @@ def _check_sight(objective: CRLBObjective, x: Array) -> None:
 
 
 @knows_names
+@one_blas_thread()
 def optimize(
     objective: CRLBObjective,
     limits: Limit | Sequence[Limit] = (),
@@ -58,6 +59,8 @@ def optimize(
     Parameters and objective are scaled by their curvature at the start. Each start ends in a local optimum, and there
     may be many: where they are cheap, several are made, and the best is returned with the values of all. Interrupting
     (Ctrl-C), or running out of time, returns the best feasible point so far.
+
+    Linear algebra keeps to one thread meanwhile, where threadpoolctl is installed.
 
     Warns if one start was all that could be made of several: the result may be any local optimum then.
 

@@ -1,7 +1,8 @@
 """Starts of an optimisation: where they begin, one of them run with scipy, what they cost."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,22 @@ from .objective import CRLBObjective
 MOST = 50  # starts that are made unasked,
 OPERATIONS = 3e9  # while those before have taken fewer than so many: some seconds,
 PATIENCE = 30.0  # and not as many seconds: own limits may be slow, and processors busy
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """One thread for linear algebra, where threadpoolctl is installed.
+
+    Optimisers solve small systems, thousands of times. A second thread is no help with these, and on a busy machine each
+    waits for it.
+    """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ModuleNotFoundError:
+        yield
+        return
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 class TimeLimitError(Exception):
