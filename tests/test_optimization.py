@@ -585,11 +585,11 @@ def test_many_variables_are_no_burden(monkeypatch):
 
 def test_progress_goes_to_standard_error(capsys):
     objective = small()
-    optimize(objective, within(objective), starts=2, max_iterations=3)
+    optimize(objective, within(objective), starts=2, max_iterations=3, progress=True)
     captured = capsys.readouterr()
     assert "design, start 2 of 2" in captured.err
     assert not captured.out
-    optimize(objective, within(objective), max_iterations=3, progress=False)
+    optimize(objective, within(objective), max_iterations=3)
     assert not capsys.readouterr().err
 
 

@@ -16,7 +16,7 @@ from ..notice import preparing, progress_bar, work_clock
 from .feasibility import SLACK, active_limits, broken, check_limits, project, violation
 from .objective import CRLBObjective
 from .result import Design
-from .starts import MOST, OPERATIONS, PATIENCE, Cost, TimeLimitError, Watch, one_blas_thread, random_start, run
+from .starts import MOST, OPERATIONS, PATIENCE, Cost, TimeLimitError, Watch, on_one_blas_thread, random_start, run
 
 Limit: TypeAlias = Bounds | LinearConstraint | NonlinearConstraint
 METHODS = ("SLSQP", "L-BFGS-B", "trust-constr")
@@ -38,7 +38,7 @@ def _check_sight(objective: CRLBObjective, x: Array) -> None:
 
 
 @knows_names
-@one_blas_thread()
+@on_one_blas_thread
 def optimize(
     objective: CRLBObjective,
     limits: Limit | Sequence[Limit] = (),

@@ -1,10 +1,10 @@
 """Starts of an optimisation: where they begin, one of them run with scipy, what they cost."""
 
+import functools
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from scipy.optimize import Bounds, OptimizeResult, minimize
@@ -14,25 +14,30 @@ from ..notice import work_clock
 from .feasibility import SLACK, count_rows, project, scaled, violation
 from .objective import CRLBObjective
 
+P = ParamSpec("P")
+T = TypeVar("T")
 MOST = 50  # starts that are made unasked,
 OPERATIONS = 3e9  # while those before have taken fewer than so many: some seconds,
 PATIENCE = 30.0  # and not as many seconds: own limits may be slow, and processors busy
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """One thread for linear algebra, where threadpoolctl is installed.
+def on_one_blas_thread(function: Callable[P, T]) -> Callable[P, T]:
+    """Make a function keep to one thread of linear algebra, where threadpoolctl is installed.
 
-    Optimisers solve small systems, thousands of times. A second thread is no help with these, and on a busy machine each
-    waits for it.
+    Optimisers solve small systems, thousands of times. A second thread is no help with these, and on a busy machine
+    each waits for the other.
     """
-    try:
-        from threadpoolctl import threadpool_limits
-    except ModuleNotFoundError:
-        yield
-        return
-    with threadpool_limits(1, "blas"):
-        yield
+
+    @functools.wraps(function)
+    def run(*args: P.args, **given: P.kwargs) -> T:
+        try:
+            from threadpoolctl import threadpool_limits
+        except ModuleNotFoundError:
+            return function(*args, **given)
+        with threadpool_limits(1, "blas"):
+            return function(*args, **given)
+
+    return run
 
 
 class TimeLimitError(Exception):
