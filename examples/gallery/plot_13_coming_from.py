@@ -3,8 +3,8 @@ Coming from another program
 ===========================
 
 The same train in other programs, and what to write here. Numbers of others were taken from their runs, and stand in
-this script to seven digits and more: blochsim 0.0.14 and torchsim 0.0.8, in single precision and with their default of 10
-states, which give the same digits; and StimFit as it is in ukat 0.7.3.
+this script to seven digits and more: blochsim 0.0.14 and torchsim 0.0.8, in single precision and with their default of
+10 states, which give the same digits; and StimFit as it is in ukat 0.7.3.
 
 .. list-table::
    :header-rows: 1
