@@ -103,8 +103,9 @@ for shift, heights, color, label in zip((-0.2, 0.2), bars, ("0.7", "C0"), ("befo
     right.bar_label(drawn, [f"{height:.1f}" for height in heights], padding=2, fontsize="small")
 right.set(
     title="Deviation, before and after",
+    ylim=(0, 14.5),
     ylabel="%",
     xticks=range(4),
     xticklabels=["T1\nwhite", "T2\nwhite", "T1\ngrey", "T2\ngrey"],
 )
-right.legend(frameon=False)
+right.legend(frameon=False, ncols=2, loc="upper center")

@@ -23,7 +23,8 @@ from epgnumba import pulses
 from epgnumba.estimate import fit
 
 plt.style.use(["seaborn-v0_8-colorblind", {"figure.constrained_layout.use": True}])
-DATA = Path(__file__).parent.parent / "data"
+HERE = Path(globals().get("__file__", "plot_08_brain.py")).resolve().parent  # pages and notebooks run it where it lies
+DATA = HERE.parent / "data"
 ESP, T1 = 12.8, 1000.0  # echoes hardly depend on T1
 TRAIN = epgnumba.FSE([180.0] * 30, ESP=ESP)  # with B1 = 1 its signal is M0 exp(-t / T2)
 
