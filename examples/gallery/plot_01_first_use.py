@@ -71,7 +71,7 @@ print(f"dCRLB/dflip:   {gradient_us:8.0f} us exact, {rough_gradient_us:8.0f} us 
 # Both agree as far as differences go, and one of them takes a thousandth of the time.
 
 echoes, exact, rough = np.arange(1, 97), "C0", "C2"
-figure, ((first, second), (third, fourth)) = plt.subplots(2, 2, figsize=(10, 6.4))
+figure, ((first, second), (third, fourth)) = plt.subplots(2, 2, figsize=(9, 6.2))
 first.plot(echoes, abs(signal), color=exact)
 first.set(title="Signal", xlabel="Echo", ylabel="|S| (M0 = 1)", ylim=0)
 second.plot(echoes, 1e3 * abs(slope), color=exact, label="exact")
@@ -110,7 +110,8 @@ gain = 1 - np.sqrt(best.fun)
 print(f"{best.nfev} calls: CRLB(T2) {bound:.0f} -> {best.fun * bound:.0f} ms^2, the deviation {gain:.0%} less")
 _, best_slope = epgnumba.jacobian(objective.sequence(best.x), T1, T2, diff="T2")
 
-figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.4))
+figure, ax = plt.subplot_mosaic("AB;CC", figsize=(9, 6.2))
+left, right, middle = ax["A"], ax["B"], ax["C"]
 left.loglog(steps, errors, color=rough)
 left.set(title="Error of differences", xlabel="Step (° and ms)", ylabel="of the gradient's largest entry")
 left.annotate("rounding", (steps[6], errors[6]), (10, 4), textcoords="offset points", color=rough)

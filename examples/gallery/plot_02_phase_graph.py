@@ -21,7 +21,7 @@ LOOK = {"axes.spines.top": False, "axes.spines.right": False, "figure.constraine
 plt.style.use(["seaborn-v0_8-colorblind", LOOK])
 
 FLIP, ESP = 110.0, 10.0
-figure, axes = plt.subplots(1, 3, figsize=(12, 4), sharey=True, width_ratios=(1, 1.7, 2.4))
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.8), sharey=True, width_ratios=(1, 1.7, 2.4))
 titles = ("One: a spin echo", "Two: a stimulated echo", "Three: ever more of them")
 for n, (ax, title) in enumerate(zip(axes, titles, strict=True), 1):
     plot_phase_graph(epgnumba.FSE([FLIP] * n, ESP=ESP), T1=1000, T2=100, ax=ax)
@@ -53,7 +53,7 @@ print(f"the parts add up to the echoes without relaxation, but for {left_over:.0
 print(f"never stored, of echo 1: {parts[0, 0]:.4f}; sin^2(flip/2): {np.sin(np.deg2rad(FLIP / 2)) ** 2:.4f}")
 print("stored for 0, 1, 2, ... spacings, echo 4:", parts[:4, 3].round(3))
 
-figure, ax = plt.subplots(figsize=(9, 4.2))
+figure, ax = plt.subplots(figsize=(8.5, 4.2))
 echoes = np.arange(1, ECHOES + 1)
 classes = {"never stored": parts[0], "1 spacing": parts[1], "2": parts[2], "3 and more": parts[3:].sum(axis=0)}
 up, down = np.zeros(ECHOES), np.zeros(ECHOES)
@@ -77,7 +77,7 @@ ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 # Ink goes with the logarithm of a state's magnitude. Only orders that can come back before the train ends count: the
 # simulation keeps that triangle, and nothing else.
 
-figure, ax = plt.subplots(figsize=(10, 5))
+figure, ax = plt.subplots(figsize=(9, 4.8))
 plot_phase_graph(epgnumba.FSE([60.0] * 16, ESP=5), T1=1000, T2=100, ax=ax)
 times, returns = [0, 40, 80], np.array([0, 16, 0])
 for side in (1, -1):

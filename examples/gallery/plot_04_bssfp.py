@@ -48,7 +48,7 @@ combined = np.sqrt(np.mean(np.square(cycled), axis=0))
 ripple = np.ptp(combined) / combined.mean()
 print(f"ripple over off-resonance: {np.ptp(cycled[2]) / cycled[2].mean():.0%} of one, {ripple:.1%} of four combined")
 
-figure, axes = plt.subplots(2, 2, figsize=(11, 7), sharex=True)
+figure, axes = plt.subplots(2, 2, figsize=(9, 6.6), sharex=True)
 for (flip, signal), color in zip(grey.items(), ("C5", "C0", "C2"), strict=True):
     axes[0, 0].plot(B0, abs(signal), color=color, label=f"{flip:.0f}°")
     axes[1, 0].plot(B0, np.angle(1j * signal, deg=True), color=color)

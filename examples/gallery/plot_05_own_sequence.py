@@ -84,7 +84,8 @@ deviations = [100 * np.sqrt(objective.bounds(x))[:, 1:] / np.stack([T1, T2], -1)
 for name, before, after in zip(tissues, *deviations, strict=True):
     print(f"{name}: T1 +- {before[0]:.1f} -> {after[0]:.1f} %, T2 +- {before[1]:.1f} -> {after[1]:.1f} %")
 
-figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.5, 4), width_ratios=(1, 1.2, 1))
+figure, ax = plt.subplot_mosaic("AB;CC", figsize=(9, 7))
+left, right, middle = ax["A"], ax["B"], ax["C"]
 for values, name, color in zip(signal, tissues, ("C0", "C2"), strict=True):
     left.plot(np.arange(1, 6), -1e3 * values.imag, "o-", color=color, label=name)
 left.axhline(0, color="0.6", lw=0.8)

@@ -54,7 +54,8 @@ print(f"T2 {T2:.0f} ms reads {np.interp(100, sweep, apparent[:, 1]):.1f} ms at 1
 slopes = [epgnumba.jacobian(dess.on_scanner(gradient_area=area), T1, T2, D=1.3, diff="D") for area in sweep]
 relative = np.array([(slope / signal).real for signal, slope in slopes])  # d ln |S| / dD, (area, echo)
 
-figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.5, 4))
+figure, ax = plt.subplot_mosaic("AB;CC", figsize=(9, 7))
+left, right, middle = ax["A"], ax["B"], ax["C"]
 for (area, values), color in zip(ratios.items(), ("C5", "C0", "C1", "C2"), strict=True):
     left.plot(D, values, color=color)
     left.text(3.05, values[-1], f"{area:.0f}", color=color, va="center")

@@ -81,7 +81,8 @@ left_over = np.interp(0.25, durations, balanced) / free
 print(f"balanced SSFP, pulses of 0.25 ms: {left_over:.2f} of the signal without a bound pool")
 
 colors = {"white matter": "C0", "grey matter": "C2", "CSF": "C3"}
-figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.5, 4))
+figure, ax = plt.subplot_mosaic("AA;BC", figsize=(9, 7))
+left, middle, right = ax["A"], ax["B"], ax["C"]
 for name, values in spectra.items():
     left.plot(offsets, values, color=colors[name], label=name)
 left.axvline(2, color="0.6", lw=0.8, ls=":")

@@ -69,11 +69,11 @@ left = np.median(plain.residual[fine] / whole.residual[fine])
 print(f"{fine.sum()} voxels, median T2 {medians[0]:.1f} ms (exponential), {medians[1]:.1f} ms (EPG)")
 print(f"the exponential leaves {left:.2f} times as much of the data")
 
-figure, axes = plt.subplots(1, 4, figsize=(13, 4.2), width_ratios=(1, 1, 1, 1.35))
-show(axes[0], plain.maps["T2"], "Exponential", (30, 200), "T2 (ms)")
-show(axes[1], whole.maps["T2"], "Phase graph", (30, 200), "T2 (ms)")
-show(axes[2], whole.maps["B1"], "B1, with the slice's profile", (0.5, 1.0), "of nominal", "cividis")
-place, times, ax = (42, 39), ESP * np.arange(1, 31), axes[3]
+figure, axes = plt.subplot_mosaic("ABC;DDD", figsize=(9, 7.4), height_ratios=(1.25, 1))
+show(axes["A"], plain.maps["T2"], "Exponential", (30, 200), "T2 (ms)")
+show(axes["B"], whole.maps["T2"], "Phase graph", (30, 200), "T2 (ms)")
+show(axes["C"], whole.maps["B1"], "B1, with the slice's profile", (0.5, 1.0), "of nominal", "cividis")
+place, times, ax = (42, 39), ESP * np.arange(1, 31), axes["D"]
 ax.semilogy(times, data[place], ".", color="0.4", label="data")
 for found, label, style in ((plain, "exponential", "C2--"), (whole, "phase graph", "C0-")):
     maps = {name: values[place] for name, values in found.maps.items()}
@@ -103,10 +103,10 @@ fits = {
     "Phase graph, no profile": fit(TRAIN, measured, ("M0", "T2", "B1"), **ask | {"bounds": {"B1": (0.5, 1.0)}}),
     "Phase graph": fit(TRAIN, measured, ("M0", "T2", "B1"), **ask, slice_prof=profile),
 }
-figure, axes = plt.subplots(1, 4, figsize=(13, 4))
-show(axes[0], np.where(inside, T2, np.nan), "Truth", (30, 320), "T2 (ms)")
+figure, axes = plt.subplots(2, 2, figsize=(8, 8.6))
+show(axes.flat[0], np.where(inside, T2, np.nan), "Truth", (30, 320), "T2 (ms)")
 errors = {}
-for ax, (label, found) in zip(axes[1:], fits.items(), strict=True):
+for ax, (label, found) in zip(axes.flat[1:], fits.items(), strict=True):
     error = 100 * (found.maps["T2"] / T2 - 1)
     errors[label] = error[found.converged]
     median, rms = np.median(errors[label]), np.sqrt((errors[label] ** 2).mean())

@@ -56,7 +56,7 @@ for label, row in table.items():
     print(f"{label:22}" + "".join(f"{value:8.3f}" for value in row))
 
 colors = dict(zip(protocols, ("0.6", "C0", "C2", "C1"), strict=True))
-figure = plt.figure(figsize=(12, 6.5))
+figure = plt.figure(figsize=(10, 6.4))
 left, right = figure.subfigures(1, 2, width_ratios=(1, 1))
 for ax, (label, protocol) in zip(left.subplots(4, 1, sharex=True, sharey=True), protocols.items(), strict=True):
     angles = protocol.parameters["flip"]

@@ -107,18 +107,18 @@ for name, values in grids.items():
 errors = {name: 100 * (found[name] / truth[name] - 1)[inside] for name in found}
 print(", ".join(f"{name}: {np.median(e):+.1f} % in the median, {e.std():.1f} % rms" for name, e in errors.items()))
 
-figure, axes = plt.subplots(1, 4, figsize=(14, 3.8))
+figure, axes = plt.subplots(2, 2, figsize=(9, 7))
 for ax, image, title, colors in (
-    (axes[0], np.where(there, np.where(done, 1.0, 0.45), np.nan), "Atoms of one task of three (dark)", "Blues"),
-    (axes[1], atoms.residual.values, "What rank 6 loses", "viridis"),
+    (axes[0, 0], np.where(there, np.where(done, 1.0, 0.45), np.nan), "Atoms of one task of three (dark)", "Blues"),
+    (axes[0, 1], atoms.residual.values, "What rank 6 loses", "viridis"),
 ):
     drawn = ax.pcolormesh(atoms.T2.values, atoms.T1.values, image, cmap=colors, vmin=0, rasterized=True)
-    ax.set(title=title, xscale="log", yscale="log", xlabel="T2 (ms)", ylabel="T1 (ms)" if ax is axes[0] else "")
+    ax.set(title=title, xscale="log", yscale="log", xlabel="T2 (ms)", ylabel="T1 (ms)" if ax is axes[0, 0] else "")
     ax.set_xticks((20, 50, 100, 200, 400), ("20", "50", "100", "200", "400"))
     ax.set_yticks((300, 1000, 3000), ("300", "1000", "3000"))
     ax.minorticks_off()
-figure.colorbar(drawn, ax=axes[1], label="of an atom's length")
-for ax, (name, top) in zip(axes[2:], (("T1", 2800), ("T2", 320)), strict=True):
+figure.colorbar(drawn, ax=axes[0, 1], label="of an atom's length")
+for ax, (name, top) in zip(axes[1], (("T1", 2800), ("T2", 320)), strict=True):
     drawn = ax.imshow(found[name].T, origin="lower", cmap="viridis", vmin=0, vmax=top, interpolation="nearest")
     figure.colorbar(drawn, ax=ax, label=f"{name} (ms)")
     ax.set_title(f"Matched {name}")

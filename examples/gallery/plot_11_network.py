@@ -92,7 +92,8 @@ for name, (network, flip, _) in runs.items():
     for method, (T1, T2) in scores[name].items():
         print(f"train {name}, {method}: error of T1 {T1:.1%}, of T2 {T2:.1%}")
 
-figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4), width_ratios=(1, 1, 1.2))
+figure, ax = plt.subplot_mosaic("AB;CC", figsize=(9, 7))
+left, middle, right = ax["A"], ax["B"], ax["C"]
 colors = {"as it was": "C2", "learned": "C0"}
 for name, (_, flip, errors) in runs.items():
     left.plot(np.arange(1, PULSES + 1), flip, "o-", ms=4, color=colors[name])

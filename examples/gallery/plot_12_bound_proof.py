@@ -41,22 +41,22 @@ bias = {data: 100 / T2 * np.array([found.bias[1] for found in row]) for data, ro
 for data, values in ratio.items():
     print(f"{data}: variance of T2 over its bound {values.round(2)}")
 
-figure, axes = plt.subplots(1, 4, figsize=(16, 4))
-for ax, found, noise in zip(axes, (low, high), (0.01, 0.2), strict=False):
+figure, axes = plt.subplots(2, 2, figsize=(9, 7.4))
+for ax, found, noise in zip(axes[0], (low, high), (0.01, 0.2), strict=True):
     plot_verification(found, ax=ax)
     ax.set_title(f"Noise {noise:g}", loc="left", fontweight="normal")
     ax.legend(frameon=False, fontsize="small", loc="upper right")
 for data, color, marker in (("complex", "C0", "o"), ("magnitude", "C2", "s")):
     spread = abs(interval[data].T - ratio[data])
-    axes[2].errorbar(noises, ratio[data], spread, fmt=marker + "-", color=color, ms=4, capsize=3, label=data)
-    axes[3].plot(noises, bias[data], marker + "-", color=color, ms=4, label=data)
-axes[2].axhline(1, color="0.6", lw=0.8, ls=":")
-axes[2].set(
+    axes[1, 0].errorbar(noises, ratio[data], spread, fmt=marker + "-", color=color, ms=4, capsize=3, label=data)
+    axes[1, 1].plot(noises, bias[data], marker + "-", color=color, ms=4, label=data)
+axes[1, 0].axhline(1, color="0.6", lw=0.8, ls=":")
+axes[1, 0].set(
     title="Variance of T2 over its bound", xlabel="Noise (M0)", ylabel="Ratio, and its 99 % interval", xscale="log"
 )
-axes[2].set(ylim=(0.7, 3.2))
-axes[3].axhline(0, color="0.6", lw=0.8, ls=":")
-axes[3].set(title="Bias of T2", xlabel="Noise (M0)", ylabel="%", xscale="log")
-for ax in axes[2:]:
+axes[1, 0].set(ylim=(0.7, 3.2))
+axes[1, 1].axhline(0, color="0.6", lw=0.8, ls=":")
+axes[1, 1].set(title="Bias of T2", xlabel="Noise (M0)", ylabel="%", xscale="log")
+for ax in axes[1]:
     ax.set(xticks=(0.01, 0.1), xticklabels=("0.01", "0.1"))
     ax.legend(frameon=False, loc="upper left")

@@ -98,7 +98,8 @@ for label, T2 in tissues.items():
     enough = epgnumba.find_nstates(epgnumba.FSE(flip, 5), T1=2000, T2=T2, tolerance=1e-3)
     print(f"{label} ms: {errors[label][6]:.1%} off with 10 states; 0.1 % takes {enough.nstates}")
 
-figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4))
+figure, ax = plt.subplot_mosaic("AB;CC", figsize=(9, 7))
+left, middle, right = ax["A"], ax["B"], ax["C"]
 echoes = np.arange(1, 97)
 left.plot(echoes, exact, color="C0", label="all states")
 left.plot(echoes, ten, color="C2", lw=1, label="nstates=10")
