@@ -23,7 +23,7 @@ this script to seven digits and more: blochsim 0.0.14 and torchsim 0.0.8, in sin
      - magnitudes; profiles as flip angles in degrees, B1 scales both pulses
      - complex; ``slice_prof={"excitation": ..., "refocusing": ...}``, fractions of the nominal angles
    * - EPG-X
-     - radians, the excitation first, refocusing pulses 90 degrees ahead of it, the signal times i; ``kmax`` limits orders
+     - radians, the excitation first, refocusing pulses 90 degrees ahead, the signal times i; ``kmax`` limits orders
      - ``FSE(flip, ESP)`` of the others, in degrees: excitation at 90, refocusing at 0; ``nstates``
    * -
      - ``ka``, from pool a to pool b
