@@ -89,22 +89,7 @@ def test_files_that_are_named_exist(page):
 
 # What examples print, as documents say it.
 PRINTED = {
-    "automatic_differentiation": ["CRLB(T2) 7197.580 ms^2"],
-    "brain_t2": [
-        "exponential fit of 8 voxels: at most 0.0046 % away",
-        "median T2 106.8 ms (exponential), 90.7 ms (EPG)",
-        "phantom, exponential: T2 +36.32 % in the median",
-        "phantom, EPG: T2 -0.18 % in the median",
-    ],
     "design_fingerprint": ["objective 4160.82 -> 1172.84"],
-    "design_fse": [
-        "objective 194177 -> 93726.8",
-        "60 degrees 5.529 5.065 4.407 3.987 3.842",
-        "one start 3.761 3.472 3.061 2.828 2.771",
-        "M0 known: 1.0000 0.6592 0.4801 0.3753 0.3075 0.2603",
-        "M0 unknown: 0.5690 0.4481 0.3688 0.3129 0.2716",
-    ],
-    "own_sequence": ["before flip 4.0 deg", "after flip 10.0 deg"],
     "torch_cost": ["relative error of T2: 2.42% before, 1.01% after"],
 }
 
