@@ -16,12 +16,12 @@ project_copyright = author
 version = release = epgnumba.__version__
 
 extensions = [
+    "site_pages",  # before numpydoc: it sees docstrings as they are written
     "matplotlib.sphinxext.plot_directive",
     "myst_parser",
-    "site_pages",
+    "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
@@ -37,9 +37,8 @@ myst_heading_anchors = 3
 autodoc_typehints = "none"  # docstrings tell types, with shapes and units
 autodoc_member_order = "bysource"
 autosummary_ignore_module_all = False
-napoleon_google_docstring = False
-napoleon_use_rtype = False
-napoleon_use_ivar = True
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
 python_use_unqualified_type_names = True
 add_module_names = False
 toc_object_entries = False

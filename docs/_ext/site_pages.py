@@ -5,6 +5,7 @@ import re
 from contextlib import redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
+from types import UnionType
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -134,6 +135,8 @@ def resolve_short_names(
 
 def write_for_sphinx(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Docstrings are written to be read by `help`: pages are named by their file, shapes hold stars."""
+    if isinstance(obj, UnionType):
+        lines[:] = [f"Any of {', '.join(f'`{kind.__name__}`' for kind in obj.__args__)}."]
     for n, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
             line = re.sub(r"\bdocs/([\w-]+)\.md", r":doc:`/\1`", line)
