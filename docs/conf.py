@@ -61,6 +61,7 @@ sphinx_gallery_conf = {
     "min_reported_time": 1000,
     "reference_url": {"epgnumba": None},
     "remove_config_comments": True,
+    "reset_modules": ("matplotlib", "site_pages.tell_scripts_where_they_are"),
     "show_memory": False,
     "show_signature": False,
     "within_subsection_order": "FileNameSortKey",

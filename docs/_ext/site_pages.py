@@ -1,5 +1,6 @@
 """What the site's pages need beyond Sphinx: the table of tissue parameters, and names that lead to the reference."""
 
+import builtins
 import os
 import re
 from contextlib import redirect_stdout, suppress
@@ -165,6 +166,12 @@ def outside(app: Sphinx, page: str) -> Any:
         return found[0] if is_page else f"](path:{found[1]})"
 
     return replaced
+
+
+def tell_scripts_where_they_are(gallery: dict[str, Any], script: str | Path | None) -> None:
+    """Gallery scripts have a ``__file__``, as they have when Python runs them."""
+    if script is not None:
+        builtins.__file__ = str(Path(gallery["src_dir"], gallery["examples_dirs"][0], Path(script).name).resolve())
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
