@@ -1,6 +1,8 @@
 """What the documentation site is made of; that it builds without a warning is checked by .ci/run."""
 
 import re
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -61,3 +63,24 @@ def test_the_citation_is_of_this_version():
     text = (ROOT / "CITATION.cff").read_text()
     assert re.search(r"^version: (.*)$", text, re.MULTILINE)[1] == epgnumba.__version__
     assert f"## {epgnumba.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("link", "is_broken"),
+    [
+        ("other.html", False),
+        ("other.html#there", False),
+        ("https://example.org/nowhere", False),
+        ("#", False),
+        ("none.html", True),
+        ("other.html#nowhere", True),
+        ("#nowhere", True),
+    ],
+)
+def test_broken_links_are_found(link, is_broken, tmp_path):
+    (tmp_path / "page.html").write_text(f'<a href="{link}">link</a>')
+    (tmp_path / "other.html").write_text('<p id="there">place</p>')
+    command = [sys.executable, str(ROOT / "docs" / "check_links.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == is_broken
+    assert (f"page.html: {link}" in done.stdout) == is_broken

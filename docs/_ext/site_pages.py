@@ -85,7 +85,7 @@ class CommandHelp(SphinxDirective):
 def full_name(env: BuildEnvironment, given: str, page: str) -> str | None:
     """The name in the reference that a name in a text means; None if there is none, or it may be an argument."""
     name = given.removeprefix("epgnumba.")
-    if "." not in name and (name in ARGUMENTS or (page in COMMANDS and name.islower())):
+    if "." not in given and (name in ARGUMENTS or (page in COMMANDS and name.islower())):
         return None
     ending = f".{name}"
     known = env.domains.python_domain.objects
