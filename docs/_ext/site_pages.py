@@ -152,8 +152,9 @@ def shorten(
 
 
 def link_outside(app: Sphinx, page: str, text: list[str]) -> None:
-    """Links from pages to files beside docs, which a checkout has and a site does not: those become downloads."""
-    text[0] = text[0].replace("](../examples)", "](#gallery)")
+    """Links from pages to files beside docs, which a checkout has: to the gallery where they are scripts of it."""
+    text[0] = re.sub(r"\]\((?:\.\./)+examples(/gallery)?/?\)", "](#gallery)", text[0])
+    text[0] = re.sub(r"\]\((?:\.\./)+examples/gallery/(\w+\.py)\)", r"](#sphx_glr_gallery_\1)", text[0])
     text[0] = re.sub(r"\]\((\.\./(?:\.\./)?[\w/]+\.md)\)", outside(app, page), text[0])
 
 
