@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CHANGELOG.md"]
+BUILT = {"_build", "gallery", "generated"}
+WRITTEN = [page for page in sorted((ROOT / "docs").rglob("*.md")) if not BUILT & set(page.parts)]
+PAGES = [*(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")), *WRITTEN]
 ON_A_DEVICE = pytest.mark.skipif("NUMBA_ENABLE_CUDASIM" in os.environ, reason="`pytest -m gpu` runs it on a device")
 SHAPE = re.compile(r"\(\d+,\)|\(\d+(, \d+)+\)")
 
@@ -77,12 +79,14 @@ def test_a_false_claim_is_found(false, capsys):
         play(false, capsys)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_files_that_are_named_exist(page):
-    """What a link leads to, and modules and tests in backticks that have a folder in front."""
+    """What a link leads to, tests by name, and modules and tests in backticks that have a folder in front."""
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
+    tests = re.findall(r"\[`(test_\w+)`\]\s*\(([^)]+)\)", text)
+    assert [name for name, file in tests if f"def {name}(" not in (page.parent / file).read_text()] == []
     named = re.findall(r"`([\w/]+/\w+\.py)`", text)
     assert [name for name in named if not any((root / name).exists() for root in (ROOT, ROOT / "epgnumba"))] == []
 
