@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).parent.parent
 BUILT = {"_build", "gallery", "generated"}
@@ -56,7 +57,6 @@ def test_a_block_runs_alone(page, line, code, capsys, monkeypatch, tmp_path):
     for name, module in takes.items():
         if name in code:
             pytest.importorskip(module)
-    plt = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.chdir(tmp_path)
     with plt.rc_context():
         plt.switch_backend("Agg")
@@ -89,6 +89,20 @@ def test_files_that_are_named_exist(page):
     assert [name for name, file in tests if f"def {name}(" not in (page.parent / file).read_text()] == []
     named = re.findall(r"`([\w/]+/\w+\.py)`", text)
     assert [name for name in named if not any((root / name).exists() for root in (ROOT, ROOT / "epgnumba"))] == []
+
+
+def test_pictures_are_made_by_their_script(tmp_path):
+    """Those of README: small, and as large as the script makes them."""
+    made = ROOT / "docs" / "images"
+    subprocess.run(
+        [sys.executable, made / "make.py", tmp_path], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in made.glob("*.png"))
+    for path in made.glob("*.png"):
+        assert path.stat().st_size < 150_000
+        kept, again = (plt.imread(one).shape for one in (path, tmp_path / path.name))
+        assert kept[:2] == again[:2]
+        assert f"docs/images/{path.name}" in (ROOT / "README.md").read_text()
 
 
 # What examples print, as documents say it.

@@ -11,7 +11,7 @@ import pytest
 import epgnumba
 
 ROOT = Path(__file__).parent.parent
-MODULES = ("epgnumba", *(f"epgnumba.{name}" for name in (*epgnumba._SUBMODULES, "batch", "files", "design.limits")))
+MODULES = ("epgnumba", *(f"epgnumba.{name}" for name in (*epgnumba._SUBMODULES, "design.limits")))
 
 
 def listed():

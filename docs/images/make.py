@@ -8,9 +8,9 @@ import numpy as np
 
 mpl.use("Agg")
 
-import epgnumba  # noqa: E402
-from epgnumba.design import limits, optimize  # noqa: E402
-from epgnumba.plot import plot_bounds, plot_phase_graph  # noqa: E402
+import epgnumba
+from epgnumba.design import limits, optimize
+from epgnumba.plot import plot_bounds, plot_phase_graph
 
 HERE = Path(__file__).parent
 
