@@ -111,3 +111,11 @@ def test_a_module_that_cannot_be_imported_is_no_attribute():
     )
     assert told.startswith("False True\nepgnumba.plot cannot be imported: ")
     assert "matplotlib" in told
+
+
+def test_what_is_printed_says_what_it_is():
+    train = epgnumba.FSE([60.0] * 3, 5)
+    objective = epgnumba.CRLBObjective(train, 1000, [60, 70], unknowns=("M0", "T2"))
+    assert repr(objective) == "<CRLBObjective: bounds on M0, T2, of 3 variables (flip) for tissues (2,)>"
+    atoms = epgnumba.estimate.Dictionary(train, 1000, [50, 60])
+    assert repr(atoms) == "<Dictionary of 2 atoms over T1, T2, in 3 directions>"

@@ -219,6 +219,9 @@ class Dictionary:
     def __len__(self) -> int:
         return len(self.atoms)
 
+    def __repr__(self) -> str:
+        return f"<Dictionary of {len(self)} atoms over {', '.join(self.values)}, in {self.rank} directions>"
+
     def match(
         self,
         data: npt.ArrayLike,
