@@ -53,6 +53,8 @@ DESIGNS = {
     "jac of text": (lambda: crlb([["a"]]), T, "jac"),
     "noise of zero": (lambda: crlb(np.eye(2), noise=0.0), V, "noise"),
     "noise that does not broadcast": (lambda: crlb(np.ones((2, 1, 2)), noise=[1.0] * 3), V, "noise"),
+    "noise of each sample": (lambda: crlb(np.ones((2, 4)), noise=[1.0, 1.0, 2.0, 2.0]), V, "noise"),
+    "noise of each sample, of many tissues": (lambda: crlb(np.ones((5, 1, 2, 4)), noise=[1.0] * 4), V, "noise"),
     "weights of another shape": (lambda: crlb(np.eye(2), weights=[1.0]), V, "weights"),
     "singular misspelt": (lambda: crlb(np.eye(2), singular="ignore"), V, "singular"),
     "jac of inf": (lambda: crlb([[np.inf, 1.0]]), V, "jac"),
