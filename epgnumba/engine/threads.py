@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from multiprocessing import parent_process
 from typing import Any
 
 from ..checks import count as checked_count
 from ..checks import shown
+from ..notice import progress_bar
 
 MOST_THREADS = 4096  # more than processors of any machine; each is a task to hand out
 FEW_THREADS = 16  # that are made on any machine
@@ -96,6 +98,20 @@ def is_small(total: int, cost: float) -> bool:
     return cost * total < SMALL
 
 
+_bar: ContextVar[Any] = ContextVar("_bar", default=None)
+
+
+@contextmanager
+def shown_progress(desc: str) -> Iterator[None]:
+    """Show how far work has come that is spread in here."""
+    with progress_bar(True, desc=desc, unit=" voxels", unit_scale=True) as bar:
+        before = _bar.set(bar)
+        try:
+            yield
+        finally:
+            _bar.reset(before)
+
+
 def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) -> None:
     """Call ``work(first, last)`` over [0, total) in multiples of `step`, on all threads where it is worth it.
 
@@ -103,6 +119,9 @@ def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) 
     """
     if not total:
         return
+    bar = _bar.get()
+    if bar is not None:
+        work = _told(work, bar, total)
     if total <= step or is_small(total, cost):
         work(0, total)
         return
@@ -131,3 +150,16 @@ def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) 
         stopped.set()
         for future in futures:
             future.exception()  # wait: they write into arrays that the caller is about to let go
+
+
+def _told(work: Callable[[int, int], Any], bar: Any, total: int) -> Callable[[int, int], Any]:
+    """Work whose parts are told to a bar as they are done, by whichever thread."""
+    lock = threading.Lock()
+    bar.total = (bar.total or 0) + total
+
+    def run(first: int, last: int) -> None:
+        work(first, last)
+        with lock:
+            bar.update(last - first)
+
+    return run
