@@ -2,6 +2,7 @@
 
 from .job import FEW_VOXELS, LANES, AnyJob, Job, batch, bounds, fits, matches
 from .plan import state_sets
+from .projection import Projection
 from .sums import Flips, Gathered, GradientSums
 from .threads import get_num_threads, one_thread, set_num_threads, spread
 
@@ -13,6 +14,7 @@ __all__ = [
     "Gathered",
     "GradientSums",
     "Job",
+    "Projection",
     "batch",
     "bounds",
     "fits",
