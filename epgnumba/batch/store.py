@@ -191,20 +191,10 @@ class Store:
         return slice(shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.count))
 
     def compute(self, shard: int) -> Arrays:
-        """The results of a shard, block by block, in memory that each thread uses again."""
+        """The results of a shard, in memory that each thread uses again."""
         rows = self.rows_of(shard)
-        found = {
-            each.name: self.work.room(each.name, (self.shard_rows, *each.dims.values()), each.dtype)[
-                : rows.stop - rows.start
-            ]
-            for each in self.work.variables
-        }
-        values, place = self.values(rows), self.place(rows)
-        for first in range(0, len(place), self.work.block):
-            part = slice(first, first + self.work.block)
-            results = self.work.compute({name: array[part] for name, array in values.items()}, place[part])
-            for name, array in results.items():
-                found[name][part] = array
+        found = self.work.empty(rows.stop - rows.start)
+        self.work.fill(found, self.values(rows), self.place(rows))
         return found
 
     def file(self, variable: Variable, shard: int) -> Path:

@@ -23,6 +23,18 @@ def _kernels() -> Any:
     return module
 
 
+def leading(gram: npt.NDArray[Any], rank: int | None = None, share: float = 1.0) -> tuple[npt.NDArray[Any], Array]:
+    """Directions (sample, direction) that hold most of the energy of a Gram matrix, and what part of it each holds.
+
+    They are those of an SVD: `rank` of them, or as many as hold the share.
+    """
+    energies, vectors = np.linalg.eigh(gram)
+    parts = np.maximum(energies[::-1], 0) / np.trace(gram).real
+    if rank is None:
+        rank = min(int((np.cumsum(parts) < share).sum()) + 1, len(parts))
+    return np.ascontiguousarray(vectors[:, ::-1][:, :rank]), parts[:rank]
+
+
 class Projection:
     """A job's signals, of unit length, multiplied with directions as soon as they are played.
 
