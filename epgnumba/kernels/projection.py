@@ -46,19 +46,20 @@ def multiply(samples, weights, products, count, quads):
 
 
 @kernel
-def write_products(given, products, lanes, quads, voxel, count, along, coefficients, norms, losses):
+def write_products(given, products, lanes, quads, voxel, count, magnitude, along, coefficients, norms, losses):
     """A block's products, of signals of unit length, and the lengths that they had, with what directions lack."""
     keep_out_of_line()
     for j in range(count):
         m0 = given.tissue[M0 * given.stride + voxel + j]
+        size = abs(m0)
         square, kept = products[quads * QUAD * lanes + j], 0 * products[j]
         for c in range(coefficients.shape[1]):
             kept += products[c * lanes + j] * products[c * lanes + j]
         length = np.sqrt(kept if along else square)
-        norms[voxel + j] = abs(m0) * length
+        norms[voxel + j] = size * length
         nothing = norms[voxel + j] == 0
         losses[voxel + j] = 0 if nothing else np.sqrt(max(1 - kept / square, 0 * kept))
-        scale = 0 * m0 if nothing else (m0 / abs(m0)) / length
+        scale = 0 * m0 if nothing else (size if magnitude else m0) / size / length
         for c in range(coefficients.shape[1]):
             coefficients[voxel + j, c] = scale * products[c * lanes + j]
 
@@ -92,5 +93,5 @@ def projection_batch(
                     multiply(samples, at(weights, 0), at(products, 0), count, quads)
                 many = min(lanes, call.n_voxels - voxel)
                 results = coefficients, norms, losses
-                write_products(given, at(products, 0), lanes, quads, voxel, many, along, *results)
+                write_products(given, at(products, 0), lanes, quads, voxel, many, magnitude, along, *results)
             clean_up(own)
