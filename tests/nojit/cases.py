@@ -349,7 +349,7 @@ def projections():
             lambda p=parts: projected(CPMG_STEADY, {**THREE, "B0": B0}, p, 9, **slices),
         )
         yield (
-            f"projection, single precision, {parts}",
+            f"projection, float32, {parts}",
             lambda p=parts: projected(CPMG, THREE, p, 14, dtype=np.float32, nstates=99),
         )
 
