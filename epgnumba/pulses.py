@@ -251,7 +251,7 @@ def positions(n: int, extent: float = 1.0) -> Array:
 
 
 def super_lorentzian(offset: npt.ArrayLike, T2_bound: float = 12.0) -> Array:
-    """Lineshape of a bound pool as tissue has it, the ``lineshape`` of simulations.
+    """Lineshape of a bound pool as tissue has it, the ``lineshape`` of simulations::
 
         G(w) = integral from 0 to 1 of sqrt(2 / pi) T2 / |3 u^2 - 1| exp(-2 (w T2 / (3 u^2 - 1))^2) du
 
