@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 EXTRAS = {  # modules that each brings
-    "batch": ("dask", "distributed", "msgspec", "threadpoolctl", "xarray", "zarr"),
+    "batch": ("dask", "distributed", "msgspec", "xarray", "zarr"),
     "files": ("nibabel", "pypulseq"),
     "torch": ("torch",),
     "cuda": ("numba_cuda",),

@@ -1,6 +1,5 @@
 """Limits with exact Jacobians; published designs reproduced; what goes wrong before, and in the middle."""
 
-import sys
 import time
 from types import SimpleNamespace
 
@@ -8,6 +7,7 @@ import naive
 import numpy as np
 import pytest
 import scipy.sparse
+import threadpoolctl
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, minimize
 
 import epgnumba
@@ -346,7 +346,6 @@ def test_time_limit():
 
 def test_linear_algebra_keeps_to_one_thread():
     """So that a busy machine does not hold up thousands of small systems; afterwards all is as before."""
-    threadpoolctl = pytest.importorskip("threadpoolctl")
 
     def threads():
         return [each["num_threads"] for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"]
@@ -357,12 +356,6 @@ def test_linear_algebra_keeps_to_one_thread():
         optimize(small(), starts=1, max_iterations=2, callback=lambda *_: seen.extend(threads()))
         assert threads() == before
     assert set(seen) == {1}
-
-
-def test_without_threadpoolctl_it_works_the_same(monkeypatch):
-    found = optimize(small(), starts=1, max_iterations=3)
-    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
-    assert optimize(small(), starts=1, max_iterations=3).fun == pytest.approx(found.fun, rel=1e-9)
 
 
 def test_what_is_compiled_is_no_search(monkeypatch):

@@ -60,7 +60,7 @@ def optimize(
     may be many: where they are cheap, several are made, and the best is returned with the values of all. Interrupting
     (Ctrl-C), or running out of time, returns the best feasible point so far.
 
-    Linear algebra keeps to one thread meanwhile, where threadpoolctl is installed.
+    Linear algebra keeps to one thread meanwhile.
 
     Warns if one start was all that could be made of several: the result may be any local optimum then.
 

@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from scipy.optimize import Bounds, OptimizeResult, minimize
+from threadpoolctl import threadpool_limits
 
 from ..checks import Array
 from ..notice import work_clock
@@ -22,7 +23,7 @@ PATIENCE = 30.0  # and not as many seconds: own limits may be slow, and processo
 
 
 def on_one_blas_thread(function: Callable[P, T]) -> Callable[P, T]:
-    """Make a function keep to one thread of linear algebra, where threadpoolctl is installed.
+    """Make a function keep to one thread of linear algebra.
 
     Optimisers solve small systems, thousands of times. A second thread is no help with these, and on a busy machine
     each waits for the other.
@@ -30,10 +31,6 @@ def on_one_blas_thread(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def run(*args: P.args, **given: P.kwargs) -> T:
-        try:
-            from threadpoolctl import threadpool_limits
-        except ModuleNotFoundError:
-            return function(*args, **given)
         with threadpool_limits(1, "blas"):
             return function(*args, **given)
 
