@@ -96,8 +96,9 @@ class Job:
         What to play.
     entries : Entries
         Its flips, phases, durations, receiver phases, advance, as `Expressions.evaluate` gives them (degrees, ms).
-    table : ndarray, shape (N_TISSUE, voxels)
-        Rates, ..., M0 (see `Tissue.table`); its type is that of the computation.
+    table : ndarray, shape (rows, voxels)
+        Rates, ..., M0 (see `Tissue.table`), and behind them transmit fields by kind of pulse, if there are any; its
+        type is that of the computation.
     profile : SliceProfile
         Flip angles across the slice.
     codes : tuple of int

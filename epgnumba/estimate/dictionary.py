@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import checks, engine
+from .. import checks, engine, transmit
 from ..arguments import takes
 from ..checks import Array, shown
 from ..design.result import digest
@@ -121,6 +121,7 @@ class Dictionary:
         self.magnitude, kind = checks.flag("magnitude", magnitude), read_dtype(dtype)
         if "M0" in given:
             raise ValueError("M0 is not allowed: atoms are of unit length, and M0 is what data are times that")
+        transmit.refuse(given.get("B1"), "in dictionaries")
         maps = {name: TISSUE[name].read(value) for name, value in {"T1": T1, "T2": T2, **given}.items()}
         shape = broadcast_maps({name: value.shape for name, value in maps.items()})
         self.values = {name: np.broadcast_to(value, shape).ravel() for name, value in maps.items()}
