@@ -88,6 +88,8 @@ def _entry(name: str, allowed: str) -> str:
     row = TISSUE[name]
     text = f"{name} : array_like\n        {row.text[0].upper()}{row.text[1:]}" + f", {row.unit}" * bool(row.unit)
     text += ", or inf." if row.limits.get("infinite") else "."
+    if name == "B1":
+        text += " Or a mapping of such maps, which may\n        be complex, by kind of pulse."
     return text if row.default is None else f"{text} {row.default:g} by default."
 
 

@@ -24,6 +24,7 @@ from .kernels.columns import (
     SECOND,
     SHIFT_B,
     VELOCITY,
+    WAVES,
 )  # fmt: skip
 from .labels import PARAMETER, READOUT, Labels, read_labels
 from .program.expressions import Entries
@@ -196,7 +197,7 @@ class Problem:
         found = self._terms
         if not OPTIONAL_NAMES.isdisjoint(needed):
             found = _with_pools((*needed, *(NAMES[code] for code in found)), self.tissue.has(NAMES[SHIFT_B]))
-        return found + tuple(range(FIELD, len(self.names)))
+        return found + tuple(range(FIELD, len(self.names))) + (WAVES,) * bool(self.profile.waves)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -233,6 +234,7 @@ class Problem:
             "rf_duration by kind of pulse": program.bound and len(set(pulses)) > 1,
             "slice_prof by kind of pulse": not self.profile.is_shared,
             "B1 by kind of pulse": FIELD in program.terms,
+            "slice_prof of waveforms": WAVES in program.terms,
         }
         for what, present in cases.items():
             if present:

@@ -7,6 +7,7 @@ waveform as it is given (J. Pauly et al., IEEE Trans Med Imaging 10 (1991) 53). 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ import numpy.typing as npt
 
 from .checks import FLIP, INTERVAL, PROFILE, Array, checked, choice, count, numeric_array, scalar, shown
 
-__all__ = ["Waveform", "gaussian", "hard", "positions", "sinc", "super_lorentzian"]
+__all__ = ["Across", "Waveform", "gaussian", "hard", "positions", "sinc", "sum_channels", "super_lorentzian"]
 
 _TIME_BANDWIDTH: dict[str, Any] = {"minimum": 0.5, "maximum": 1000.0}
 _OFFSET: dict[str, Any] = {"minimum": -1e6, "maximum": 1e6, "unit": "kHz"}
 _PLACE: dict[str, Any] = {"minimum": -1e3, "maximum": 1e3, "unit": "slice thicknesses"}
 _THICKNESS: dict[str, Any] = {"positive": True, "minimum": 1e-3, "maximum": 1e3}
 _SAMPLES = 256
+_ROUNDING = 1e-17  # of terms of a series whose sum is at most 1
 _SINGULAR = 1.5  # kHz: nearer to resonance a super-Lorentzian line is extrapolated
 
 
@@ -86,18 +88,54 @@ class Waveform:
         """
         nominal = np.deg2rad(scalar("flip", flip, **FLIP))
         kilohertz, scale = np.broadcast_arrays(checked("offset", offset, **_OFFSET), checked("B1", B1, **PROFILE))
-        step = self.duration / len(self.samples)
-        turn = 2 * np.pi * kilohertz * step  # radians per sample, about the field
-        a, b = np.ones(turn.shape, np.complex128), np.zeros(turn.shape, np.complex128)
-        for field in self.samples * (nominal / self.samples.sum()):
-            angle = np.hypot(turn, scale * abs(field))
-            ratio = 0.5 * np.sinc(angle / (2 * np.pi))  # sin(angle / 2) / angle
-            c, s = np.cos(angle / 2) - 1j * turn * ratio, -1j * field * scale * ratio
-            a, b = c * a - np.conj(s) * b, s * a + np.conj(c) * b
+        a, b = self._spinors(kilohertz, nominal * scale)
         if self.samples.imag.any():
             return np.asarray(np.rad2deg(2 * np.arctan2(abs(b), abs(a))))
-        half = (a * np.exp(1j * np.pi * kilohertz * self.duration)).real  # without the gradient's turn
-        return np.asarray(np.rad2deg(2 * np.arctan2(-b.imag, np.copysign(abs(a), half))))
+        return np.asarray(np.rad2deg(2 * np.arctan2(-b.imag, np.copysign(abs(a), a.real))))
+
+    def _spinors(self, offset: Array, angle: Array) -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.complex128]]:
+        """Spinors at offsets (kHz) and nominal angles (radians, with B1), without what the gradient turns by itself."""
+        step = self.duration / len(self.samples)
+        turn = 2 * np.pi * offset * step  # radians per sample, about the field
+        shape = np.broadcast_shapes(turn.shape, angle.shape)
+        a, b = np.ones(shape, np.complex128), np.zeros(shape, np.complex128)
+        for share in self.samples / self.samples.sum():
+            field = angle * share
+            tilted = np.hypot(turn, abs(field))
+            ratio = 0.5 * np.sinc(tilted / (2 * np.pi))  # sin(tilted / 2) / tilted
+            c, s = np.cos(tilted / 2) - 1j * turn * ratio, -1j * field * ratio
+            a, b = c * a - np.conj(s) * b, s * a + np.conj(c) * b
+        return a * np.exp(1j * np.pi * offset * self.duration), b
+
+    def across(self, z: npt.ArrayLike, *, thickness: float = 1.0) -> Across:
+        """The pulse at positions across a slice, for ``slice_prof``: with B1 it turns each as its waveform does.
+
+        Parameters
+        ----------
+        z : array_like, shape (positions,)
+            Positions, in slice thicknesses from the centre (see `positions`).
+        thickness : float
+            Of this pulse's slice, as for `profile`.
+
+        Returns
+        -------
+        Across
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument, its value and what is allowed.
+
+        Examples
+        --------
+        >>> pulse = sinc(duration=3.0, time_bandwidth=4)
+        >>> pulse.across([0.0, 0.5, 1.0]).offsets.round(3)  # kHz
+        array([0.   , 0.667, 1.333])
+        """
+        places = checked("z", z, **_PLACE)
+        if places.ndim != 1 or not places.size:
+            raise ValueError(f"z has shape {places.shape}; a non-empty one-dimensional array is needed")
+        return Across(self, places * self.bandwidth / scalar("thickness", thickness, **_THICKNESS))
 
     def profile(self, flip: float, z: npt.ArrayLike, *, thickness: float = 1.0, B1: float = 1.0) -> Array:
         """Slice profile: flip angles as fractions of what `flip` and `B1` nominally are.
@@ -135,6 +173,70 @@ class Waveform:
             raise ValueError(f"flip={shown(flip)}, B1={shown(B1)} is not allowed: of nothing there are no fractions")
         offsets = places * self.bandwidth / scalar("thickness", thickness, **_THICKNESS)
         return self.flips(flip, offsets, B1) / (flip * B1)
+
+
+class Across:
+    """A pulse at positions across a slice (`Waveform.across`): rotations about any axis, not flip angles alone.
+
+    Half of what the gradient turns is taken to be rephased before the pulse, and half behind it; what the pulse turns
+    besides is not.
+
+    Attributes
+    ----------
+    waveform : Waveform
+    offsets : ndarray, shape (positions,)
+        Off-resonance that the gradient makes, kHz.
+    """
+
+    def __init__(self, waveform: Waveform, offsets: Array) -> None:
+        self.waveform, self.offsets = waveform, offsets
+        self.offsets.setflags(write=False)
+        self._series: dict[float, Array] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self.offsets)} positions>"
+
+    def quaternions(self, angle: Array) -> Array:
+        """Rotations at nominal angles (radians, with B1) as quaternions; shape (4, positions, angles)."""
+        a, b = self.waveform._spinors(self.offsets[:, None], angle)
+        return np.stack([a.real, -b.imag, b.real, -a.imag])
+
+    def series(self, largest: float) -> Array:
+        """Them as series of Chebyshev polynomials of the angle over the largest; shape (positions, 4, terms).
+
+        They are entire functions of the angle; terms below rounding are left out.
+        """
+        if largest not in self._series:
+            samples = self.waveform.samples
+            self._series[largest] = _chebyshev(
+                self.quaternions, largest, 0.5 * largest * abs(samples).sum() / abs(samples.sum())
+            )
+        return self._series[largest]
+
+
+def hard_series(largest: float) -> Array:
+    """`Across.series` of a pulse that turns about x by its nominal angle, at one position."""
+
+    def quaternions(angle: Array) -> Array:
+        nothing = 0 * angle
+        return np.stack([np.cos(angle / 2), np.sin(angle / 2), nothing, nothing])[:, None]
+
+    return _chebyshev(quaternions, largest, 0.5 * largest)
+
+
+def _chebyshev(function: Callable[[Array], Array], largest: float, growth: float) -> Array:
+    """Series of a function (4, positions, angles) of angles up to the largest, complete to rounding.
+
+    On the imaginary axis it is exp(`growth` |x|) at most, x being the angle over the largest, so that term k is
+    2 (e growth / 2 k)^k at most.
+    """
+    terms = 2
+    while terms * np.log(np.e * growth / (2 * terms)) > np.log(_ROUNDING):
+        terms += 1
+    nodes = np.pi * (np.arange(terms) + 0.5) / terms
+    weights = np.cos(np.arange(terms)[:, None] * nodes) * (2 / terms)
+    weights[0] /= 2
+    return np.ascontiguousarray(np.moveaxis(function(largest * np.cos(nodes)) @ weights.T, 1, 0))
 
 
 def hard(duration: float) -> Waveform:
@@ -248,6 +350,51 @@ def positions(n: int, extent: float = 1.0) -> Array:
     """
     steps = count("n", n, most=100_000)
     return (np.arange(steps) + 0.5) / steps * scalar("extent", extent, positive=True, maximum=1e3)
+
+
+def sum_channels(fields: Any, weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Transmit fields by kind of pulse, of those of several channels and the weights that each kind is played with.
+
+    Parameters
+    ----------
+    fields : array_like or Tensor, complex, shape (*voxels, channels)
+        Of each channel, as a fraction of the nominal one.
+    weights : mapping of str to array_like or Tensor, shape (channels,)
+        Of channels, by kind of pulse.
+
+    Returns
+    -------
+    dict of str to ndarray or Tensor, complex, shape (*voxels,)
+        As ``B1`` takes it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> fields = [[0.6, 0.5j], [0.5, 0.5]]  # of two channels in two voxels
+    >>> B1 = sum_channels(fields, {"excitation": [1.0, -1.0j], "refocusing": [1.0, 1.0]})
+    >>> abs(B1["excitation"]).round(3), abs(B1["refocusing"]).round(3)
+    (array([1.1  , 0.707]), array([0.781, 1.   ]))
+    """
+    if not isinstance(weights, Mapping) or not weights:
+        raise TypeError(f"weights={shown(weights)} is not allowed: a mapping of kinds of pulses to weights is needed")
+    read = {"fields": fields, **{f"weights.{kind}": value for kind, value in weights.items()}}
+    tensors = [hasattr(value, "is_complex") for value in read.values()]
+    if any(tensors) and not all(tensors):
+        raise TypeError("fields and weights are tensors in part; all are needed as such, or none")
+    for name, value in read.items():
+        if not any(tensors):
+            read[name] = numeric_array(name, value)
+        if read[name].ndim < 1 or (name != "fields" and read[name].ndim > 1):
+            raise ValueError(f"{name} has shape {tuple(read[name].shape)}; its last axis, or only one, is of channels")
+    fields, *each = read.values()
+    for name, own in zip(list(read)[1:], each, strict=True):
+        if own.shape[0] != fields.shape[-1]:
+            raise ValueError(f"{name} has {own.shape[0]} channels, where fields has {fields.shape[-1]}")
+    return {kind: (fields * own).sum(-1) for kind, own in zip(weights, each, strict=True)}
 
 
 def super_lorentzian(offset: npt.ArrayLike, T2_bound: float = 12.0) -> Array:

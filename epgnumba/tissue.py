@@ -205,9 +205,9 @@ class Tissue:
         table = np.empty((len(self.maps), *self.shape), dtype)
         for row, (name, array) in enumerate(self.maps.items()):
             table[row] = parameter(name).rate.value(array)
-        return (
-            table.reshape(len(self.maps), self.size) if self.mask is None else np.ascontiguousarray(table[:, self.mask])
-        )
+        if self.mask is None:
+            return table.reshape(len(self.maps), self.size)
+        return np.ascontiguousarray(table[:, self.mask])
 
     def slope(self, name: str) -> Array | float:
         """Derivative of a row of the table with respect to its map."""

@@ -156,7 +156,7 @@ class CRLBObjective:
         self._job = problem.cpu_job(self._turning)
         self._check_samples(data)
         self._flips: engine.Flips | None = None
-        if self.map.gather and not self._timing:
+        if self.map.gather and not self._timing and not problem.profile.waves:
             index, scale = self.map.gather
             simple = self._job.program.expressions.flips_of(index)
             if simple:

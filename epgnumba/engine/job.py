@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import Array
-from ..kernels.columns import DIFFUSION, GROUP, VECTOR
+from ..kernels.columns import B1, DEGREE, DIFFUSION, FIELD, GROUP, VECTOR
 from ..program.expressions import Entries, make_room, unit_phase
 from ..program.program import Part, Program
 from ..program.rounding import rounding_limits
@@ -22,6 +22,7 @@ from .layout import tables_of
 from .plan import Plan, tangent_kinds
 from .sums import Gathered, GradientSums
 from .threads import is_small, spread
+from .waves import Waves, find_waves
 
 LANES = 16
 COMPLEX = {kind: np.result_type(kind, np.complex64) for kind in "fdFD"}
@@ -122,12 +123,11 @@ class Job:
         missing = -self.n_voxels % self.lanes
         self._table = np.pad(table, ((0, 0), (0, missing)), "edge") if missing else table  # to whole blocks of lanes
         self._sums: GradientSums | None = None
-        self.plan = self._plan()
         self.set_values(entries)
 
     def _plan(self) -> Plan:
         """Where everything lies; kept with the program, since it is the same for all calls of a kind."""
-        key = self.lanes, self.codes, len(self.scales)
+        key = self.lanes, self.codes, len(self.scales), self._waves.terms if self._waves else 0
         plans = self.program.__dict__.setdefault("plans", {})
         if key not in plans:
             plans[key] = Plan(self.program, *key)
@@ -137,6 +137,10 @@ class Job:
         """Give the program other numbers."""
         self._prepared: tuple[Any, tuple[Any, ...]] | None = None
         self.flips = entries[0]
+        self._waves = self._find_waves() if self.profile.waves else None
+        plan, self.plan = getattr(self, "plan", None), self._plan()
+        if self.plan is not plan:
+            self._sums = None
         values, factors = self._bound(entries)
         self._chunk = self._find_chunk(entries[2])
         tables, sizes = tables_of(self.program, self.lanes).flat, self.plan.addressed(self.dtype, self._chunk)
@@ -150,10 +154,11 @@ class Job:
 
     def _bound(self, entries: Entries) -> tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]]:
         """Values and factors that entries come to; kept with them, since a sequence is played again and again."""
-        key = id(self.program), self.dtype.char, self.tangents, None if self.profile is WHOLE else self.scales.tobytes()
+        scales = None if self.profile is WHOLE else self.scales.tobytes()
+        key = id(self.program), self.dtype.char, self.tangents, scales, self._waves and self._waves.key
         kept = entries.bound.get(key)
-        if kept is None:  # holding the program, whose number would be another's otherwise
-            kept = self._bind(entries), self.program
+        if kept is None:  # holding what has a number in the key, which would be another's otherwise
+            kept = self._bind(entries), self.program, self.profile.waves
             make_room(entries.bound)[key] = kept
         bound: tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]] = kept[0]
         return bound
@@ -179,17 +184,27 @@ class Job:
         turns = [bind_turns(part, phases, advance) if part.reach.planes == 2 else _NONE for part in program.parts]
         factors = program.signal.factors(phases.real, receivers.real)
         pieces = []
-        for scales in self.scales:
+        for position, scales in enumerate(self.scales):
             pieces += shared
             for part, turn in zip(program.parts, turns, strict=True):
                 n = len(part.signs)
                 nominal = part.signs * flips[:n] / 90
                 pieces += [scales[:n] * nominal, program.powers[:n] * nominal if program.bound else _NONE, turn]
+            pieces.append(self._waves.table[position] if self._waves else _NONE)
         if program.ensemble:
             pieces.append(np.stack([program.ensemble.turns.real, program.ensemble.turns.imag], 2).ravel())
         pieces.append(np.zeros(VECTOR))  # vectors of flips and durations may reach beyond their last
         values = np.concatenate(pieces).astype(self.dtype, copy=False)
         return values, np.concatenate([factors] * len(self.scales))
+
+    def _find_waves(self) -> Waves:
+        """Series of all waveforms over the largest angles that are met, with every B1 of the tissue."""
+        scaled, kinds = abs(self.scales * self.flips.real * DEGREE).max(axis=0), np.array(self.program.kinds)
+        largest = {}
+        for n, kind in enumerate(self.program.pulse_kinds):
+            row = self._table[FIELD + 2 * n if FIELD in self.program.terms else B1]
+            largest[kind] = scaled[kinds == kind].max() * abs(row.real).max(initial=0.0)
+        return find_waves(self.profile, largest)
 
     def __getstate__(self) -> dict[str, Any]:
         """Room to work in is not copied: a copy makes its own."""

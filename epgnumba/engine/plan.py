@@ -134,9 +134,8 @@ class Plan:
             row[col.TURNS_AT] = filled
             filled += 2 * (len(part.signs) + 1) if part.reach.planes == 2 else 0
         sizes[:, col.WAVES_AT] = filled
-        filled += (
-            len(program.pulse_kinds) * (4 * int(sizes[0, col.WAVE_TERMS]) + 1) if col.WAVES in program.terms else 0
-        )
+        terms = int(sizes[0, col.WAVE_TERMS])
+        filled += len(program.pulse_kinds) * (4 * terms + 1) if terms else 0
         sizes[:, col.VALUES_STRIDE], sizes[:, col.MEMBERS_AT] = filled, filled * self.n_positions
         self.values_stride = filled
         return flips_at, powers_at

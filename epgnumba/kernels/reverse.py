@@ -211,9 +211,8 @@ def count_entries(player, exchange):
 
 def gather_pulse(player, bars, n, gained):
     """What a pulse's pairings say of the flip angle of pulse `n`, of the seeds of B1, and of a second pool."""
-    gained = (
-        _gather_rotation(player, bars, n, gained) if player.shape.turning else _gather_flip(player, bars, n, gained)
-    )
+    gather = _gather_rotation if player.shape.turning else _gather_flip
+    gained = gather(player, bars, n, gained)
     if player.shape.bound:
         value, *gained = gained
         saturated = player.of_kind(*_saturating(player))

@@ -73,7 +73,7 @@ class Turned:
         return self._player.shape.kinds[i - 1] in self._player.shape.amplitudes
 
     def gather(self, bars, own, along):
-        """Derivatives by field, flip angle and seeds; `own`, and by tangent `along`: as `reverse.pulse_pairings` has them.
+        """Derivatives by field, flip angle and seeds; `own`, by tangent `along`: as `reverse.pulse_pairings` has them.
 
         The tangents gain [w_i] x of the states x after the pulse, so that a change of the rotation by a vector v
         changes them by [v] of what they are, and by [dw_i + w_i x v] x.
