@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .checks import FLIP, INTERVAL, PROFILE, Array, checked, choice, count, numeric_array, scalar, shown
+from .checks import FLIP, INTERVAL, PROFILE, Array, checked, choice, count, flag, numeric_array, scalar, shown
 
 __all__ = ["Across", "Waveform", "gaussian", "hard", "positions", "sinc", "sum_channels", "super_lorentzian"]
 
@@ -321,7 +321,7 @@ def _selective(shape: Array, duration: float, product: float) -> Waveform:
     return Waveform(shape, time, product / time)
 
 
-def positions(n: int, extent: float = 1.0) -> Array:
+def positions(n: int, extent: float = 1.0, *, both: bool = False) -> Array:
     """Positions across a slice, for the mean over which signals stand.
 
     Parameters
@@ -331,12 +331,14 @@ def positions(n: int, extent: float = 1.0) -> Array:
     extent : float
         How far from the centre they reach, in slice thicknesses. Beyond it nothing is taken to be excited; the mean is
         over what lies within, so that a signal is in units of that.
+    both : bool
+        Whether of both halves of the slice. Profiles of symmetric pulses are even, so that one half is enough; not so
+        for `Waveform.across`, whose phase is odd.
 
     Returns
     -------
     ndarray, shape (n,)
-        The middles of `n` parts of one half of the slice: profiles of symmetric pulses are even. For others take
-        both signs.
+        The middles of `n` parts of one half of the slice, or of all of it.
 
     Raises
     ------
@@ -349,7 +351,8 @@ def positions(n: int, extent: float = 1.0) -> Array:
     array([0.125, 0.375, 0.625, 0.875])
     """
     steps = count("n", n, most=100_000)
-    return (np.arange(steps) + 0.5) / steps * scalar("extent", extent, positive=True, maximum=1e3)
+    places = (np.arange(steps) + 0.5) / steps
+    return (2 * places - 1 if flag("both", both) else places) * scalar("extent", extent, positive=True, maximum=1e3)
 
 
 def sum_channels(fields: Any, weights: Mapping[str, Any]) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def test_torch():
         return tuple(map(torch.view_as_real, pair))
 
     assert torch.autograd.gradcheck(results, (channels, weights, T2))
-    fields = {"excitation": torch.tensor(1.0), "refocusing": torch.tensor([0.8, 0.9 + 0.1j])}
+    fields = {"excitation": torch.tensor(1.0), "refocusing": torch.tensor([0.8, 0.9 + 0.1j], dtype=torch.complex128)}
     signal = epgnumba.fse_sim(FLIP, 8, 900, 60, B1=fields)
     np.testing.assert_array_equal(
         signal, simulate(FSE(FLIP, ESP=8), 900, 60, B1={"excitation": 1.0, "refocusing": [0.8, 0.9 + 0.1j]})

@@ -207,7 +207,7 @@ def test_bounds_and_designs(more):
         np.full(4, 400.0))[0], rel=1e-9)  # fmt: skip
 
 
-def test_fits_find_what_isochromats_were_played_with():
+def test_fits_find_what_isochromats_were_played_with(tmp_path):
     """T2 and B1, where profiles that B1 scales found 78.3 ms in place of 80."""
     sinc, z = pulses.sinc(3.0, 4, samples=64), pulses.positions(6)
     profile = {"excitation": sinc.across(z), "refocusing": sinc.across(z, thickness=1.3)}
@@ -220,7 +220,10 @@ def test_fits_find_what_isochromats_were_played_with():
     assert found.maps["T2"][0] == pytest.approx(80.0, abs=1e-5)
     assert found.maps["B1"][0] == pytest.approx(0.8, abs=1e-6)
     atoms = Dictionary(train, 1000.0, [40.0, 80.0, 120.0], B1=0.8, magnitude=True, slice_prof=profile)
-    assert atoms.match(data[0]).maps["T2"] == 80.0
+    atoms.save(tmp_path / "atoms.npz")
+    for one in (atoms, Dictionary.load(tmp_path / "atoms.npz", train)):
+        assert one.match(data[0]).maps["T2"] == 80.0
+        np.testing.assert_allclose(one.refine(data[0]).maps["T2"], 80.0, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -241,3 +244,18 @@ def test_fits_find_what_isochromats_were_played_with():
 def test_what_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_both_halves_of_a_slice():
+    """The phase of a symmetric pulse is odd: what it leaves in quadrature on one side, the other takes away."""
+    half, whole = pulses.positions(6), pulses.positions(12, both=True)
+    np.testing.assert_allclose(np.sort(abs(whole)), np.repeat(half, 2), rtol=1e-15)
+    one, both = (
+        simulate(FSE(FLIP, ESP=8), 900.0, 60.0, B1=0.8, slice_prof={"excitation": EXCITE.across(z),
+                                                                    "refocusing": EXCITE.across(z, thickness=1.2)})
+        for z in (half, whole)
+    )  # fmt: skip
+    np.testing.assert_allclose(one.real, both.real, atol=1e-14)
+    assert abs(both.imag).max() < 1e-14 < 1e-3 < abs(one.imag).max()
+    with pytest.raises(TypeError, match="both=1"):
+        pulses.positions(3, both=1)

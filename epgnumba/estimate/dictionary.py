@@ -19,6 +19,7 @@ from ..checks import Array, shown
 from ..design.result import digest
 from ..notice import progress_bar
 from ..problem import Precision, read_dtype
+from ..pulses import Across, Waveform
 from ..sequence import Sequence
 from ..slice_profile import Given as Profile
 from ..slice_profile import read_profile
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
 FORMAT = 1
+WAVE = "a waveform"  # no name of a kind of pulse
 SIMULATED = 1 << 22  # readouts of atoms that are simulated at a time
 KEPT = 1 << 28  # bytes of signals that are held together, rather than simulated again
 VOXELS, ATOMS = 1024, 4096  # that are multiplied at a time
@@ -129,7 +131,7 @@ class Dictionary:
             raise ValueError("T1, T2 and other maps hold no atom; at least one is needed")
         self.sequence: Sequence | None = sequence
         read_profile(slice_prof)
-        self._options: dict[str, Any] = {"slice_prof": _plain(slice_prof), "nstates": nstates}
+        self._options: dict[str, Any] = {"slice_prof": _revived(_plain(slice_prof)), "nstates": nstates}
         if rank is not None and energy is not None:
             raise ValueError(f"rank={shown(rank)} and energy={shown(energy)} are not allowed together")
         directions = None if rank is None else checks.count("rank", rank)
@@ -346,9 +348,10 @@ class Dictionary:
         TypeError, OSError
             If that is no path, or cannot be written.
         """
+        options = {**self._options, "slice_prof": _plain(self._options["slice_prof"])}
         record = {
             "format": FORMAT, "magnitude": self.magnitude, "readouts": self.readouts, "names": list(self.values),
-            "options": self._options, "sequence": None if self.sequence is None else _identity(self.sequence),
+            "options": options, "sequence": None if self.sequence is None else _identity(self.sequence),
         }  # fmt: skip
         arrays: dict[str, Any] = {f"value_{name}": value for name, value in self.values.items()}
         with _file(path).open("wb") as file:
@@ -376,6 +379,7 @@ class Dictionary:
                 made.atoms, made._basis, made._norms = kept["atoms"], kept["basis"], kept["norms"]
                 made.values = {name: kept[f"value_{name}"] for name in record["names"]}
             made.magnitude, made.readouts, made._options = record["magnitude"], record["readouts"], record["options"]
+            made._options["slice_prof"] = _revived(made._options["slice_prof"])
             told = record["sequence"]
             if record["format"] != FORMAT or not made._is_whole():
                 raise ValueError("of another format")
@@ -413,7 +417,21 @@ def _plain(profile: Any) -> Any:
     """A slice profile as JSON can hold it."""
     if isinstance(profile, Mapping):
         return {name: _plain(one) for name, one in profile.items()}
+    if isinstance(profile, Across):
+        wave = profile.waveform
+        parts = [wave.samples.real.tolist(), wave.samples.imag.tolist(), wave.duration, wave.bandwidth]
+        return {WAVE: [*parts, profile.offsets.tolist()]}
     return np.asarray(profile).tolist()
+
+
+def _revived(profile: Any) -> Any:
+    """Inverse of `_plain`."""
+    if not isinstance(profile, Mapping):
+        return profile
+    if WAVE in profile:
+        re, im, duration, bandwidth, offsets = profile[WAVE]
+        return Across(Waveform(np.array(re) + 1j * np.array(im), duration, bandwidth), np.array(offsets))
+    return {name: _revived(one) for name, one in profile.items()}
 
 
 def _file(path: str | Path) -> Path:
