@@ -10,11 +10,10 @@ rate, times the derivative of the exponent.
 These functions take whatever has + - *: a CPU gives them vectors, a CUDA device numbers.
 """
 
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from .columns import B1
-from .exponents import before_pulses, by_order
+from .exponents import ORDER, before_pulses, by_order
 from .mixing import added, exchanged, mixing_pairings, unexchanged
 from .physics import coefficients, generator, pulse, pulse_adjoint, turn
 from .rotations import folded, rotated, spun, transposed, unspun
@@ -254,16 +253,19 @@ class Interval:
 
 
 def differences(weights, k, difference, stride):
-    """Weights of order k; or their first or second difference, a stride apart: of whole numbers, so exact."""
-    rows = [weights(k + j * stride) if j else weights(k) for j in range(difference + 1)]
-    while len(rows) > 1:
-        rows = [[_less(x, y) for x, y in zip(*pair, strict=True)] for pair in pairwise(rows)]
-    return rows[0]
+    """Weights of order k; or their first or second difference between orders a stride apart: of whole numbers, exact.
+
+    They are polynomials of second degree, so that the second is the same for all orders, and where it is the same for
+    P, M and W compilers see that it is.
+    """
+    return [_differed(w, k, stride, difference) for w in weights(ORDER)] if difference else weights(k)
 
 
-def _less(x, y):
-    """y - x, which is None where there is nothing."""
-    return None if x is None or y is None or (isinstance(x, int) and x == y) else y - x
+def _differed(weight, k, stride, difference):
+    *_, linear, square = (0, 0, 0) if weight is None or isinstance(weight, int) else (*weight.coefficients, 0)[:3]
+    steps = (linear, stride), (square, (k + k + stride) * stride)
+    bends = ((2 * square, stride * stride),)
+    return added(weighted(weight, x) for weight, x in (steps if difference == 1 else bends) if weight)
 
 
 class Factors:
@@ -288,9 +290,10 @@ class Factors:
         )
 
     def times(self, other):
-        """Both, one after the other."""
-        decays = {c: x * other._decays[c] for c, x in self._decays.items()}
-        return Factors(self._kinds, decays, {c: turn(*x, *other._turns[c]) for c, x in self._turns.items()})
+        """Both, one after the other; `other` may lack some."""
+        decays = {c: x * other._decays[c] if c in other._decays else x for c, x in self._decays.items()}
+        turns = {c: turn(*x, *other._turns[c]) if c in other._turns else x for c, x in self._turns.items()}
+        return Factors(self._kinds, decays, turns)
 
     def multiply(self, planes, way=1):
         """A set by them; or, with -1 for the way, the adjoint."""

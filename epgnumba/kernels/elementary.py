@@ -2,7 +2,7 @@
 
 from math import factorial
 
-from .lanes import floor, is_complex, joined, nearest, root, scaled, stepped, where
+from .lanes import blended, floor, is_complex, joined, nearest, root, scaled, stepped, where
 from .pools import Dual, Planar
 from .pools import hyperbolic as chained
 
@@ -106,19 +106,21 @@ def hyperbolic(x, u, product):
     if is_complex(x):  # to first order in the step
         parts = chained(*(Dual(number.real, number.imag) for number in (x, u, product)), hyperbolic)
         return [joined(part.value, part.slope) for part in parts]
-    values = hyperbolic_by(x, u, product, lambda x: exp(x, LOWEST), root, where)
+    values = hyperbolic_by(x, u, product, lambda x: exp(x, LOWEST), root, where, blended)
     return [values[0] - 1, *values]
 
 
-def hyperbolic_by(x, u, product, exp, root, where):
+def hyperbolic_by(x, u, product, exp, root, where, blended):
     """e^x cosh(s), sinh(s)/s and so on, of whatever has + - * / <, by functions of it."""
-    small = u < 1.0
-    far = where(small, 0 * u + 1, u)
-    s = root(far)
-    scale, up, down = exp(x), exp(product / (x - s)), exp(x - s)
-    beyond = _recurred(0.5 * (up + down), 0.5 * (up - down) / s, lambda value: value / far)
-    near = [scale * value for value in _summed(u, 0 * u)]
-    return [where(small, a, b) for a, b in zip(near, beyond, strict=True)]
+    small, scale = u < 1.0, exp(x)
+
+    def beyond():
+        far = where(small, 0 * u + 1, u)
+        s = root(far)
+        up, down = exp(product / (x - s)), exp(x - s)
+        return _recurred(0.5 * (up + down), 0.5 * (up - down) / s, lambda value: value / far)
+
+    return blended(small, [scale * value for value in _summed(u, 0 * u)], beyond)
 
 
 def _of_complex(x, u):
@@ -128,19 +130,26 @@ def _of_complex(x, u):
         return [Planar(joined(f.value.re, f.slope.re), joined(f.value.im, f.slope.im)) for f in parts]
     square = u.re * u.re + u.im * u.im
     small = square < 1.0
-    far = Planar(where(small, 0 * square + 1, u.re), where(small, 0 * square, u.im))
-    square = where(small, 0 * square + 1, square)
-    size = root(square)
-    s = _complex_root(far, size)
-    up, down = (_complex_exp(x + way) for way in (s, -s))
-    inverse = Planar(s.re / size, -s.im / size)
-    divided = Planar(far.re / square, -far.im / square).__mul__
-    beyond = _recurred((up + down) * 0.5, (up - down) * inverse * 0.5, divided)
+
+    def beyond():
+        far = Planar(where(small, 0 * square + 1, u.re), where(small, 0 * square, u.im))
+        squared = where(small, 0 * square + 1, square)
+        size = root(squared)
+        s = _complex_root(far, size)
+        up, down = (_complex_exp(x + way) for way in (s, -s))
+        inverse = Planar(s.re / size, -s.im / size)
+        divided = Planar(far.re / squared, -far.im / squared).__mul__
+        return _parts(_recurred((up + down) * 0.5, (up - down) * inverse * 0.5, divided))
+
     scale, nothing = _complex_exp(x), Planar(0 * square, 0 * square)
-    near = [value * scale for value in _summed(u, nothing)]
-    pairs = zip(near, beyond, strict=True)
-    values = [Planar(where(small, a.re, b.re), where(small, a.im, b.im)) for a, b in pairs]
+    parts = blended(small, _parts(value * scale for value in _summed(u, nothing)), beyond)
+    values = [Planar(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
     return [values[0] + -1.0, *values]
+
+
+def _parts(numbers):
+    """Real parts and imaginary ones, in turn."""
+    return [part for x in numbers for part in (x.re, x.im)]
 
 
 def _recurred(cosh, sinh, divided):

@@ -19,6 +19,30 @@ from .columns import DIFFUSION, OMEGA, R1, R2, R2_PRIME, VELOCITY
 T, S1, S2, OUT_OF_PHASE = range(4)  # moments
 
 
+class Polynomial:
+    """One of the order, of whole coefficients, those of lower powers first."""
+
+    def __init__(self, *coefficients):
+        self.coefficients = coefficients
+
+    def __mul__(self, other):
+        if not isinstance(other, Polynomial):
+            return Polynomial(*(other * c for c in self.coefficients))
+        product = [0] * (len(self.coefficients) + len(other.coefficients) - 1)
+        for i, c in enumerate(self.coefficients):
+            for j, d in enumerate(other.coefficients):
+                product[i + j] += c * d
+        return Polynomial(*product)
+
+    __rmul__ = __mul__
+
+    def __neg__(self):
+        return self * -1
+
+
+ORDER = Polynomial(0, 1)
+
+
 class Exponent(NamedTuple):
     """A term of an exponent: of `rate`, times a moment, times weights that depend on the order.
 

@@ -351,6 +351,21 @@ def where(mask, a, b):
     return _Lanes(mask.builder, *parts)
 
 
+def blended(mask, near, far):
+    """Lane by lane, of each vector of `near` or of those that ``far()`` gives, which is asked if a lane needs it."""
+    builder, count = mask.builder, mask.value.type.count
+    lanes, before = builder.bitcast(mask.value, ir.IntType(count)), builder.block
+    with builder.if_then(builder.icmp_unsigned("!=", lanes, ir.Constant(lanes.type, 2**count - 1))):
+        mixed, inside = [where(mask, a, b) for a, b in zip(near, far(), strict=True)], builder.block
+    result = []
+    for a, b in zip(near, mixed, strict=True):
+        phi = builder.phi(a.re.type)
+        phi.add_incoming(a.re, before)
+        phi.add_incoming(b.re, inside)
+        result.append(_Lanes(builder, phi, flags=a.flags))
+    return result
+
+
 def _called(x, name):
     module, kind = x.builder.module, x.re.type
     symbol = f"{name}.v{kind.count}{kind.element.intrinsic_name}"

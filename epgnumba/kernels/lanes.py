@@ -17,6 +17,7 @@ else:  # pragma: no cover - compiled only
 
 loop, repeat, when = _operations.loop, _operations.repeat, _operations.when
 choose, either, where = _operations.choose, _operations.either, _operations.where
+blended = _operations.blended
 floor, nearest, root = _operations.floor, _operations.nearest, _operations.root
 double, scaled, rounded = _operations.double, _operations.scaled, _operations.rounded
 is_complex, joined, stepped = _operations.is_complex, _operations.joined, _operations.stepped

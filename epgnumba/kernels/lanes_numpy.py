@@ -100,6 +100,11 @@ def where(mask, a, b):
     return np.where(mask, a, b)
 
 
+def blended(mask, near, far):
+    """Lane by lane, of each vector of `near` or of those that ``far()`` gives, which is asked if a lane needs it."""
+    return near if np.all(mask) else [where(mask, a, b) for a, b in zip(near, far(), strict=True)]
+
+
 def nearest(x):
     """The nearest whole number to the real part, lane by lane."""
     return np.floor(x.real + 0.5)

@@ -4,6 +4,7 @@ import blochsim
 import numpy as np
 import torch
 import work
+from blochsim.sequence import rf_definition
 
 SINGLE = torch.float32
 
@@ -42,17 +43,23 @@ def train_batch(states, *diff):
     return make
 
 
-def _fingerprint(states):
+def _fingerprint(states, **scanner):
     trains = {"flip": torch.tensor(work.MRF_FLIP, dtype=SINGLE), "TR": torch.tensor(work.MRF_TR, dtype=SINGLE)}
-    return blochsim.simulators.MRFSimulator(**trains, states=states)
+    return blochsim.simulators.MRFSimulator(**trains, states=states, **scanner)
 
 
-def fingerprint_batch(states):
+def fingerprint_batch(states, scanner=None, **tissue):
     def make():
-        simulator, maps = _fingerprint(states), _maps(work.MRF_MAPS)
+        simulator, maps = _fingerprint(states, **(scanner or {})), {**_maps(work.MRF_MAPS), **tissue}
         return lambda: simulator.jacobian(("T1", "T2"), **maps)
 
     return make
+
+
+# A cycle over a voxel; a rectangular pulse of 1 ms. Rates of exchange there are in Hz.
+GRADIENT = {"crusher_dephasing_rad": 2 * np.pi, "voxel_size_m": 1e-3}
+PULSE = {"pulse": rf_definition(np.ones(100), dwell_s=1e-5)}
+POOL = {f"bound_{there}": work.POOL[here] for there, here in work.POOL_NAMES.items()}
 
 
 def fingerprint_bound():
@@ -77,6 +84,8 @@ PEER = {
     ],
     "fingerprint, 1000 voxels, signal, dT1, dT2, 10 states": [("10 states", fingerprint_batch(10))],
     "fingerprint, 1000 voxels, signal, dT1, dT2, 20 states": [("20 states", fingerprint_batch(20))],
+    "fingerprint, 1000 voxels, signal, dT1, dT2, diffusion": [("10 states", fingerprint_batch(10, GRADIENT, D=work.D))],
+    "fingerprint, 1000 voxels, signal, dT1, dT2, bound pool": [("10 states", fingerprint_batch(10, PULSE, **POOL))],
     "fingerprint, CRLB and gradient, 20 states": [("20 states, flips only", fingerprint_bound)],
     "fingerprint, one voxel, mrf_sim": [("10 states", fingerprint_call)],
 }

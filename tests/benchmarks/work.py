@@ -25,6 +25,9 @@ MAPS = RANDOM.uniform(500, 2000, 10_000), RANDOM.uniform(30, 200, 10_000)
 MRF_FLIP = np.concatenate([np.linspace(5, 60, 300), np.linspace(60, 2, 300), np.full(280, 2.0)])
 MRF_TR = 12 + 2 * RANDOM.uniform(size=880)
 MRF_MAPS = tuple(m[:1000] for m in MAPS)
+D = 1.0
+POOL = {"bound_fraction": 0.12, "exchange": 30.0, "T1_bound": 1000.0}
+POOL_NAMES = {"fraction": "bound_fraction", "exchange": "exchange", "T1": "T1_bound"}  # of ours, by the peer's
 
 
 def objective():
@@ -184,6 +187,8 @@ OURS = {
     "fingerprint, 1000 voxels, signal, dT1, dT2, 10 states, random phases": fingerprint(
         10, phases=RANDOM.uniform(0, 360, 880)
     ),
+    "fingerprint, 1000 voxels, signal, dT1, dT2, diffusion": fingerprint(10, D=D, gradient_area=23.487),
+    "fingerprint, 1000 voxels, signal, dT1, dT2, bound pool": fingerprint(10, **POOL, rf_duration=1.0),
     "fingerprint, CRLB and gradient, 20 states": fingerprint_bound(20),
     "fingerprint, CRLB and gradient, all states": fingerprint_bound(None),
     "fingerprint, one voxel, mrf_sim": lambda: lambda: mrf_sim(MRF_FLIP, MRF_TR, T1, T2),

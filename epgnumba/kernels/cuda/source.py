@@ -133,12 +133,15 @@ class Source(Player):
     def where(self, condition, a, b):
         return self.note("select({}, {}, {})", condition, a, b)
 
+    def blended(self, condition, near, far):
+        return [self.where(condition, a, b) for a, b in zip(near, far(), strict=True)]
+
     def hyperbolic(self, x, u, product):
         expm1, root = (lambda x, name=name: self.note(f"{name}({{}})", x) for name in ("expm1", "sqrt"))
         fast = x - root(u)
         slow = product / self.where(fast < 0, fast, -1)
         less = (expm1(slow) + expm1(fast)) * HALF  # so single precision does for short intervals
-        return [less, *hyperbolic_by(x, u, product, self.exp, root, self.where)]
+        return [less, *hyperbolic_by(x, u, product, self.exp, root, self.where, self.blended)]
 
     # Writing
 
