@@ -332,6 +332,16 @@ class Problem:
         return self.labels.named(shaped, PARAMETER, READOUT, parameters=[self.names[code] for code in self.codes])
 
 
+def kinds_of_pulses(sequence: Sequence) -> frozenset[str]:
+    """Kinds of pulses that a sequence has; kept with what it is compiled to."""
+    known = sequence.compiled
+    found: frozenset[str] | None = known.get("kinds")
+    if found is None:
+        found = frozenset(event.kind for event in sequence.events() if isinstance(event, Pulse))
+        known["kinds"] = found
+    return found
+
+
 def read_problem(
     sequence: Sequence,
     T1: npt.ArrayLike,
@@ -359,7 +369,7 @@ def read_problem(
     codes = read_diff(diff, rows=(*NAMES, *fields) if fields else NAMES)
     profile = read_profile(slice_prof)
     if fields or not profile.is_shared:
-        kinds = {event.kind for event in sequence.events() if isinstance(event, Pulse)}
+        kinds = kinds_of_pulses(sequence)
         profile.check(kinds)
         if fields:
             transmit.check_kinds(fields, kinds)
