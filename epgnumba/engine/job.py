@@ -137,7 +137,7 @@ class Job:
         """Give the program other numbers."""
         self._prepared: tuple[Any, tuple[Any, ...]] | None = None
         self.flips = entries[0]
-        self._waves = self._find_waves() if self.profile.waves else None
+        self._waves = find_waves(self.profile, self._largest_angles(self._table)) if self.profile.waves else None
         plan, self.plan = getattr(self, "plan", None), self._plan()
         if self.plan is not plan:
             self._sums = None
@@ -197,14 +197,14 @@ class Job:
         values = np.concatenate(pieces).astype(self.dtype, copy=False)
         return values, np.concatenate([factors] * len(self.scales))
 
-    def _find_waves(self) -> Waves:
-        """Series of all waveforms over the largest angles that are met, with every B1 of the tissue."""
+    def _largest_angles(self, table: npt.NDArray[np.inexact]) -> dict[str, float]:
+        """The largest flip angle (radians) of each kind of pulse, with every B1 of a tissue table."""
         scaled, kinds = abs(self.scales * self.flips.real * DEGREE).max(axis=0), np.array(self.program.kinds)
         largest = {}
         for n, kind in enumerate(self.program.pulse_kinds):
-            row = self._table[FIELD + 2 * n if FIELD in self.program.terms else B1]
-            largest[kind] = scaled[kinds == kind].max() * abs(row.real).max(initial=0.0)
-        return find_waves(self.profile, largest)
+            row = table[FIELD + 2 * n if FIELD in self.program.terms else B1]
+            largest[kind] = float(scaled[kinds == kind].max() * abs(row.real).max(initial=0.0))
+        return largest
 
     def __getstate__(self) -> dict[str, Any]:
         """Room to work in is not copied: a copy makes its own."""
@@ -273,6 +273,8 @@ class Job:
         self, table: npt.NDArray[np.inexact], count: int, signal: npt.NDArray[Any], jacobian: npt.NDArray[Any]
     ) -> None:
         """Signal and Jacobian of the first `count` voxels of another table, whole blocks of lanes, in this thread."""
+        if self._waves is not None and not self._waves.cover(self._largest_angles(table)):
+            raise RuntimeError("waveforms are played at a B1 that they were not prepared for")
         call = self.call._replace(tissue=table, n_voxels=count)
         batch().signal_batch(call, self.room(), signal, jacobian, 0, count, self._repeats)
 

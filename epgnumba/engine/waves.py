@@ -20,13 +20,20 @@ class Waves(NamedTuple):
         Of each kind 1 over the largest angle, then the series of the quaternion's parts (see `kernels.turned_pulse`).
     terms : int
         Of each.
+    limits : dict of str to float
+        The largest angle of each kind, radians.
     key : hashable
         What tells it from others, as long as the waveforms live.
     """
 
     table: Array
     terms: int
+    limits: dict[str, float]
     key: Hashable
+
+    def cover(self, largest: Mapping[str, float]) -> bool:
+        """Whether they hold up to the largest angle of each kind."""
+        return all(angle <= self.limits[kind] for kind, angle in largest.items())
 
 
 def find_waves(profile: SliceProfile, largest: Mapping[str, float]) -> Waves:
@@ -39,4 +46,4 @@ def find_waves(profile: SliceProfile, largest: Mapping[str, float]) -> Waves:
         pieces.append(np.full((len(one), 1), 1 / limit))
         pieces.append(np.pad(one, ((0, 0), (0, 0), (0, terms - one.shape[2]))).reshape(len(one), -1))
     key = tuple(sorted((kind, id(wave)) for kind, wave in profile.waves.items())), tuple(limits.items())
-    return Waves(np.concatenate(pieces, 1), terms, key)
+    return Waves(np.concatenate(pieces, 1), terms, limits, key)
