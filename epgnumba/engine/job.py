@@ -22,7 +22,7 @@ from .layout import tables_of
 from .plan import Plan, tangent_kinds
 from .sums import Gathered, GradientSums
 from .threads import is_small, spread
-from .waves import Waves, find_waves
+from .waves import find_waves
 
 LANES = 16
 COMPLEX = {kind: np.result_type(kind, np.complex64) for kind in "fdFD"}
