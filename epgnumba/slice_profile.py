@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import PROFILE, checked, shown
-from .pulses import Across, hard_series
+from .waveforms import Across, hard_series
 
 NAME = "slice_prof"
 ALL = ""  # the kind that a profile is of which all pulses share

@@ -19,12 +19,12 @@ from ..checks import Array, shown
 from ..design.result import digest
 from ..notice import progress_bar
 from ..problem import Precision, read_dtype
-from ..pulses import Across, Waveform
 from ..sequence import Sequence
 from ..slice_profile import Given as Profile
 from ..slice_profile import read_profile
 from ..tissue import broadcast_maps, read_mask
 from ..tissue_parameters import TISSUE, Maps
+from ..waveforms import Across, Waveform
 from .least_squares import fit
 from .question import quietly, read_data
 from .result import Fit
