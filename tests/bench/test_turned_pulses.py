@@ -88,7 +88,15 @@ def test_reverse_mode_is_the_adjoint_of_forward_mode(kinds):
         bars = [rng.normal(size=x.shape) + 1j * rng.normal(size=x.shape) for x in (signal, jacobian)]
         bars[1] = bars[1] * units
         pulled = epgnumba.vjp(case.sequence(), **maps, diff=case.diff, signal_bar=bars[0], jacobian_bar=bars[1])
-        scales = {"flip": 50.0, "phase": 50.0, "receiver": 50.0, "wait": 10.0, "ramp": 10.0, "efficiency": 1.0}
+        scales = {
+            "slice_prof": 1.0,
+            "flip": 50.0,
+            "phase": 50.0,
+            "receiver": 50.0,
+            "wait": 10.0,
+            "ramp": 10.0,
+            "efficiency": 1.0,
+        }
 
         def directions():
             return {
