@@ -81,6 +81,9 @@ OPTIONS = {
 }
 
 
+BY_KIND = " Or a\n        mapping of such maps, which may be complex, for each kind of pulse."
+
+
 def _entry(name: str, allowed: str) -> str:
     """What a docstring says of an argument."""
     if name in OPTIONS:
@@ -88,9 +91,8 @@ def _entry(name: str, allowed: str) -> str:
     row = TISSUE[name]
     text = f"{name} : array_like\n        {row.text[0].upper()}{row.text[1:]}" + f", {row.unit}" * bool(row.unit)
     text += ", or inf." if row.limits.get("infinite") else "."
-    if name == "B1":
-        text += " Or a mapping of such maps, which may\n        be complex, by kind of pulse."
-    return text if row.default is None else f"{text} {row.default:g} by default."
+    text = text if row.default is None else f"{text} {row.default:g} by default."
+    return text + BY_KIND if name == "B1" else text
 
 
 def spelled_out(function: Callable[..., Any], kinds: type, without: tuple[str, ...] = ()) -> inspect.Signature:
