@@ -183,7 +183,7 @@ def sum_channels(fields: Any, weights: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def super_lorentzian(offset: npt.ArrayLike, T2_bound: float = 12.0) -> Array:
-    """Lineshape of a bound pool as tissue has it, the ``lineshape`` of simulations.
+    """Lineshape of a bound pool as tissue has it, the ``lineshape`` of simulations::
 
         G(w) = integral from 0 to 1 of sqrt(2 / pi) T2 / |3 u^2 - 1| exp(-2 (w T2 / (3 u^2 - 1))^2) du
 
