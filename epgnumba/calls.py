@@ -190,7 +190,8 @@ def one_call(
             calls = [found] if isinstance(found, Call) else found
             for call in calls:
                 if call.diff is not None:
-                    wanted = [own[name] for name in read_names("diff", call.diff, tuple(own))]
+                    by_kind = transmit.rows_with(call.given.get(transmit.NAME))[len(NAMES) :]
+                    wanted = [own.get(name, name) for name in read_names("diff", call.diff, (*own, *by_kind))]
                     call.diff = wanted[0] if isinstance(call.diff, str) else wanted
                 if names:
                     call.names = {**names, **call.names}

@@ -267,6 +267,17 @@ def test_bad_fields(given, error, message):
         simulate(FSE(FLIP, ESP=8), 900, 60, B1=given)
 
 
+def test_one_call_forms():
+    fields, diff = {"excitation": 0.9, "refocusing": [0.8, 0.9j]}, ("T2", "B1_phase.refocusing")
+    found = epgnumba.fse_sim(FLIP, 8, 900, 60, B1=fields, diff=diff)
+    for value, expected in zip(found, jacobian(FSE(FLIP, ESP=8), 900, 60, B1=fields, diff=diff), strict=True):
+        np.testing.assert_array_equal(value, expected)
+    with pytest.raises(ValueError, match="'B1' is unknown"):
+        epgnumba.fse_sim(FLIP, 8, 900, 60, B1=fields, diff="B1")
+    with pytest.raises(ValueError, match="'B1.refocusing' is unknown"):
+        epgnumba.fse_sim(FLIP, 8, 900, 60, B1=0.9, diff="B1.refocusing")
+
+
 def test_what_is_refused():
     seq, fields = FSE(FLIP, ESP=8), {"excitation": 1.0, "refocusing": 0.9j}
     for call, message in (
@@ -283,3 +294,18 @@ def test_what_is_refused():
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             call()
+
+
+def test_phases_that_nothing_depends_on():
+    """That of a pulse behind which all is crushed: no rounding is left, that a bound could take for a sensitivity."""
+
+    def crushed(p):
+        yield [Pulse(p.a, 20.0, "preparation"), Spoil(), Pulse(p.b, 5.0), Wait(5.0), Readout(), Wait(7.0), Readout()]
+
+    seq = epgnumba.EventSequence(crushed, a=70.0, b=33.0)
+    fields = {"preparation": 0.9 * np.exp(0.3j), "excitation": 1.1 * np.exp(0.7j)}
+    for T2 in (60.0, [60.0, 50.0]):
+        names = ("B1_phase.preparation", "B1_phase.excitation")
+        signal, slopes = jacobian(seq, 900.0, T2, B1=fields, diff=names)
+        assert not slopes[..., 0, :].any()
+        np.testing.assert_allclose(slopes[..., 1, :], 1j * signal * np.pi / 180, rtol=1e-12)

@@ -162,8 +162,9 @@ EQUILIBRIUM, ONE = 2 * VECTOR, 2 * VECTOR + 1
 SCRATCH = 3
 # What tells rounding (see `program.rounding`): how long after a pulse the first readout comes (ms); how large a
 # derivative by off-resonance that is nothing may look beside M0, and beside the signal.
-EARLIEST, OF_STATES, OF_SIGNAL = range(3)
-N_ROUNDING = 3
+# The latter two again of one by the phase of a transmit field.
+EARLIEST, OF_STATES, OF_SIGNAL, OF_STATES_BY_PHASE, OF_SIGNAL_BY_PHASE = range(5)
+N_ROUNDING = 5
 N_DECAY = 4  # numbers per duration and lane: e1, e2, cosine and sine of what precession adds
 
 
