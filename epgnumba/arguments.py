@@ -59,7 +59,8 @@ OPTIONS = {
         Tissue parameters to differentiate with respect to: any of {allowed}.""",
     "slice_prof": """float, or array_like, shape (positions,), or mapping of str to such
         Flip angle across the slice, as a fraction of the nominal one; the signal is the mean over positions. A mapping
-        says it for each kind of pulse that the sequence has: "excitation", "refocusing", "preparation".""",
+        says it for each kind of pulse that the sequence has: "excitation", "refocusing", "preparation". In place of
+        fractions, waveforms: `pulses.Waveform.across`.""",
     "nstates": """int, optional
         Keep configuration orders below it only, counted in crushers. By default all that matter are, and the
         result is exact.""",
