@@ -237,6 +237,8 @@ def test_fits_find_what_isochromats_were_played_with(tmp_path):
          "says nothing of 'refocusing'"),
         (lambda: simulate(FSE(FLIP, ESP=8), 900, 60, slice_prof={"excitation": EXCITE.across(Z),
          "refocusing": [1.0, 0.5]}), ValueError, "of one length"),
+        (lambda: simulate(FSE([7000.0], ESP=8), 900, 60, B1=2.0, slice_prof=PROFILE), ValueError,
+         "turn by up to 7200 degrees, times B1; pulses of 'refocusing' turn by 14000"),
         (lambda: vjp(FSE(FLIP, ESP=8), 900, 60, slice_prof=PROFILE, signal_bar=np.ones(3),
          wanted=("slice_prof.excitation",)), ValueError, "'slice_prof.excitation' is unknown"),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 from ..checks import Array
 from ..slice_profile import SliceProfile
 
+MOST = 40 * np.pi
 STEP = np.pi / 2  # largest angles are rounded up to whole ones: a design or a fit seldom needs other series
 
 
@@ -37,7 +38,19 @@ class Waves(NamedTuple):
 
 
 def find_waves(profile: SliceProfile, largest: Mapping[str, float]) -> Waves:
-    """Series of a profile's pulses up to the largest angle (radians) of each kind."""
+    """Series of a profile's pulses up to the largest angle (radians) of each kind.
+
+    Raises
+    ------
+    ValueError
+        If one is so large that its series would take minutes.
+    """
+    for kind, angle in largest.items():
+        if angle > MOST:
+            raise ValueError(
+                f"slice_prof: waveforms turn by up to {np.rad2deg(MOST):g} degrees, times B1; pulses of {kind!r} turn "
+                f"by {np.rad2deg(angle):g}"
+            )
     limits = {kind: float(STEP * max(np.ceil(angle / STEP), 1)) for kind, angle in largest.items()}
     series = [profile.series(kind, limit) for kind, limit in limits.items()]
     terms = max(one.shape[2] for one in series)
