@@ -54,6 +54,7 @@ copybutton_prompt_is_regexp = True
 sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "backreferences_dir": "reference/generated/examples",
+    "capture_repr": (),  # what scripts print is shown, not what their last line happens to be
     "doc_module": ("epgnumba",),
     "download_all_examples": False,
     "examples_dirs": ["../examples/gallery"],

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from .. import __version__
 from ..checks import count as checked_count
 from ..kernels.cache import source_digest
+from ..tissue_parameters import TISSUE
 from .description import Description, DescriptionError, Output, Span, Values, read, size_in_bytes, told, values
 from .rows import Rows, sweep_rows, tissue_rows
 from .sequences import resolve
@@ -73,19 +73,12 @@ class Plan:
         """How long it takes, by what a block does once it is compiled."""
         part = slice(0, min(self.work.block, self.rows.count))
         block = {name: array[part] for name, array in self.rows.values.items()}
-        constants, self.work.constants = self.work.constants, self._stand_ins()
-        try:
-            with one_thread_each():
-                self.work.compute(block, self.rows.place[part])
-                start = time.perf_counter()
-                self.work.compute(block, self.rows.place[part])
-                taken = time.perf_counter() - start
-        finally:
-            self.work.constants = constants
+        with one_thread_each():
+            self.work.compute(block, self.rows.place[part])
+            start = time.perf_counter()
+            self.work.compute(block, self.rows.place[part])
+            taken = time.perf_counter() - start
         return taken * self.rows.count / (part.stop * self.workers)
-
-    def _stand_ins(self) -> dict[str, np.ndarray[Any, Any]]:
-        return self.work.constants or self.work.stand_ins()
 
     def store(self, make: bool = True) -> Store:
         """The store of this run; if there is none, it is made.
@@ -250,6 +243,11 @@ def _profile(key: str, given: Values, folder: Path) -> Any:
     return values(key, given, folder).tolist()
 
 
+def _ends(rows: Rows) -> dict[str, list[float]]:
+    """The lowest and highest value of what tissue varies in, on which programs depend."""
+    return {name: [float(array.min()), float(array.max())] for name, array in rows.values.items() if name in TISSUE}
+
+
 def _run_and_rows(command: str, description: Description, folder: Path) -> tuple[dict[str, Any], Rows]:
     """Everything that the results depend on."""
     options = msgspec.to_builtins(description.options)
@@ -284,5 +282,5 @@ def _run_and_rows(command: str, description: Description, folder: Path) -> tuple
     digest = hashlib.sha256(rows.place.tobytes())
     for name, array in sorted(rows.values.items()):
         digest.update(name.encode() + array.tobytes())
-    run.update(fixed=rows.fixed, varying=sorted(rows.values), rows=digest.hexdigest())
+    run.update(fixed=rows.fixed, varying=sorted(rows.values), ends=_ends(rows), rows=digest.hexdigest())
     return json.loads(json.dumps(run)), rows

@@ -18,7 +18,7 @@ from ..arguments import takes
 from ..checks import Array, shown
 from ..design.result import digest
 from ..notice import progress_bar
-from ..problem import Precision, read_dtype
+from ..problem import Precision, Problem, read_dtype
 from ..sequence import Sequence
 from ..slice_profile import Given as Profile
 from ..slice_profile import read_profile
@@ -160,15 +160,20 @@ class Dictionary:
         options = {name: value for name, value in given.items() if name not in TISSUE}
         return cls(sequence, **{name: array[kept] for name, array in full.items()} | options)
 
-    def _simulated(self) -> Iterator[Array]:
-        """Signals of atoms, as reals (atom, sample), in chunks."""
+    def _problems(self) -> Iterator[Problem]:
+        """Atoms, some at a time: the first alone."""
         assert self.sequence is not None, "it is being made"
         total, first, chunk = len(next(iter(self.values.values()))), 0, 1
         while first < total:
             part = {name: value[first : first + chunk] for name, value in self.values.items()}
-            signal = quietly(self.sequence, part, **self._options).job().signals()[0]
-            yield self._planar(signal)
-            first, chunk = first + chunk, max(1, SIMULATED // signal.shape[1])
+            problem = quietly(self.sequence, part, **self._options)
+            yield problem
+            first, chunk = first + chunk, max(1, SIMULATED // problem.job().program.n_out)
+
+    def _simulated(self) -> Iterator[Array]:
+        """Signals of atoms, as reals (atom, sample), in chunks."""
+        for problem in self._problems():
+            yield self._planar(problem.job().signals()[0])
 
     def _planar(self, signal: npt.NDArray[Any]) -> Array:
         return np.asarray(abs(signal) if self.magnitude else np.concatenate([signal.real, signal.imag], -1), np.float64)
@@ -176,7 +181,7 @@ class Dictionary:
     def _make(self, rank: int | None, share: float | None, kind: type[np.floating]) -> None:
         """Directions (sample, direction), and atoms along them, of unit length.
 
-        Where signals are compressed and many, they are simulated twice and never held together.
+        Where signals are many, they are simulated twice and never held together.
         """
         first = next(self._simulated())
         count, samples = len(next(iter(self.values.values()))), first.shape[1]
@@ -184,26 +189,39 @@ class Dictionary:
         kept = list(self._simulated()) if 8 * count * samples <= KEPT else None
         used, gram = np.zeros(samples, np.bool_), np.zeros((samples, samples))
         for signals in self._simulated() if kept is None else kept:
-            used |= signals.any(axis=0)
+            own = signals.any(axis=0)
+            used |= own
             if rank is not None or share is not None:
-                gram += signals.T @ signals
+                there = np.ascontiguousarray(signals[:, own])  # half of them, of signals on one axis
+                gram[np.ix_(own, own)] += there.T @ there
         if not used.any():
             raise ValueError("no signal: every atom is zero at all readouts")
         self._basis = np.eye(samples)[:, used]  # signals that keep to a line of the complex plane need half of all
         if rank is not None or share is not None:
-            energies, vectors = np.linalg.eigh(gram[np.ix_(used, used)])
-            parts = np.cumsum(energies[::-1]) / energies.sum()
-            if rank is None:
-                rank = min(int((parts < share).sum()) + 1, int(used.sum()))
-            if rank > used.sum():
+            if rank is not None and rank > used.sum():
                 raise ValueError(f"rank={rank} is not allowed: it must be at most {used.sum()}")
-            self._basis = np.ascontiguousarray(self._basis @ vectors[:, ::-1][:, :rank])
+            vectors, _ = engine.leading(gram[np.ix_(used, used)], rank, 1.0 if share is None else share)
+            self._basis = np.ascontiguousarray(self._basis @ vectors)
         self.atoms, self._norms, done = np.empty((count, self._basis.shape[1]), kind), np.empty(count), 0
-        for signals in self._simulated() if kept is None else kept:
-            atoms, at = signals @ self._basis, slice(done, done + len(signals))
-            self._norms[at] = np.linalg.norm(atoms, axis=1)
-            self.atoms[at] = atoms / np.where(self._norms[at] == 0, 1, self._norms[at])[:, None]
-            done += len(signals)
+        for atoms, norms in self._projected() if kept is None else map(self._along, kept):
+            at = slice(done, done + len(atoms))
+            self.atoms[at], self._norms[at] = atoms, norms
+            done += len(atoms)
+
+    def _along(self, signals: Array) -> tuple[Array, Array]:
+        """Coefficients of unit length, and the lengths that they had."""
+        atoms = signals @ self._basis
+        norms = np.linalg.norm(atoms, axis=1)
+        return atoms / np.where(norms == 0, 1, norms)[:, None], norms
+
+    def _projected(self) -> Iterator[tuple[Array, Array]]:
+        """The same of all atoms, in chunks, whose signals are not held."""
+        basis = self._basis.reshape(-1, self.readouts, self._basis.shape[1])
+        for problem in self._problems():
+            job, count = problem.cpu_job(), problem.tissue.size
+            atoms, norms, losses = np.empty((count, basis.shape[2])), np.empty(count), np.empty(count)
+            engine.Projection(job, basis, along=True)(problem.host_tissue.table(), atoms, norms, losses)
+            yield atoms, norms
 
     @property
     def rank(self) -> int:
