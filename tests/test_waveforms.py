@@ -261,3 +261,17 @@ def test_both_halves_of_a_slice():
     assert abs(both.imag).max() < 1e-14 < 1e-3 < abs(one.imag).max()
     with pytest.raises(TypeError, match="both=1"):
         pulses.positions(3, both=1)
+
+
+def test_what_is_played_at_another_B1():
+    """A job plays other tables up to the angles that its series hold."""
+    problem = read_problem(FSE(FLIP, ESP=8), 900.0, [60.0] * 16, B1=1.0, slice_prof=PROFILE)
+    job, table = problem.job(), problem.tissue.table()
+    signal, none = np.zeros((16, 3), complex), np.zeros((16, 0, 3), complex)
+    table[2] = 0.7
+    job.play(table, 16, signal, none)
+    expected = simulate(FSE(FLIP, ESP=8), 900.0, [60.0] * 16, B1=0.7, slice_prof=PROFILE)
+    np.testing.assert_allclose(signal, expected, rtol=0, atol=1e-13)
+    table[2] = 1.6
+    with pytest.raises(RuntimeError, match="not prepared for"):
+        job.play(table, 16, signal, none)

@@ -202,6 +202,16 @@ class Job:
         values = np.concatenate(pieces).astype(self.dtype, copy=False)
         return values, np.concatenate([factors] * len(self.scales))
 
+    def check_waves(self, table: npt.NDArray[np.inexact]) -> None:
+        """Refuse another table whose B1 is beyond what waveforms were prepared for.
+
+        Raises
+        ------
+        RuntimeError
+        """
+        if self._waves is not None and not self._waves.cover(self._largest_angles(table)):
+            raise RuntimeError("waveforms are played at a B1 that they were not prepared for")
+
     def _largest_angles(self, table: npt.NDArray[np.inexact]) -> dict[str, float]:
         """The largest flip angle (radians) of each kind of pulse, with every B1 of a tissue table."""
         scaled, kinds = abs(self.scales * self.flips.real * DEGREE).max(axis=0), np.array(self.program.kinds)
@@ -283,8 +293,7 @@ class Job:
         self, table: npt.NDArray[np.inexact], count: int, signal: npt.NDArray[Any], jacobian: npt.NDArray[Any]
     ) -> None:
         """Signal and Jacobian of the first `count` voxels of another table, whole blocks of lanes, in this thread."""
-        if self._waves is not None and not self._waves.cover(self._largest_angles(table)):
-            raise RuntimeError("waveforms are played at a B1 that they were not prepared for")
+        self.check_waves(table)
         call = self.call._replace(tissue=table, n_voxels=count)
         batch().signal_batch(call, self.room(), signal, jacobian, 0, count, self.repeats)
 
