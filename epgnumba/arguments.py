@@ -59,7 +59,8 @@ OPTIONS = {
         Tissue parameters to differentiate with respect to: any of {allowed}.""",
     "slice_prof": """float, or array_like, shape (positions,), or mapping of str to such
         Flip angle across the slice, as a fraction of the nominal one; the signal is the mean over positions. A mapping
-        says it for each kind of pulse that the sequence has: "excitation", "refocusing", "preparation".""",
+        says it for each kind of pulse that the sequence has: "excitation", "refocusing", "preparation". In place of
+        fractions, waveforms: `pulses.Waveform.across`.""",
     "nstates": """int, optional
         Keep configuration orders below it only, counted in crushers. By default all that matter are, and the
         result is exact.""",
@@ -81,6 +82,9 @@ OPTIONS = {
 }
 
 
+BY_KIND = " Or a\n        mapping of such maps, which may be complex, for each kind of pulse."
+
+
 def _entry(name: str, allowed: str) -> str:
     """What a docstring says of an argument."""
     if name in OPTIONS:
@@ -88,7 +92,8 @@ def _entry(name: str, allowed: str) -> str:
     row = TISSUE[name]
     text = f"{name} : array_like\n        {row.text[0].upper()}{row.text[1:]}" + f", {row.unit}" * bool(row.unit)
     text += ", or inf." if row.limits.get("infinite") else "."
-    return text if row.default is None else f"{text} {row.default:g} by default."
+    text = text if row.default is None else f"{text} {row.default:g} by default."
+    return text + BY_KIND if name == "B1" else text
 
 
 def spelled_out(function: Callable[..., Any], kinds: type, without: tuple[str, ...] = ()) -> inspect.Signature:

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from . import slice_profile
+from . import slice_profile, transmit
 from .arguments import Scanner, document, refuse_unknown, spelled_out
 from .checks import MOST_PULSES, in_words_of, read_names, real_array, shown, warnings_in_words_of
 from .labels import concatenated, read_labels
@@ -157,6 +157,8 @@ class Call:
 def may_be_tensors(given: Mapping[str, Any]) -> dict[str, Any]:
     """The numeric ones among maps and options; of a slice profile by kind of pulse each."""
     maps = {name: value for name, value in given.items() if name in NAMES}
+    if transmit.is_by_kind(maps.get(transmit.NAME)):
+        maps |= transmit.by_name(maps.pop(transmit.NAME))
     return {**maps, **slice_profile.by_name(given[slice_profile.NAME])} if slice_profile.NAME in given else maps
 
 
@@ -190,7 +192,8 @@ def one_call(
             calls = [found] if isinstance(found, Call) else found
             for call in calls:
                 if call.diff is not None:
-                    wanted = [own[name] for name in read_names("diff", call.diff, tuple(own))]
+                    by_kind = transmit.rows_with(call.given.get(transmit.NAME))[len(NAMES) :]
+                    wanted = [own.get(name, name) for name in read_names("diff", call.diff, (*own, *by_kind))]
                     call.diff = wanted[0] if isinstance(call.diff, str) else wanted
                 if names:
                     call.names = {**names, **call.names}

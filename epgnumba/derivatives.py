@@ -23,6 +23,7 @@ from .program.expressions import flatten, unflatten
 from .program.program import Program
 from .tissue import Tissue, stretched_axes
 from .tissue_parameters import NAMES
+from .transmit import without_shared
 
 STEP = 1e-30  # of a complex step: its square vanishes beside one, so that the derivative is exact
 
@@ -77,7 +78,7 @@ class Sweep:
 
     def __init__(self, problem: Problem, wanted: tuple[str, ...] | None, moved: Collection[str] = ()) -> None:
         terms = problem.terms(moved)
-        names = (*problem.sequence.parameters, *NAMES)
+        names = (*problem.sequence.parameters, *without_shared(problem.names))
         if not (problem.on_device and FRACTION in terms):  # whose saturation devices cannot tell from rotation
             names = (*names, *problem.profile.names)
         if wanted is not None and not isinstance(wanted, (tuple, list)):
@@ -174,8 +175,8 @@ def _step(problem: Problem, program: Program, tangents: Mapping[str, Array], ste
     entries = program.expressions.evaluate(flatten(moved))
     tissue = problem.host_tissue
     table = tissue.table(np.complex128)
-    slopes: dict[str, Any] = {name: tissue.slope(name) for name in NAMES}
-    for row, name in enumerate(NAMES):
+    slopes: dict[str, Any] = {name: tissue.slope(name) for name in tissue.names}
+    for row, name in enumerate(tissue.names):
         if name in tangents:
             table[row] += 1j * step * tissue.inside(np.broadcast_to(slopes[name] * tangents[name], tissue.shape))
             slopes[name] = slopes[name] + 1j * step * tissue.curvature(name) * tangents[name]

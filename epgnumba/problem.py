@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from . import checks, engine
+from . import checks, engine, transmit
 from .checks import flag, shown
 from .kernels.columns import (
     BOUND,
     DIFFUSION,
+    FIELD,
     FRACTION,
     FRACTION_B,
     OMEGA,
@@ -23,6 +24,7 @@ from .kernels.columns import (
     SECOND,
     SHIFT_B,
     VELOCITY,
+    WAVES,
 )  # fmt: skip
 from .labels import PARAMETER, READOUT, Labels, read_labels
 from .program.expressions import Entries
@@ -52,15 +54,19 @@ class TorchDType(Protocol):
 Precision: TypeAlias = npt.DTypeLike | TorchDType
 
 
-def read_diff(diff: Diff, name: str = "diff") -> tuple[int, ...]:
+def read_diff(diff: Diff, name: str = "diff", rows: tuple[str, ...] = NAMES) -> tuple[int, ...]:
     """Codes of the tissue parameters to differentiate with respect to; `name` is what a caller calls them.
+
+    `rows`: names of all maps, in order.
 
     Raises
     ------
     TypeError, ValueError
         If a name is unknown or duplicate, or there is none.
     """
-    return () if diff is None else tuple(map(NAMES.index, checks.read_names(name, diff, NAMES)))
+    if diff is None:
+        return ()
+    return tuple(map(rows.index, checks.read_names(name, diff, transmit.without_shared(rows))))
 
 
 def read_dtype(dtype: Precision) -> type[np.floating]:
@@ -85,6 +91,7 @@ def read_dtype(dtype: Precision) -> type[np.floating]:
     raise ValueError(f"dtype={shown(dtype)} is not allowed: it must be float64 or float32")
 
 
+ON_HOST = "leave device out, and maps in host memory"
 OPTIONAL_NAMES = frozenset(NAMES[code] for code in OPTIONAL)
 SWITCHES = tuple(
     NAMES[code] for code in (DIFFUSION, VELOCITY, R2_PRIME, FRACTION, FRACTION_B)
@@ -185,11 +192,17 @@ class Problem:
     def terms(self, needed: Collection[str] = ()) -> tuple[int, ...]:
         """Rates that matter, of those that are not always there."""
         if self._terms is None:
-            own = (*(NAMES[code] for code in self.codes), *(name for name in SWITCHES if self.tissue.has(name)))
+            own = (*(self.names[code] for code in self.codes), *(name for name in SWITCHES if self.tissue.has(name)))
             self._terms = _with_pools(own, self.tissue.has(NAMES[SHIFT_B]))
-        if OPTIONAL_NAMES.isdisjoint(needed):
-            return self._terms
-        return _with_pools((*needed, *(NAMES[code] for code in self._terms)), self.tissue.has(NAMES[SHIFT_B]))
+        found = self._terms
+        if not OPTIONAL_NAMES.isdisjoint(needed):
+            found = _with_pools((*needed, *(NAMES[code] for code in found)), self.tissue.has(NAMES[SHIFT_B]))
+        return found + tuple(range(FIELD, len(self.names))) + (WAVES,) * bool(self.profile.waves)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the tissue's maps, by code."""
+        return self.tissue.names
 
     def _make_job(self, program: Program, entries: Entries) -> engine.AnyJob:
         """On the device where the maps lie; on the one that was asked for; or on the CPU."""
@@ -220,10 +233,12 @@ class Problem:
             f"{NAMES[FRACTION]} with slice_prof": program.bound and self.profile is not WHOLE,
             "rf_duration by kind of pulse": program.bound and len(set(pulses)) > 1,
             "slice_prof by kind of pulse": not self.profile.is_shared,
+            "B1 by kind of pulse": FIELD in program.terms,
+            "slice_prof of waveforms": WAVES in program.terms,
         }
         for what, present in cases.items():
             if present:
-                raise ValueError(f"{what} cannot be played on a CUDA device; leave device out, and maps in host memory")
+                raise ValueError(f"{what} cannot be played on a CUDA device; {ON_HOST}")
 
     def _check_turns(self, program: Program, durations: npt.NDArray[np.inexact]) -> None:
         """Refuse turns so many that rounding leaves nothing of the angle.
@@ -314,7 +329,17 @@ class Problem:
             return shaped
         if self.single:
             return self.labels.named(shaped, READOUT)
-        return self.labels.named(shaped, PARAMETER, READOUT, parameters=[NAMES[code] for code in self.codes])
+        return self.labels.named(shaped, PARAMETER, READOUT, parameters=[self.names[code] for code in self.codes])
+
+
+def kinds_of_pulses(sequence: Sequence) -> frozenset[str]:
+    """Kinds of pulses that a sequence has; kept with what it is compiled to."""
+    known = sequence.compiled
+    found: frozenset[str] | None = known.get("kinds")
+    if found is None:
+        found = frozenset(event.kind for event in sequence.events() if isinstance(event, Pulse))
+        known["kinds"] = found
+    return found
 
 
 def read_problem(
@@ -339,13 +364,17 @@ def read_problem(
         Naming the argument, its value and what is allowed.
     """
     checks.needed("sequence", sequence, Sequence)
-    codes = read_diff(diff)
+    maps = transmit.spread({"T1": T1, "T2": T2, **maps})
+    fields = [name for name in maps if name not in NAMES]
+    codes = read_diff(diff, rows=(*NAMES, *fields) if fields else NAMES)
     profile = read_profile(slice_prof)
-    if not profile.is_shared:
-        profile.check({event.kind for event in sequence.events() if isinstance(event, Pulse)})
+    if fields or not profile.is_shared:
+        kinds = kinds_of_pulses(sequence)
+        profile.check(kinds)
+        if fields:
+            transmit.check_kinds(fields, kinds)
     kept = None if nstates is None else checks.count("nstates", nstates)
     precision = read_dtype(dtype)
-    maps = {"T1": T1, "T2": T2, **maps}
     labels = read_labels(maps if mask is None else {**maps, "mask": mask})
     if labels is not None:
         aligned = {name: labels.values(name) for name in labels.given}
@@ -370,13 +399,17 @@ def read_tissue(
     RuntimeError
         If CUDA is needed and not available, saying what is missing.
     """
-    if device is None and mask is None:
+    by_kind = not maps.keys() <= set(NAMES)
+    if device is None and mask is None and not by_kind:
         numbers = plain_numbers(maps)
         if numbers is not None:
             return Tissue.of_numbers(numbers), None
     if device is None and not any(hasattr(type(value), "__cuda_array_interface__") for value in maps.values()):
         return Tissue(**maps, mask=mask), None
     from .gpu import DeviceTissue, find_home, read_device
+
+    if by_kind:
+        raise ValueError(f"B1 by kind of pulse cannot be played on a CUDA device; {ON_HOST}")
 
     index, home = read_device(device), find_home(maps)
     if home is None:

@@ -1,146 +1,25 @@
-"""RF pulses across a slice: waveforms, and the flip angles that they come to by Bloch's equations.
+"""RF pulses across a slice: waveforms of the usual shapes, positions; channels that transmit; a bound pool's line.
 
-A waveform is played beside a constant gradient, so that each position precesses at its own rate. Within a sample both
-are constant and spins turn about a tilted axis; the product of these rotations, as spinors (a, b), is exact for the
-waveform as it is given (J. Pauly et al., IEEE Trans Med Imaging 10 (1991) 53). Relaxation during the pulse is left out.
+`Waveform` says what is left of flip angles across a slice, and what else pulses turn there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .checks import FLIP, INTERVAL, PROFILE, Array, checked, choice, count, numeric_array, scalar, shown
+from .checks import INTERVAL, Array, checked, choice, count, flag, numeric_array, scalar, shown
 from .names import knows_names
+from .waveforms import OFFSET, Across, Waveform
 
-__all__ = ["Waveform", "gaussian", "hard", "positions", "sinc", "super_lorentzian"]
+__all__ = ["Across", "Waveform", "gaussian", "hard", "positions", "sinc", "sum_channels", "super_lorentzian"]
 
 _TIME_BANDWIDTH: dict[str, Any] = {"minimum": 0.5, "maximum": 1000.0}
-_OFFSET: dict[str, Any] = {"minimum": -1e6, "maximum": 1e6, "unit": "kHz"}
-_PLACE: dict[str, Any] = {"minimum": -1e3, "maximum": 1e3, "unit": "slice thicknesses"}
-_THICKNESS: dict[str, Any] = {"positive": True, "minimum": 1e-3, "maximum": 1e3}
 _SAMPLES = 256
 _SINGULAR = 1.5  # kHz: nearer to resonance a super-Lorentzian line is extrapolated
-
-
-class Waveform:
-    """An RF pulse: its shape, how long it takes, and what it selects.
-
-    Parameters
-    ----------
-    samples : array_like, shape (n,), real or complex
-        B1 at evenly spaced times, in any unit; of a pulse that another program designed, for example.
-    duration : float
-        ms.
-    bandwidth : float, optional
-        Width of the slice, kHz: what its gradient makes of one slice thickness. Without it, it selects nothing.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a value is no number, not finite or out of range, or the samples sum up to nothing.
-
-    Examples
-    --------
-    >>> pulse = Waveform([1.0, 2.0, 1.0], duration=0.6)
-    >>> round(pulse.effective_duration, 4)
-    0.5333
-    """
-
-    def __init__(self, samples: npt.ArrayLike, duration: float, bandwidth: float = 0.0) -> None:
-        given = numeric_array("samples", samples)
-        if given.ndim != 1 or not given.size or not np.isfinite(given).all():
-            raise ValueError(f"samples={shown(given)} is not allowed: finite numbers in one dimension are needed")
-        self.samples = given.astype(np.complex128)
-        if abs(self.samples.sum()) <= 1e-9 * abs(self.samples).sum():
-            raise ValueError("samples sum up to nothing, so that no amplitude makes a flip angle of them")
-        self.samples.setflags(write=False)
-        self.duration = scalar("duration", duration, **INTERVAL)
-        self.bandwidth = scalar("bandwidth", bandwidth, minimum=0.0, maximum=1e6, unit="kHz")
-
-    @property
-    def effective_duration(self) -> float:
-        """(integral of B1)^2 over the integral of B1^2, ms: the ``rf_duration`` of `Sequence.on_scanner`."""
-        total = abs(self.samples.sum()) ** 2
-        return float(total / (abs(self.samples) ** 2).sum() * self.duration / len(self.samples))
-
-    def flips(self, flip: float, offset: npt.ArrayLike, B1: npt.ArrayLike = 1.0) -> Array:
-        """Flip angles off resonance.
-
-        Parameters
-        ----------
-        flip : float
-            Nominal flip angle, degrees: that on resonance, of a real waveform.
-        offset : array_like
-            Off-resonance, kHz; it turns magnetisation as `B0` does.
-        B1 : array_like
-            Transmit field, as a fraction of the nominal one; broadcasts with `offset`.
-
-        Returns
-        -------
-        ndarray
-            Degrees, from -360 to 360, of a complex waveform from 0 to 180: below zero where the pulse turns the other
-            way, as in the side lobes of a sinc. What it turns about the axis of the field, before and after, is not
-            told: it is that of half of the gradient each for a symmetric pulse, and refocused.
-        """
-        nominal = np.deg2rad(scalar("flip", flip, **FLIP))
-        apart, field = checked("offset", offset, **_OFFSET), checked("B1", B1, **PROFILE)
-        try:
-            kilohertz, scale = np.broadcast_arrays(apart, field)
-        except ValueError:
-            raise ValueError(f"offset {apart.shape} and B1 {field.shape} do not broadcast") from None
-        step = self.duration / len(self.samples)
-        turn = 2 * np.pi * kilohertz * step  # radians per sample, about the field
-        a, b = np.ones(turn.shape, np.complex128), np.zeros(turn.shape, np.complex128)
-        for field in self.samples * (nominal / self.samples.sum()):
-            angle = np.hypot(turn, scale * abs(field))
-            ratio = 0.5 * np.sinc(angle / (2 * np.pi))  # sin(angle / 2) / angle
-            c, s = np.cos(angle / 2) - 1j * turn * ratio, -1j * field * scale * ratio
-            a, b = c * a - np.conj(s) * b, s * a + np.conj(c) * b
-        if self.samples.imag.any():
-            return np.asarray(np.rad2deg(2 * np.arctan2(abs(b), abs(a))))
-        half = (a * np.exp(1j * np.pi * kilohertz * self.duration)).real  # without the gradient's turn
-        return np.asarray(np.rad2deg(2 * np.arctan2(-b.imag, np.copysign(abs(a), half))))
-
-    def profile(self, flip: float, z: npt.ArrayLike, *, thickness: float = 1.0, B1: float = 1.0) -> Array:
-        """Slice profile: flip angles as fractions of what `flip` and `B1` nominally are.
-
-        Parameters
-        ----------
-        flip : float
-            Nominal flip angle, degrees.
-        z : array_like, shape (positions,)
-            Positions, in slice thicknesses from the centre (see `positions`).
-        thickness : float
-            Of this pulse's slice, where others are thinner or thicker, as a fraction of the unit of `z`.
-        B1 : float
-            Transmit field. Profiles of large flip angles change their shape with it; a simulation scales what it is
-            given by its own B1 at all positions alike.
-
-        Returns
-        -------
-        ndarray, shape (positions,)
-            As ``slice_prof`` takes it.
-
-        Raises
-        ------
-        TypeError, ValueError
-            Naming the argument, its value and what is allowed.
-
-        Examples
-        --------
-        >>> pulse = sinc(duration=3.0, time_bandwidth=4)
-        >>> pulse.profile(90, [0.0, 0.25, 0.5, 1.0]).round(3)
-        array([ 1.   ,  0.859,  0.427, -0.013])
-        """
-        places = checked("z", z, **_PLACE)
-        flip, B1 = scalar("flip", flip, **FLIP), scalar("B1", B1, **PROFILE)
-        if flip == 0 or B1 == 0:
-            raise ValueError(f"flip={shown(flip)}, B1={shown(B1)} is not allowed: of nothing there are no fractions")
-        offsets = places * self.bandwidth / scalar("thickness", thickness, **_THICKNESS)
-        return self.flips(flip, offsets, B1) / (flip * B1)
 
 
 @knows_names
@@ -229,7 +108,7 @@ def _selective(shape: Array, duration: float, product: float) -> Waveform:
 
 
 @knows_names
-def positions(n: int, extent: float = 1.0) -> Array:
+def positions(n: int, extent: float = 1.0, *, both: bool = False) -> Array:
     """Positions across a slice, for the mean over which signals stand.
 
     Parameters
@@ -239,12 +118,14 @@ def positions(n: int, extent: float = 1.0) -> Array:
     extent : float
         How far from the centre they reach, in slice thicknesses. Beyond it nothing is taken to be excited; the mean is
         over what lies within, so that a signal is in units of that.
+    both : bool
+        Whether of both halves of the slice. Profiles of symmetric pulses are even, so that one half is enough; not so
+        for `Waveform.across`, whose phase is odd.
 
     Returns
     -------
     ndarray, shape (n,)
-        The middles of `n` parts of one half of the slice: profiles of symmetric pulses are even. For others take
-        both signs.
+        The middles of `n` parts of one half of the slice, or of all of it.
 
     Raises
     ------
@@ -257,7 +138,54 @@ def positions(n: int, extent: float = 1.0) -> Array:
     array([0.125, 0.375, 0.625, 0.875])
     """
     steps = count("n", n, most=100_000)
-    return (np.arange(steps) + 0.5) / steps * scalar("extent", extent, positive=True, maximum=1e3)
+    places = (np.arange(steps) + 0.5) / steps
+    return (2 * places - 1 if flag("both", both) else places) * scalar("extent", extent, positive=True, maximum=1e3)
+
+
+@knows_names
+def sum_channels(fields: Any, weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Transmit fields by kind of pulse, of those of several channels and the weights that each kind is played with.
+
+    Parameters
+    ----------
+    fields : array_like or Tensor, complex, shape (*voxels, channels)
+        Of each channel, as a fraction of the nominal one.
+    weights : mapping of str to array_like or Tensor, shape (channels,)
+        Of channels, by kind of pulse.
+
+    Returns
+    -------
+    dict of str to ndarray or Tensor, complex, shape (*voxels,)
+        As ``B1`` takes it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> fields = [[0.6, 0.5j], [0.5, 0.5]]  # of two channels in two voxels
+    >>> B1 = sum_channels(fields, {"excitation": [1.0, -1.0j], "refocusing": [1.0, 1.0]})
+    >>> abs(B1["excitation"]).round(3), abs(B1["refocusing"]).round(3)
+    (array([1.1  , 0.707]), array([0.781, 1.   ]))
+    """
+    if not isinstance(weights, Mapping) or not weights:
+        raise TypeError(f"weights={shown(weights)} is not allowed: a mapping of kinds of pulses to weights is needed")
+    read = {"fields": fields, **{f"weights.{kind}": value for kind, value in weights.items()}}
+    tensors = [hasattr(value, "is_complex") for value in read.values()]
+    if any(tensors) and not all(tensors):
+        raise TypeError("fields and weights are tensors in part; all are needed as such, or none")
+    for name, value in read.items():
+        if not any(tensors):
+            read[name] = numeric_array(name, value)
+        if read[name].ndim < 1 or (name != "fields" and read[name].ndim > 1):
+            raise ValueError(f"{name} has shape {tuple(read[name].shape)}; its last axis, or only one, is of channels")
+    fields, *each = read.values()
+    for name, own in zip(list(read)[1:], each, strict=True):
+        if own.shape[0] != fields.shape[-1]:
+            raise ValueError(f"{name} has {own.shape[0]} channels, where fields has {fields.shape[-1]}")
+    return {kind: (fields * own).sum(-1) for kind, own in zip(weights, each, strict=True)}
 
 
 @knows_names
@@ -297,7 +225,7 @@ def super_lorentzian(offset: npt.ArrayLike, T2_bound: float = 12.0) -> Array:
     array([15.3 , 10.79,  1.74])
     """
     T2 = scalar("T2_bound", T2_bound, positive=True, minimum=1e-3, maximum=1e3, unit="us")
-    kilohertz = np.abs(checked("offset", offset, **_OFFSET))
+    kilohertz = np.abs(checked("offset", offset, **OFFSET))
     lines = [_line(max(x, _SINGULAR), T2) for x in kilohertz.ravel()]
     found = [
         value if x >= _SINGULAR else value + slope * (x * x - _SINGULAR**2) / (2 * _SINGULAR)

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import PROFILE, checked, shown
+from .waveforms import Across, hard_series
 
 NAME = "slice_prof"
 ALL = ""  # the kind that a profile is of which all pulses share
-Given: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike]
+Given: TypeAlias = npt.ArrayLike | Across | Mapping[str, npt.ArrayLike | Across]
 Numbers: TypeAlias = npt.NDArray[np.inexact]
 
 
@@ -25,11 +26,16 @@ class SliceProfile:
         By kind of pulse; or one for all kinds, of `ALL`.
     shapes : dict of str to tuple of int
         In which they were given; a number is the same at all positions.
+    waves : dict of str to Across
+        Pulses by their waveforms; their values are 1.
     """
 
-    def __init__(self, values: dict[str, Numbers], shapes: dict[str, tuple[int, ...]]) -> None:
-        self.values, self._shapes = values, shapes
-        self.names = tuple(named(kind) for kind in values)  # what derivatives by it are called
+    def __init__(
+        self, values: dict[str, Numbers], shapes: dict[str, tuple[int, ...]], waves: dict[str, Across] | None = None
+    ) -> None:
+        self.values, self._shapes, self.waves = values, shapes, waves or {}
+        # what derivatives by it are called
+        self.names = tuple(named(kind) for kind in values if kind not in self.waves)
 
     @property
     def is_shared(self) -> bool:
@@ -70,7 +76,7 @@ class SliceProfile:
     def pull(self, bars: Numbers, kinds: Sequence[str]) -> dict[str, Numbers]:
         """Derivatives by its values, by name, from those by `scales`."""
         pulled = {}
-        for kind in self.values:
+        for kind in self.values.keys() - self.waves.keys():
             own = bars[:, [bool(one) and self._of(one) == kind for one in kinds]].sum(axis=1)
             pulled[named(kind)] = own.sum() if self._shapes[kind] == () else own
         return {name: np.asarray(bar) for name, bar in pulled.items()}
@@ -82,7 +88,13 @@ class SliceProfile:
     def moved(self, tangents: Mapping[str, Any], step: complex) -> SliceProfile:
         """The same, a step along tangents by name."""
         values = {kind: value + step * tangents.get(named(kind), 0.0) for kind, value in self.values.items()}
-        return SliceProfile(values, self._shapes)
+        return SliceProfile(values, self._shapes, self.waves)
+
+    def series(self, kind: str, largest: float) -> Numbers:
+        """Rotations by pulses of a kind as series (see `Across.series`), at each position."""
+        wave, count = self.waves.get(self._of(kind)), len(next(iter(self.values.values())))
+        found = hard_series(largest) if wave is None else wave.series(largest)
+        return np.broadcast_to(found, (count, *found.shape[1:]))
 
     def _of(self, kind: str) -> str:
         return ALL if ALL in self.values else kind
@@ -122,10 +134,15 @@ def read_profile(given: Given) -> SliceProfile:
     if isinstance(given, Mapping) and not given:
         raise ValueError(f"{NAME}={shown(given)} is not allowed: it must hold a profile for each kind of pulse")
     by_kind = given if isinstance(given, Mapping) else {ALL: given}
-    values = {}
+    values: dict[str, Numbers] = {}
+    waves: dict[str, Across] = {}
     for kind, value in by_kind.items():
         if not isinstance(kind, str):
             raise TypeError(f"{NAME}: {shown(kind)} is not allowed as a kind of pulse: it must be a name")
+        if isinstance(value, Across):
+            waves[kind] = value
+            values[kind] = np.ones(len(value.offsets))
+            continue
         values[kind] = checked(named(kind), value, **PROFILE)
         if values[kind].ndim > 1 or values[kind].size == 0:
             raise ValueError(
@@ -136,4 +153,4 @@ def read_profile(given: Given) -> SliceProfile:
         spread = np.broadcast_arrays(*values.values())
     except ValueError:
         raise ValueError(f"{NAME}: profiles of one length, or numbers, are needed; they have shapes {shapes}") from None
-    return SliceProfile({kind: np.atleast_1d(one) for kind, one in zip(values, spread, strict=True)}, shapes)
+    return SliceProfile({kind: np.atleast_1d(one) for kind, one in zip(values, spread, strict=True)}, shapes, waves)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import Array, plainly_allowed, real_array, shown, warn_caller
-from .tissue_parameters import DEFAULTS, NAMES, TISSUE
+from .tissue_parameters import DEFAULTS, NAMES, TISSUE, parameter
 
 
 def read_mask(mask: Any) -> npt.NDArray[np.bool_]:
@@ -46,7 +46,7 @@ def broadcast_maps(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
 
 def _read_map(name: str, value: Any) -> Array:
     try:
-        return TISSUE[name].read(value)
+        return parameter(name).read(value)
     except ValueError as error:
         array = real_array(name, value)  # raises the same again, unless a number is what is wrong
         if array.ndim and np.isnan(array).any():
@@ -98,7 +98,7 @@ class Tissue:
     mask : array_like of bool, optional
         Broadcasts with the maps, and leaves voxels out: what maps hold there does not matter.
     **given : array_like
-        Maps by name (see `tissue_parameters`).
+        Maps by name (see `tissue_parameters`); those of transmit fields by kind of pulse in order, behind the others.
 
     Raises
     ------
@@ -113,6 +113,7 @@ class Tissue:
 
     def __init__(self, mask: npt.ArrayLike | None = None, **given: npt.ArrayLike) -> None:
         maps: dict[str, Any] = {name: given[name] if name in given else DEFAULTS[name] for name in NAMES}
+        maps.update({name: value for name, value in given.items() if name not in maps})
         self.mask: npt.NDArray[np.bool_] | None = None
         if mask is not None:
             maps, self.mask = _masked(maps, read_mask(mask))
@@ -156,6 +157,11 @@ class Tissue:
         return float(abs(self.maps[name]).max(initial=0.0))
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What its rows are called."""
+        return NAMES if self.numbers else tuple(self.maps)
+
+    @property
     def precesses(self) -> bool:
         """Whether there is off-resonance."""
         return self.numbers.get("B0", 0) != 0 if self.numbers else bool(self.maps["B0"].any())
@@ -196,18 +202,19 @@ class Tissue:
                 row, rate = _ROWS[name]
                 table[row, 0] = rate(number)
             return table
-        table = np.empty((len(NAMES), *self.shape), dtype)
-        for name, array in self.maps.items():
-            row, rate = _ROWS[name]
-            table[row] = rate(array)
-        return table.reshape(len(NAMES), self.size) if self.mask is None else np.ascontiguousarray(table[:, self.mask])
+        table = np.empty((len(self.maps), *self.shape), dtype)
+        for row, (name, array) in enumerate(self.maps.items()):
+            table[row] = parameter(name).rate.value(array)
+        if self.mask is None:
+            return table.reshape(len(self.maps), self.size)
+        return np.ascontiguousarray(table[:, self.mask])
 
     def slope(self, name: str) -> Array | float:
         """Derivative of a row of the table with respect to its map."""
-        slope: Array | float = TISSUE[name].rate.slope(self.maps[name])
+        slope: Array | float = parameter(name).rate.slope(self.maps[name])
         return slope
 
     def curvature(self, name: str) -> Array | float:
         """Second derivative of a row of the table with respect to its map."""
-        curvature: Array | float = TISSUE[name].rate.curvature(self.maps[name])
+        curvature: Array | float = parameter(name).rate.curvature(self.maps[name])
         return curvature

@@ -3,8 +3,8 @@
 Rows stand in the order of the kernels' table (`kernels.columns`). What has a default need not be given.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
@@ -127,13 +127,32 @@ TISSUE = {
     )
 }  # fmt: skip
 NAMES = tuple(TISSUE)
+# Of each kind of pulse, where transmit fields differ between them.
+_FIELDS = {
+    "B1": TISSUE["B1"],
+    "B1_phase": TissueParameter(
+        "B1_phase", "degrees", "phase of the transmit field", {"minimum": -1e5, "maximum": 1e5, "unit": "degrees"}, 0.0,
+        proportional(float(np.pi / 180)),
+    ),
+}  # fmt: skip
 DEFAULTS = {name: row.default for name, row in TISSUE.items() if row.default is not None}
+
+
+def field_names(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Names of the maps of transmit fields by kind of pulse, in the order of the kernels' table."""
+    return tuple(f"{part}.{kind}" for kind in kinds for part in _FIELDS)
+
+
+def parameter(name: str) -> TissueParameter:
+    """The parameter of a name, which may be that of one kind's transmit field."""
+    part, _, kind = name.partition(".")
+    return replace(_FIELDS[part], name=name) if kind else TISSUE[name]
 
 
 class Maps(TypedDict, total=False):
     """What has a default, for type checkers."""
 
-    B1: npt.ArrayLike
+    B1: npt.ArrayLike | Mapping[str, npt.ArrayLike]
     B0: npt.ArrayLike
     inv_efficiency: npt.ArrayLike
     M0: npt.ArrayLike

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from .. import checks, engine
+from .. import checks, engine, transmit
 from ..arguments import takes
 from ..checks import FLIP, Array, check_range, real_array, scalar, shown
 from ..derivatives import STEP, pull_back
@@ -20,7 +20,7 @@ from ..program.expressions import unflatten
 from ..sequence.sequence import Sequence
 from ..slice_profile import Given as Profile
 from ..tissue import Tissue
-from ..tissue_parameters import NAMES, Maps
+from ..tissue_parameters import Maps
 from .bound import crlb
 from .criteria import Criterion, worst_case
 from .variables import Spec, Variables
@@ -114,7 +114,7 @@ class CRLBObjective:
     ) -> None:
         if unknowns is None:
             raise TypeError("unknowns=None is not allowed: it must be a name or a tuple of names")
-        read_diff(unknowns, "unknowns")
+        read_diff(unknowns, "unknowns", transmit.rows_with(given.get("B1")))
         problem = read_problem(sequence, T1, T2, diff=unknowns, slice_prof=slice_prof, nstates=nstates, **given)
         checks.choice("singular", singular, ("inf", "raise"))
         checks.choice("criterion", criterion, ("A", "D", "E"))
@@ -123,7 +123,7 @@ class CRLBObjective:
         empty = [name for name, value in problem.tissue.maps.items() if 0 in value.shape]
         if empty:
             raise ValueError(f"{empty[0]} holds no tissue to design for; at least one is needed")
-        self.unknowns = tuple(NAMES[code] for code in problem.codes)
+        self.unknowns = tuple(problem.names[code] for code in problem.codes)
         for fraction, others in POOLS.items():
             of_pool = [name for name in self.unknowns if name in others]
             if of_pool and not problem.tissue.has(fraction):
@@ -156,7 +156,7 @@ class CRLBObjective:
         self._job = problem.cpu_job(self._turning)
         self._check_samples(data)
         self._flips: engine.Flips | None = None
-        if self.map.gather and not self._timing:
+        if self.map.gather and not self._timing and not problem.profile.waves:
             index, scale = self.map.gather
             simple = self._job.program.expressions.flips_of(index)
             if simple:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from .. import checks
+from .. import checks, transmit
 from ..arguments import takes
 from ..checks import Array
 from ..notice import progress_bar
@@ -163,6 +163,7 @@ def verify(
     """
     if unknowns is None:
         raise TypeError("unknowns=None is not allowed: it must be a name or a tuple of names")
+    transmit.refuse(given.get("B1"), "where protocols are verified by fits")
     names = tuple(NAMES[code] for code in read_diff(unknowns, "unknowns"))
     problem = read_problem(sequence, T1, T2, diff=names, slice_prof=slice_prof, nstates=nstates, **given)
     tissue = problem.host_tissue

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import Array
-from ..kernels.columns import DIFFUSION, GROUP, VECTOR
+from ..kernels.columns import B1, DEGREE, DIFFUSION, FIELD, GROUP, VECTOR
 from ..program.expressions import Entries, make_room, unit_phase
 from ..program.program import Part, Program
 from ..program.rounding import rounding_limits
@@ -22,6 +22,7 @@ from .layout import tables_of
 from .plan import Plan, tangent_kinds
 from .sums import Gathered, GradientSums
 from .threads import is_small, spread
+from .waves import find_waves
 
 LANES = 16
 COMPLEX = {kind: np.result_type(kind, np.complex64) for kind in "fdFD"}
@@ -102,8 +103,9 @@ class Job:
         What to play.
     entries : Entries
         Its flips, phases, durations, receiver phases, advance, as `Expressions.evaluate` gives them (degrees, ms).
-    table : ndarray, shape (N_TISSUE, voxels)
-        Rates, ..., M0 (see `Tissue.table`); its type is that of the computation.
+    table : ndarray, shape (rows, voxels)
+        Rates, ..., M0 (see `Tissue.table`), and behind them transmit fields by kind of pulse, if there are any; its
+        type is that of the computation.
     profile : SliceProfile
         Flip angles across the slice.
     codes : tuple of int
@@ -126,12 +128,11 @@ class Job:
         self.scales = program.unscaled if profile is WHOLE else profile.scales(program.kinds)
         self._table = whole_blocks(table, self.lanes)
         self._sums: GradientSums | None = None
-        self.plan = self._plan()
         self.set_values(entries)
 
     def _plan(self) -> Plan:
         """Where everything lies; kept with the program, since it is the same for all calls of a kind."""
-        key = self.lanes, self.codes, len(self.scales)
+        key = self.lanes, self.codes, len(self.scales), self._waves.terms if self._waves else 0
         plans = self.program.__dict__.setdefault("plans", {})
         if key not in plans:
             plans[key] = Plan(self.program, *key)
@@ -141,6 +142,10 @@ class Job:
         """Give the program other numbers."""
         self._prepared: tuple[Any, tuple[Any, ...]] | None = None
         self.flips = entries[0]
+        self._waves = find_waves(self.profile, self._largest_angles(self._table)) if self.profile.waves else None
+        plan, self.plan = getattr(self, "plan", None), self._plan()
+        if self.plan is not plan:
+            self._sums = None
         values, factors = self._bound(entries)
         self._chunk = self._find_chunk(entries[2])
         tables, sizes = tables_of(self.program, self.lanes).flat, self.plan.addressed(self.dtype, self._chunk)
@@ -154,10 +159,11 @@ class Job:
 
     def _bound(self, entries: Entries) -> tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]]:
         """Values and factors that entries come to; kept with them, since a sequence is played again and again."""
-        key = id(self.program), self.dtype.char, self.tangents, None if self.profile is WHOLE else self.scales.tobytes()
+        scales = None if self.profile is WHOLE else self.scales.tobytes()
+        key = id(self.program), self.dtype.char, self.tangents, scales, self._waves and self._waves.key
         kept = entries.bound.get(key)
-        if kept is None:  # holding the program, whose number would be another's otherwise
-            kept = self._bind(entries), self.program
+        if kept is None:  # holding what has a number in the key, which would be another's otherwise
+            kept = self._bind(entries), self.program, self.profile.waves
             make_room(entries.bound)[key] = kept
         bound: tuple[npt.NDArray[np.inexact], npt.NDArray[np.complex128]] = kept[0]
         return bound
@@ -183,17 +189,37 @@ class Job:
         turns = [bind_turns(part, phases, advance) if part.reach.planes == 2 else _NONE for part in program.parts]
         factors = program.signal.factors(phases.real, receivers.real)
         pieces = []
-        for scales in self.scales:
+        for position, scales in enumerate(self.scales):
             pieces += shared
             for part, turn in zip(program.parts, turns, strict=True):
                 n = len(part.signs)
                 nominal = part.signs * flips[:n] / 90
                 pieces += [scales[:n] * nominal, program.powers[:n] * nominal if program.bound else _NONE, turn]
+            pieces.append(self._waves.table[position] if self._waves else _NONE)
         if program.ensemble:
             pieces.append(np.stack([program.ensemble.turns.real, program.ensemble.turns.imag], 2).ravel())
         pieces.append(np.zeros(VECTOR))  # vectors of flips and durations may reach beyond their last
         values = np.concatenate(pieces).astype(self.dtype, copy=False)
         return values, np.concatenate([factors] * len(self.scales))
+
+    def check_waves(self, table: npt.NDArray[np.inexact]) -> None:
+        """Refuse another table whose B1 is beyond what waveforms were prepared for.
+
+        Raises
+        ------
+        RuntimeError
+        """
+        if self._waves is not None and not self._waves.cover(self._largest_angles(table)):
+            raise RuntimeError("waveforms are played at a B1 that they were not prepared for")
+
+    def _largest_angles(self, table: npt.NDArray[np.inexact]) -> dict[str, float]:
+        """The largest flip angle (radians) of each kind of pulse, with every B1 of a tissue table."""
+        scaled, kinds = abs(self.scales * self.flips.real * DEGREE).max(axis=0), np.array(self.program.kinds)
+        largest = {}
+        for n, kind in enumerate(self.program.pulse_kinds):
+            row = table[FIELD + 2 * n if FIELD in self.program.terms else B1]
+            largest[kind] = float(scaled[kinds == kind].max() * abs(row.real).max(initial=0.0))
+        return largest
 
     def __getstate__(self) -> dict[str, Any]:
         """Room to work in is not copied: a copy makes its own."""
@@ -267,6 +293,7 @@ class Job:
         self, table: npt.NDArray[np.inexact], count: int, signal: npt.NDArray[Any], jacobian: npt.NDArray[Any]
     ) -> None:
         """Signal and Jacobian of the first `count` voxels of another table, whole blocks of lanes, in this thread."""
+        self.check_waves(table)
         call = self.call._replace(tissue=table, n_voxels=count)
         batch().signal_batch(call, self.room(), signal, jacobian, 0, count, self.repeats)
 

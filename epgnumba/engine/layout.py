@@ -84,6 +84,7 @@ def _fill_steps(
         entry[col.INVERT] = step.invert
         entry[col.MOMENT_1], entry[col.MOMENT_2] = train.moment_places(step.moments)
         entry[col.ORDER] = reach.offsets[n]
+        entry[col.KIND] = step.number
         entry[col.RECOVERY] = reach.zero[n] and reach.offsets[n] == 0
         block.low = _up(-min(*shifts, 0))
         block.top = max(_up(block.rows), *(_up(s + _up(rows)) for s in (*shifts, 0))) + VECTOR

@@ -10,7 +10,7 @@ from ..checks import Array
 from ..kernels import columns as col
 from ..kernels.columns import N_ROUNDING, ONE, SCRATCH, VECTOR
 from ..kernels.pools import exchange_lines
-from ..kernels.shape import LOOPS, Shape
+from ..kernels.shape import LOOPS, Shape, count_angles
 from ..program.program import Program
 from .layout import tables_of
 from .memory import aligned
@@ -51,6 +51,8 @@ class Plan:
         Derivatives wanted, M0 among them.
     n_positions : int
         Of the slice profile.
+    wave_terms : int
+        Terms of the series of waveforms, if there are any.
 
     Attributes
     ----------
@@ -58,7 +60,9 @@ class Plan:
         A row for each part (see `kernels.columns`), then codes, state sets and kinds of the derivatives.
     """
 
-    def __init__(self, program: Program, lanes: int, codes: tuple[int, ...], n_positions: int) -> None:
+    def __init__(
+        self, program: Program, lanes: int, codes: tuple[int, ...], n_positions: int, wave_terms: int = 0
+    ) -> None:
         tangents = tangent_kinds(codes)
         parts = len(program.parts)
         # state updates per voxel, all sets and slice positions
@@ -72,6 +76,8 @@ class Plan:
         self.n_durations = program.expressions.lengths[2]  # with moments
         self._terms, self._kinds = program.terms, tangents
         sizes[:, col.INVERTS] = any(program.expressions.inverts)
+        sizes[:, col.FIELDS] = program.n_rates - col.N_RATES
+        sizes[:, col.WAVE_TERMS] = wave_terms
         tail: list[int] = []
         orders, order_of = (ensemble.orders, ensemble.order_of) if (ensemble := program.ensemble) else ([], [])
         for place, numbers in (
@@ -127,6 +133,9 @@ class Plan:
             filled += len(part.signs) if program.bound else 0
             row[col.TURNS_AT] = filled
             filled += 2 * (len(part.signs) + 1) if part.reach.planes == 2 else 0
+        sizes[:, col.WAVES_AT] = filled
+        terms = int(sizes[0, col.WAVE_TERMS])
+        filled += len(program.pulse_kinds) * (4 * terms + 1) if terms else 0
         sizes[:, col.VALUES_STRIDE], sizes[:, col.MEMBERS_AT] = filled, filled * self.n_positions
         self.values_stride = filled
         return flips_at, powers_at
@@ -138,13 +147,14 @@ class Plan:
         lanes = self._lanes
         decays = _lines(int(sizes[0, col.N_DURATIONS]), lanes)
         sizes[:, col.DECAY_LINES] = decays
-        pools = exchange_lines(Shape(1, self._kinds, lanes, self._terms))[-1] * decays
-        sizes[:, col.SEED_BARS_AT] = col.N_RATES * lanes
-        sizes[:, col.START_BARS_AT] = (col.N_RATES + sets - 1) * lanes
-        sizes[:, col.POOL_BARS_AT] = (col.N_RATES + sets - 1) * lanes + max(edge, 1) * sets * VECTOR
+        shape, n_rates = Shape(1, self._kinds, lanes, self._terms), program.n_rates
+        pools = exchange_lines(shape)[-1] * decays
+        sizes[:, col.SEED_BARS_AT] = n_rates * lanes
+        sizes[:, col.START_BARS_AT] = (n_rates + sets - 1) * lanes
+        sizes[:, col.POOL_BARS_AT] = (n_rates + sets - 1) * lanes + max(edge, 1) * sets * VECTOR
         self._lane_size = int(sizes[0, col.POOL_BARS_AT]) + pools * lanes
         shared = {
-            col.RATES_AT: _vectors(col.N_RATES * lanes),
+            col.RATES_AT: _vectors(n_rates * lanes),
             col.SEEDS_AT: _vectors((sets - 1) * lanes),
             col.DECAY_AT: _vectors(col.N_DECAY * decays * lanes),
             col.POOLS_AT: _vectors(pools * lanes),
@@ -163,7 +173,8 @@ class Plan:
         for row, part in zip(sizes, program.parts, strict=True):
             amplitudes = _vectors(sets * part.reach.planes * int(row[col.N_OUT]) * lanes)
             row[col.TRIG_LINES] = _lines(len(part.signs), lanes)
-            counts = {col.TRIG_AT: _vectors(2 * int(row[col.TRIG_LINES]) * lanes), col.AMPLITUDES_AT: amplitudes}
+            angles = _vectors(count_angles(shape) * int(row[col.TRIG_LINES]) * lanes)
+            counts = {col.TRIG_AT: angles, col.AMPLITUDES_AT: amplitudes}
             for place, count in {**counts, col.AMPLITUDES_BAR_AT: amplitudes}.items():
                 row[place] = lines * VECTOR
                 lines += count

@@ -74,6 +74,7 @@ class Projection:
         They are written where they are given, in the job's precision, for another table of its kind (see `Job`).
         """
         job, count = self.job, table.shape[1]
+        job.check_waves(table)
         call = job.call._replace(tissue=whole_blocks(table, job.lanes), n_voxels=count)
         run = _kernels().projection_batch
 

@@ -23,7 +23,7 @@ class Gathered(ABC):
 
     Attributes
     ----------
-    tissue : array, shape (N_TISSUE, voxels)
+    tissue : array, shape (rows, voxels)
         Derivatives by row of the tissue table; not summed.
     """
 
@@ -90,11 +90,12 @@ class GradientSums(Gathered):
         self._job, self._scales = job, job.scales
         rows = self._parts * job.n_groups * len(job.scales) * job.plan.width
         columns = -(-job.n_voxels // job.lanes) * job.lanes  # whole blocks of lanes
-        tissue = col.N_TISSUE * columns
+        n_rows = len(job.call.tissue)
+        tissue = n_rows * columns
         kind = np.complex128 if job.dtype == np.complex128 else np.float64
         self._all = np.zeros(rows + tissue + job.n_voxels, kind)
         self.rows = self._all[:rows]
-        self.tissue_rows = self._all[rows : rows + tissue].reshape(col.N_TISSUE, columns)
+        self.tissue_rows = self._all[rows : rows + tissue].reshape(n_rows, columns)
         self.tissue = self.tissue_rows[:, : job.n_voxels]
         self.values = self._all[rows + tissue :]
 

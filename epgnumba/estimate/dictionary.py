@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import checks, engine
+from .. import checks, engine, transmit
 from ..arguments import takes
 from ..checks import Array, shown
 from ..design.result import digest
@@ -24,6 +24,7 @@ from ..slice_profile import Given as Profile
 from ..slice_profile import read_profile
 from ..tissue import broadcast_maps, read_mask
 from ..tissue_parameters import TISSUE, Maps
+from ..waveforms import Across, Waveform
 from .least_squares import fit
 from .question import quietly, read_data
 from .result import Fit
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
 FORMAT = 1
+WAVE = "a waveform"  # no name of a kind of pulse
 SIMULATED = 1 << 22  # readouts of atoms that are simulated at a time
 KEPT = 1 << 28  # bytes of signals that are held together, rather than simulated again
 VOXELS, ATOMS = 1024, 4096  # that are multiplied at a time
@@ -126,6 +128,7 @@ class Dictionary:
         self.magnitude, kind = checks.flag("magnitude", magnitude), read_dtype(dtype)
         if "M0" in given:
             raise ValueError("M0 is not allowed: atoms are of unit length, and M0 is what data are times that")
+        transmit.refuse(given.get("B1"), "in dictionaries")
         maps = {name: TISSUE[name].read(value) for name, value in {"T1": T1, "T2": T2, **given}.items()}
         shape = broadcast_maps({name: value.shape for name, value in maps.items()})
         self.values = {name: np.broadcast_to(value, shape).ravel() for name, value in maps.items()}
@@ -133,7 +136,7 @@ class Dictionary:
             raise ValueError("T1, T2 and other maps hold no atom; at least one is needed")
         self.sequence: Sequence | None = sequence
         read_profile(slice_prof)
-        self._options: dict[str, Any] = {"slice_prof": _plain(slice_prof), "nstates": nstates}
+        self._options: dict[str, Any] = {"slice_prof": _revived(_plain(slice_prof)), "nstates": nstates}
         if rank is not None and energy is not None:
             raise ValueError(f"rank={shown(rank)} and energy={shown(energy)} are not allowed together")
         directions = None if rank is None else checks.count("rank", rank)
@@ -377,9 +380,10 @@ class Dictionary:
         TypeError, OSError
             If that is no path, or cannot be written.
         """
+        options = {**self._options, "slice_prof": _plain(self._options["slice_prof"])}
         record = {
             "format": FORMAT, "magnitude": self.magnitude, "readouts": self.readouts, "names": list(self.values),
-            "options": self._options, "sequence": None if self.sequence is None else _identity(self.sequence),
+            "options": options, "sequence": None if self.sequence is None else _identity(self.sequence),
         }  # fmt: skip
         arrays: dict[str, Any] = {f"value_{name}": value for name, value in self.values.items()}
         with checks.file_path("path", path).open("wb") as file:
@@ -407,6 +411,7 @@ class Dictionary:
                 made.atoms, made._basis, made._norms = kept["atoms"], kept["basis"], kept["norms"]
                 made.values = {name: kept[f"value_{name}"] for name in record["names"]}
             made.magnitude, made.readouts, made._options = record["magnitude"], record["readouts"], record["options"]
+            made._options["slice_prof"] = _revived(made._options["slice_prof"])
             told = record["sequence"]
             if record["format"] != FORMAT or not made._is_whole():
                 raise ValueError("of another format")
@@ -444,4 +449,18 @@ def _plain(profile: Any) -> Any:
     """A slice profile as JSON can hold it."""
     if isinstance(profile, Mapping):
         return {name: _plain(one) for name, one in profile.items()}
+    if isinstance(profile, Across):
+        wave = profile.waveform
+        parts = [wave.samples.real.tolist(), wave.samples.imag.tolist(), wave.duration, wave.bandwidth]
+        return {WAVE: [*parts, profile.offsets.tolist()]}
     return np.asarray(profile).tolist()
+
+
+def _revived(profile: Any) -> Any:
+    """Inverse of `_plain`."""
+    if not isinstance(profile, Mapping):
+        return profile
+    if WAVE in profile:
+        re, im, duration, bandwidth, offsets = profile[WAVE]
+        return Across(Waveform(np.array(re) + 1j * np.array(im), duration, bandwidth), np.array(offsets))
+    return {name: _revived(one) for name, one in profile.items()}

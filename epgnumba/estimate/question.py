@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import checks, engine
+from .. import checks, engine, transmit
 from ..checks import Array, shown
 from ..labels import is_labelled
 from ..problem import Problem, read_problem
@@ -127,6 +127,7 @@ def read_known(
     TypeError, ValueError
         If one is an unknown as well, is missing, or has another shape.
     """
+    transmit.refuse(maps.get("B1"), "in fits")
     for name in unknowns:
         if name in maps:
             raise ValueError(f"{name} is not allowed: it is one of the unknowns {unknowns}")

@@ -69,6 +69,8 @@ class DeviceTissue:
         self.precesses = self._largest["B0"] > 0
         self._elsewhere = {name for name, ends in ranges.items() if ends != (DEFAULTS.get(name), DEFAULTS.get(name))}
 
+    names = NAMES
+
     def longest(self, name: str) -> float:
         """The largest value of a map."""
         return self._longest[name]

@@ -16,6 +16,7 @@ from .columns import B1
 from .exponents import ORDER, before_pulses, by_order
 from .mixing import added, exchanged, mixing_pairings, unexchanged
 from .physics import coefficients, generator, pulse, pulse_adjoint, turn
+from .rotations import folded, rotated, spun, transposed, unspun
 
 HALF_PI = 1.5707963267948966
 HALF = 0.5
@@ -55,6 +56,9 @@ class Numbers(NamedTuple):
         What two pools exchange.
     saturation : tuple or None
         What a pulse leaves of a bound pool, and, for tangents on which that depends, how its logarithm changes.
+    rotating : tuple or None
+        Of a pulse that turns each lane in its own way the matrix, in place of the flip angle, and, for tangents on
+        which that depends, the vector by which it changes (see `rotations`).
     """
 
     trig: tuple
@@ -68,6 +72,7 @@ class Numbers(NamedTuple):
     rotation: Any
     mixings: tuple = ()
     saturation: Any = None
+    rotating: Any = None
 
 
 class Interval:
@@ -75,8 +80,13 @@ class Interval:
 
     def __init__(self, shape, numbers):
         self.shape, self.numbers = shape, numbers
-        self.five = coefficients(*numbers.trig, *numbers.decay, HALF)
-        self.flip = {i: numbers.nominal * numbers.seeds[i] for i, kind in enumerate(shape.kinds, 1) if kind == B1}
+        self.flip, self.spins = {}, {}
+        if shape.turning:
+            matrix, self.spins = numbers.rotating
+            self.matrix = folded(matrix, *numbers.decay, HALF)
+        else:
+            self.five = coefficients(*numbers.trig, *numbers.decay, HALF)
+            self.flip = {i: numbers.nominal * numbers.seeds[i] for i, kind in enumerate(shape.kinds, 1) if kind == B1}
         # The turn into the frame of the pulse, which an exchange that turns by itself takes in.
         taken_in = any(mixing.parts == 2 for mixing in numbers.mixings)
         self.angle = None if taken_in else numbers.angle
@@ -130,13 +140,15 @@ class Interval:
 
     def pulse(self, sets):
         """Sets that leave the pulse, from those that meet it."""
-        rotated = self._together([self._rotated(plane, pulse) for plane in planes] for planes in sets)
+        left = self._together(self._rotated(planes) for planes in sets)
         slopes = self.numbers.saturation[1] if self.numbers.saturation else {}
 
         def change():
             first = None
-            for i, planes in enumerate(rotated):
+            for i, planes in enumerate(left):
                 first = first or planes
+                if i in self.spins:
+                    planes = with_free(planes, spun(first, self.spins[i], HALF))
                 if i in self.flip:
                     g = self.flip[i]
                     planes = [
@@ -162,13 +174,22 @@ class Interval:
                  for x in (a - g * tw, b + g * tw, c + g * HALF * (tp - tm))] + bound_of(plane)
                 for plane, tangent in zip(own, bars[i], strict=True)
             ]  # fmt: skip
+        for i, spin in self.spins.items():
+            own = with_free(own, unspun(bars[i], spin, HALF))
         for i, slope in self.numbers.saturation[1].items() if self.numbers.saturation else ():
             own = [[*plane[:C], plane[C] + slope * t[C]] for plane, t in zip(own, bars[i], strict=True)]
-        return [[self._rotated(plane, pulse_adjoint) for plane in planes] for planes in (own, *bars[1:])]
+        return [self._rotated(planes, adjoint=True) for planes in (own, *bars[1:])]
 
-    def _rotated(self, plane, rotate):
-        free = [x for triple in triples(plane) for x in rotate(*triple, *self.five)]
-        return free + [self.numbers.saturation[0] * x for x in bound_of(plane)]
+    def _rotated(self, planes, adjoint=False):
+        if self.shape.turning:
+            free = rotated(planes, transposed(self.matrix) if adjoint else self.matrix)
+        else:
+            rotate = pulse_adjoint if adjoint else pulse
+            free = [[x for triple in triples(plane) for x in rotate(*triple, *self.five)] for plane in planes]
+        return [
+            own + [self.numbers.saturation[0] * x for x in bound_of(plane)]
+            for own, plane in zip(free, planes, strict=True)
+        ]
 
     def _slopes(self, rate, k, difference=0, stride=None):
         """Derivatives by a rate of the exponents of P, M and W, and whether they are imaginary; None where zero.
@@ -310,6 +331,14 @@ def _turned_back(bars, c, s):
 def bound_of(plane):
     """What belongs to no free pool."""
     return [*plane[len(plane) // 3 * 3 :]]
+
+
+def with_free(planes, change):
+    """A set, and a change of its free pools."""
+    return [
+        [*(x + y for x, y in zip(plane, own, strict=False)), *plane[len(own) :]]
+        for plane, own in zip(planes, change, strict=True)
+    ]
 
 
 def generated(planes):

@@ -44,8 +44,9 @@ GROUP = 8  # units of voxels whose gradients are summed before they are written
     MOMENT_1,  # index of the first moment of dephasing over that time, seen from its end; and of the second
     MOMENT_2,
     ORDER,  # of row 0
-) = range(35)
-N_STEP = 35
+    KIND,  # which kind of pulse it is, of all kinds in order
+) = range(36)
+N_STEP = 36
 
 (
     READ_COMPONENT,  # 0: P, 1: M (conjugated), of all pools; 2: Z_0, 3: that of a second pool; 4, 5: P of one of two
@@ -131,8 +132,11 @@ N_SEGMENT = 3
     POOLS_AT,  # in the room of a thread: exchange over every duration
     POOL_BARS_AT,  # in the derivatives that belong to a lane
     CHUNK,  # rows whose factors by order are made one from another (see `algebra.Factors`)
-) = range(68)
-N_SIZE = 68
+    FIELDS,  # rows of the tissue table behind those of every problem: transmit fields
+    WAVES_AT,  # in the array of values: of each kind of pulse its waveform (see `turned_pulse`),
+    WAVE_TERMS,  # that many terms of each of its series
+) = range(71)
+N_SIZE = 71
 
 SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what the end of a repetition does
 # Rows of the tissue table, of a block's rates, and codes of the derivatives. OMEGA is off-resonance in radians per ms.
@@ -141,6 +145,9 @@ SIGNAL, END = 0, 1  # the parts of a program: what readouts depend on; what the 
     FRACTION_B, EXCHANGE_B, R1_B, R2_B, SHIFT_B
 ) = range(18)  # fmt: skip
 N_RATES = N_TISSUE = 18
+# Where transmit fields differ between kinds of pulses: magnitude and phase (radians) of the first, of the second...
+FIELD = N_TISSUE
+WAVES = 1000  # among terms: pulses have waveforms. No rate.
 ALWAYS = R1, R2, B1, OMEGA, INVERSION  # rates of every problem
 BOUND = FRACTION, EXCHANGE, R1_BOUND, SATURATION  # of those with a bound pool, all of them
 SECOND = FRACTION_B, EXCHANGE_B, R1_B, R2_B  # of those with a second free pool, all of them
@@ -148,6 +155,7 @@ OPTIONAL = DIFFUSION, VELOCITY, R2_PRIME, *BOUND, *SECOND, SHIFT_B  # of problem
 TIME = -1  # among rates that numbers depend on: an interval's time, or a pulse's angle
 HZ = 0.006283185307179586  # radians per ms
 PI = 3.141592653589793
+DEGREE = 0.017453292519943295  # radians
 FAINTEST = 1e-150  # square of a derivative that a bound is made of: the bound's own square must not overflow
 # Behind two vectors of whatever is needed: the Z_0 that recovery aims at, 1 or (for the homogeneous part of a map) 0;
 # a 1 in the precision at hand. Length of it all, in lines of VECTOR.
@@ -155,6 +163,12 @@ EQUILIBRIUM, ONE = 2 * VECTOR, 2 * VECTOR + 1
 SCRATCH = 3
 # What tells rounding (see `program.rounding`): how long after a pulse the first readout comes (ms); how large a
 # derivative by off-resonance that is nothing may look beside M0, and beside the signal.
-EARLIEST, OF_STATES, OF_SIGNAL = range(3)
-N_ROUNDING = 3
+# The latter two again of one by the phase of a transmit field.
+EARLIEST, OF_STATES, OF_SIGNAL, OF_STATES_BY_PHASE, OF_SIGNAL_BY_PHASE = range(5)
+N_ROUNDING = 5
 N_DECAY = 4  # numbers per duration and lane: e1, e2, cosine and sine of what precession adds
+
+
+def is_phase(code):
+    """Whether a rate is the phase of a transmit field."""
+    return FIELD <= code < WAVES and (code - FIELD) % 2 == 1

@@ -113,17 +113,19 @@ def _play_pulse(player, n, record):
 def _recover(player, n, target):
     """Add to row 0 what Z_0 gains before the pulse (in quadrature), through the pulse."""
     step, space = player.step(n), player.space
-    places = player.block(target, step[col.DST_SIZE])[-1]
-    for i, (plane,) in enumerate(player.interval(n, decays=False).pulse(recovered(player, n))):
-        for place, value in zip(places, plane, strict=True):
-            space[place + player.arena * i] = space[place + player.arena * i] + value
+    places = player.block(target, step[col.DST_SIZE])
+    for i, planes in enumerate(player.interval(n, decays=False).pulse(recovered(player, n))):
+        for plane, values in zip(places[-len(planes) :], planes, strict=True):
+            for place, value in zip(plane, values, strict=True):
+                space[place + player.arena * i] = space[place + player.arena * i] + value
 
 
 def recovered(player, n):
-    """What row 0 gains in the interval before pulse `n`: sets of the plane in quadrature."""
+    """What row 0 gains in the interval before pulse `n`: sets of the plane in quadrature, or of both."""
     nothing, sets = player.space.count(0), []
+    other = [[nothing] * len(player.like)] if player.shape.turning else []
     for own in map(iter, gains(player, player.step(n)[col.DURATION])):
-        sets.append([[next(own) if kind == W else nothing for kind in player.like]])
+        sets.append([*other, [next(own) if kind == W else nothing for kind in player.like]])
     return sets
 
 

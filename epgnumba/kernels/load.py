@@ -4,6 +4,7 @@ from . import columns as col
 from .columns import (
     ALWAYS,
     B1,
+    DEGREE,
     EXCHANGE,
     EXCHANGE_B,
     HZ,
@@ -20,12 +21,14 @@ from .columns import (
     SHIFT_B,
     TIME,
     VECTOR,
+    is_phase,
 )  # fmt: skip
 from .elementary import LOWEST, exp, hyperbolic, rotation, sin_cos
 from .lanes import double, repeat, when
 from .player import Player
 from .pools import calculated_once, pull_back, value_and_slopes
 from .reverse import Bars
+from .turned_pulse import load_rotation
 
 TIMES = R1, R2, R2_PRIME, R1_BOUND, R1_B, R2_B  # rates that maps give as times
 # Others, per unit of the map: Hz; 1/s; us of a lineshape.
@@ -50,12 +53,12 @@ def load(shape, tables, sizes, values, tissue, room, voxel, n_voxels, flips):
 def _load_rates(player, tissue, voxel, n_voxels):
     lanes = player.shape.lanes
     rates = {}
-    for rate in (*ALWAYS, *player.shape.terms):
+    for rate in (*ALWAYS, *player.shape.rates):
         rates[rate] = tissue.wide(lanes)[n_voxels * rate + voxel]
         player.rates[rate * lanes] = rates[rate]
     slopes = {rate: -rates[rate] * rates[rate] for rate in TIMES if rate in rates}  # dR1/dT1 = -R1^2
     for i, kind in enumerate(player.shape.kinds):
-        constant = player.rates.count(0) + SCALES.get(kind, 1.0)
+        constant = player.rates.count(0) + (DEGREE if is_phase(kind) else SCALES.get(kind, 1.0))
         player.seeds[i * lanes] = slopes.get(kind, constant)
 
 
@@ -126,6 +129,9 @@ class _Lines:
 def _load_angles(player):
     """Cosine and sine of every pulse; of an inversion, what it makes of Z_0."""
     lanes, count = player.shape.lanes, player.sizes[col.N_STEPS]
+    if player.shape.turning:
+        repeat(count, lambda n: load_rotation(player, n))
+        return
     wide = _Lines(player)
 
     def make(k):
@@ -151,7 +157,7 @@ def unload(shape, tables, sizes, values, room, lane, sums, tissue_bar, voxel, n_
         _unload_exchange(player, Bars(player, lane, sums))
     lanes, rates, seeds = shape.lanes, lane.wide(shape.lanes), lane.at(sizes[col.SEED_BARS_AT]).wide(shape.lanes)
     by_tissue = tissue_bar.wide(lanes)
-    for rate in (*ALWAYS, *shape.terms):
+    for rate in (*ALWAYS, *shape.rates):
         bar = rates[rate * lanes]
         if rate in TIMES:
             for i in player.of_kind(rate):

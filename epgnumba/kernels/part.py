@@ -168,4 +168,7 @@ def same_flips(part, given, voxel):
         inversion = given.tissue[col.INVERSION * given.stride + voxel + j]
         if rates[col.B1 * lanes + j] != b1 or rates[col.INVERSION * lanes + j] != inversion:
             return False
+        for rate in range(col.FIELD, col.FIELD + part.sizes[col.FIELDS]):
+            if rates[rate * lanes + j] != given.tissue[rate * given.stride + voxel + j]:
+                return False
     return True

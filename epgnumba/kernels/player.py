@@ -12,6 +12,7 @@ from .mixing import Mixing
 from .physics import turn
 from .pools import exchange_lines, exchanges, of_kinds, saturation, value_and_slopes
 from .readouts import PooledReadout, Readout
+from .turned_pulse import field_place, on_tangent
 
 ABSENT = col.NO_F, col.NO_F, col.NO_W  # columns that say whether nothing arrives of P, M and W
 FILLS = col.FILL_P, col.FILL_M, col.FILL_W  # what of each is filled with zeros
@@ -50,6 +51,7 @@ class Player:
         self.amplitudes, self.amplitude_bars = room.at(sizes[col.AMPLITUDES_AT]), room.at(sizes[col.AMPLITUDES_BAR_AT])
         self.equilibrium = room.wide(shape.lanes).at(sizes[col.SCRATCH_AT]).spread(col.EQUILIBRIUM)
         self.dephasing, self.powers = values.at(sizes[col.DEPHASING_AT]), values.at(sizes[col.POWERS_AT])
+        self.waves = values.at(sizes[col.WAVES_AT]).wide(shape.lanes) if shape.waves else None
         self._look(shape.lanes)
 
     def _look(self, width, first=0):
@@ -106,6 +108,31 @@ class Player:
     def cos_sin(self, n):
         """Cosine and sine of the flip angle of pulse `n`."""
         return self.line(self.trig, n), self.line(self.trig, self.sizes[col.TRIG_LINES] + n)
+
+    def rotating(self, n):
+        """Of a pulse that turns each lane in its own way its matrix, and vectors by which tangents change it."""
+
+        def numbers(first, count):
+            return [self.line(self.trig, self.sizes[col.TRIG_LINES] * (first + k) + n) for k in range(count)]
+
+        matrix = [numbers(first, 3) for first in (0, 3, 6)]
+        return matrix, {i: numbers(9 + 3 * k, 3) for k, i in enumerate(self.of_kind(*self.shape.turners))}
+
+    def field_place(self, n):
+        """Which rate scales pulse `n`; if there is one of its kind alone, its phase is the next."""
+        return field_place(self, n)
+
+    def amplitude(self, n):
+        """What scales pulse `n`."""
+        return self.rate(self.field_place(n))
+
+    def on_tangent(self, i, n):
+        """1 where tangent `i` is of the transmit field of pulse `n`, else 0."""
+        return on_tangent(self, i, n)
+
+    def seed_of_field(self, i, n):
+        """Derivative of that field along tangent `i`."""
+        return self.seed(i) if self.shape.kinds[i - 1] == B1 else self.on_tangent(i, n) * self.seed(i)
 
     def nominal(self, n):
         """Nominal flip angle of pulse `n`, radians; an inversion has none."""
@@ -168,7 +195,7 @@ class Player:
             angle = turn(self.decayed(duration, 2), self.decayed(duration, 3), *phase)
         transverse = decays and not self.shape.second  # what exchange does not do
         numbers = Numbers(
-            trig=self.cos_sin(n), angle=angle,
+            trig=None if self.shape.turning else self.cos_sin(n), angle=angle,
             decay=(
                 self.decayed(duration, 0) if decays and not self.exchanges else 1.0,
                 self.decayed(duration, 1) if transverse else 1.0,
@@ -178,6 +205,7 @@ class Player:
             exp=self.exp, rotation=self.rotation,
             mixings=tuple(self.mixing(exchange, duration) for exchange in self.exchanges),
             saturation=self.saturation(n) if self.shape.bound else None,
+            rotating=self.rotating(n) if self.shape.turning else None,
         )  # fmt: skip
         return Interval(self.shape, numbers)
 
@@ -210,11 +238,16 @@ class Player:
         That is the angle on resonance: power is the same at all positions of a slice, whatever they are turned by.
         """
         angle = HALF_PI * self.powers.spread(n)
-        return {SATURATION: self.rate(SATURATION), B1: self.rate(B1), TIME: angle}
+        return {SATURATION: self.rate(SATURATION), B1: self.amplitude(n), TIME: angle}
+
+    def saturation_seeds(self, n):
+        """For each tangent on which that depends, by which of these it is and its seed."""
+        seeds = {i: (B1, self.seed_of_field(i, n)) for i in self.of_kind(*self.shape.amplitudes)}
+        return seeds | self.seeds_of((SATURATION,))
 
     def saturation(self, n):
         """What pulse `n` leaves of a bound pool, and how its logarithm changes along tangents."""
-        (log,), slopes = value_and_slopes(saturation, self.saturation_rates(n), self.seeds_of((B1, SATURATION)))
+        (log,), slopes = value_and_slopes(saturation, self.saturation_rates(n), self.saturation_seeds(n))
         return self.exp(log), {i: slope for i, (slope,) in slopes.items()}
 
     def of_each_pool(self, kind, plane):
@@ -359,7 +392,7 @@ class Player:
         return {i: self.seed(i) for i in range(1, self.n_sets)}
 
     def _term_rates(self):
-        return {rate: self.rate(rate) for rate in self.shape.terms}
+        return {rate: self.rate(rate) for rate in self.shape.rates}
 
     def amplitude_place(self, i, plane, out):
         """Where the amplitude of a set, plane and output lies."""

@@ -7,12 +7,14 @@ A pulse is undone in the order: padding, readouts, recovery, then the pulse with
 
 from . import columns as col
 from .algebra import HALF, HALF_PI, C, M, P, W, added, generated, paired, pairings, seeded
-from .columns import B1, FRACTION, FRACTION_B, INVERSION, OMEGA, SATURATION, TIME, VECTOR
+from .columns import B1, FIELD, FRACTION, FRACTION_B, INVERSION, OMEGA, SATURATION, TIME, VECTOR
 from .exponents import OUT_OF_PHASE, RELAXATION, before_pulses
 from .lanes import choose, loop, repeat, total, when
 from .longitudinal import gather_gains, pass_time, unpass_time
 from .player import ABSENT, MOMENTS, READ_MOMENTS, Player, clear, read_sets, write_sets
 from .pools import pull_back, saturation
+from .rotations import spin_pairing
+from .turned_pulse import Turned
 
 
 class Bars:
@@ -91,13 +93,13 @@ class Bars:
         """Derivatives by the logarithm of what pulse `n` leaves of a bound pool, and by its slopes along tangents."""
         player = self._player
         given = player.saturation_rates(n)
-        seeds = player.seeds_of((B1, SATURATION))
+        seeds = player.saturation_seeds(n)
         bars = {i: [slope] for i, slope in slopes.items()}
         by_rate, by_seed = pull_back(saturation, given, seeds, [value], bars)
-        for rate in (B1, SATURATION):
-            self.by_rate(rate, by_rate[rate])
+        for rate, place in ((B1, player.field_place(n)), (SATURATION, SATURATION)):
+            self.by_rate(place, by_rate[rate])
         for i, own in by_seed.items():
-            self.by_seed(i, own)
+            self.by_seed(i, own * player.on_tangent(i, n) if player.shape.kinds[i - 1] >= FIELD else own)
         self.by_power(n, by_rate[TIME])
 
     def by_decay(self, duration, value, i=0):
@@ -168,24 +170,37 @@ def _unplay_pulse(player, bars, n, gathering):
 
 
 def pulse_pairings(player, states, bars):
-    """Derivatives by the flip angle and by seeds of B1; by saturation of a bound pool and by what that changes by."""
-    change = generated(states[0])
-    gained = [added(paired(bar, generated(x)) for x, bar in zip(states, bars, strict=True))]
-    gained += [paired(bars[i], change) for i in player.of_kind(B1)]
+    """Derivatives by the flip angle and by seeds of B1; by saturation of a bound pool and by what that changes by.
+
+    Of pulses that turn each lane in its own way, by vectors (see `rotations`): that of the rotation, those of tangents.
+    """
+    if player.shape.turning:
+        pairs = [spin_pairing(x, bar, HALF) for x, bar in zip(states, bars, strict=True)]
+        gained = [added(each) for each in zip(*pairs, strict=True)]
+        gained += [x for i in player.of_kind(*player.shape.turners) for x in spin_pairing(states[0], bars[i], HALF)]
+    else:
+        change = generated(states[0])
+        gained = [added(paired(bar, generated(x)) for x, bar in zip(states, bars, strict=True))]
+        gained += [paired(bars[i], change) for i in player.of_kind(B1)]
     if player.shape.bound:
 
         def along(x, bar):
             return added(a[C] * b[C] for a, b in zip(x, bar, strict=True))
 
         gained.append(added(along(x, bar) for x, bar in zip(states, bars, strict=True)))
-        gained += [along(states[0], bars[i]) for i in player.of_kind(B1, SATURATION)]
+        gained += [along(states[0], bars[i]) for i in player.of_kind(*_saturating(player))]
     return gained
 
 
+def _saturating(player):
+    """Rates that saturation of a bound pool depends on."""
+    return (*player.shape.amplitudes, SATURATION)
+
+
 def _count_pairings(player):
-    count = 1 + len(player.of_kind(B1))
+    count = 3 + 3 * len(player.of_kind(*player.shape.turners)) if player.shape.turning else 1 + len(player.of_kind(B1))
     if player.shape.bound:
-        count += 1 + len(player.of_kind(B1, SATURATION))
+        count += 1 + len(player.of_kind(*_saturating(player)))
     return count + sum(count_entries(player, exchange) for exchange in player.exchanges)
 
 
@@ -196,6 +211,20 @@ def count_entries(player, exchange):
 
 def gather_pulse(player, bars, n, gained):
     """What a pulse's pairings say of the flip angle of pulse `n`, of the seeds of B1, and of a second pool."""
+    gather = _gather_rotation if player.shape.turning else _gather_flip
+    gained = gather(player, bars, n, gained)
+    if player.shape.bound:
+        value, *gained = gained
+        saturated = player.of_kind(*_saturating(player))
+        bars.by_saturation(n, value, dict(zip(saturated, gained, strict=False)))
+        gained = gained[len(saturated) :]
+    for exchange in player.exchanges:
+        bars.by_mixing(exchange, player.step(n)[col.DURATION], gained)
+        gained = gained[count_entries(player, exchange) :]
+
+
+def _gather_flip(player, bars, n, gained):
+    """That of the flip angle and of B1; what is left."""
     kinds, scale = player.of_kind(B1), player.nominal(n)
     by_flip, *gained = gained
     bars.by_rate(B1, scale * by_flip)
@@ -204,15 +233,15 @@ def gather_pulse(player, bars, n, gained):
     for i, value in zip(kinds, gained, strict=False):
         bars.by_seed(i, scale * value)
         bars.by_flip(n, pulse * player.seed(i) * value)
-    gained = gained[len(kinds) :]
-    if player.shape.bound:
-        value, *gained = gained
-        saturated = player.of_kind(B1, SATURATION)
-        bars.by_saturation(n, value, dict(zip(saturated, gained, strict=False)))
-        gained = gained[len(saturated) :]
-    for exchange in player.exchanges:
-        bars.by_mixing(exchange, player.step(n)[col.DURATION], gained)
-        gained = gained[count_entries(player, exchange) :]
+    return gained[len(kinds) :]
+
+
+def _gather_rotation(player, bars, n, gained):
+    """The same of a pulse that turns each lane in its own way."""
+    turned = player.of_kind(*player.shape.turners)
+    along = {i: gained[3 * k : 3 * k + 3] for k, i in enumerate(turned, 1)}
+    Turned(player, n, bend=True).gather(bars, gained[:3], along)
+    return gained[3 + 3 * len(turned) :]
 
 
 def _gather_interval(player, bars, n):
@@ -353,10 +382,14 @@ def _unread(player, bars, n, r, timing):
 def _unrecover(player, bars, n):
     """Adjoint of `forward._recover`: only rates and durations gain by it."""
     step = player.step(n)
-    places = player.block(step[col.DST_PAIR], step[col.DST_SIZE])[-1]
-    leaving = [[[player.adjoint[place + player.pair_arena * i] for place in places]] for i in range(player.n_sets)]
+    places = player.block(step[col.DST_PAIR], step[col.DST_SIZE])
+    places = places if player.shape.turning else places[-1:]
+    leaving = [
+        [[player.adjoint[place + player.pair_arena * i] for place in plane] for plane in places]
+        for i in range(player.n_sets)
+    ]
     met = player.interval(n, decays=False).unpulse(leaving)
-    gather_gains(player, bars, [player.of_each_pool(W, plane) for (plane,) in met], step[col.DURATION])
+    gather_gains(player, bars, [player.of_each_pool(W, planes[-1]) for planes in met], step[col.DURATION])
 
 
 def _uninvert(player, bars, n):

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import NamedTuple
 
-from .columns import FRACTION, FRACTION_B
+from .columns import B1, FIELD, FRACTION, FRACTION_B, WAVES, is_phase
 
 
 class Shape(NamedTuple):
@@ -40,10 +40,45 @@ class Shape(NamedTuple):
     def components(self):
         return count_components(self.terms)
 
+    @property
+    def rates(self):
+        """Rates that are not always there."""
+        return tuple(term for term in self.terms if term < WAVES)
+
+    @property
+    def waves(self):
+        """Whether pulses have waveforms."""
+        return WAVES in self.terms
+
+    @property
+    def fields(self):
+        """Whether transmit fields differ between kinds of pulses."""
+        return FIELD in self.terms
+
+    @property
+    def turning(self):
+        """Whether pulses turn each lane about an axis of its own (see `rotations`)."""
+        return self.fields or self.waves
+
+    @property
+    def amplitudes(self):
+        """Rates that pulses are scaled by."""
+        return tuple(rate for rate in self.rates if rate >= FIELD and not is_phase(rate)) or (B1,)
+
+    @property
+    def turners(self):
+        """Rates that rotations depend on."""
+        return self.amplitudes + tuple(filter(is_phase, self.rates))
+
 
 def count_components(terms):
     """Components of a row: P, M and W of every free pool, W of a bound one."""
     return 6 if FRACTION_B in terms else 4 if FRACTION in terms else 3
+
+
+def count_angles(shape):
+    """Numbers of a pulse for each lane: cosine and sine of its angle, or a matrix, then a vector for each tangent."""
+    return 9 + 3 * sum(kind in shape.turners for kind in shape.kinds) if shape.turning else 2
 
 
 # Loops by what calls for them, each with the module of `kernels` that defines it.

@@ -132,6 +132,17 @@ class Program:
         return [self.signal, self.end] if self.end else [self.signal]
 
     @cached_property
+    def pulse_kinds(self) -> tuple[str, ...]:
+        """Kinds of pulses, in order."""
+        return tuple(sorted({kind for kind in self.kinds if kind}))
+
+    @property
+    def n_rates(self) -> int:
+        """Rows of the tissue table, those of transmit fields by kind of pulse among them."""
+        fields = 2 * len(self.pulse_kinds) if col.FIELD in self.terms else 0
+        return int(col.N_RATES) + fields
+
+    @cached_property
     def unscaled(self) -> Array:
         """What flip angles are multiplied by where there is no slice profile."""
         return np.ones((1, len(self.kinds)))
@@ -363,7 +374,8 @@ def _compile_anew(
         structure = structure, way.repetitions
         train, expressions, _ = _trains.get(structure, lambda: _write(sequence, terms, way.repetitions))
         entries = expressions.evaluate(x)
-    free_phases = free_phases or precesses or not {col.VELOCITY, col.SHIFT_B}.isdisjoint(terms)
+    complex_terms = {col.VELOCITY, col.SHIFT_B, col.FIELD, col.WAVES}
+    free_phases = free_phases or precesses or not complex_terms.isdisjoint(terms)
     steps = None if free_phases else _steps.get(entries[1].tobytes(), lambda: _phase_steps(entries[1]))
     solve = solve or ensemble is not None
 

@@ -39,6 +39,7 @@ class Step:
     spoiled: bool
     invert: bool = False  # an inversion in place of a pulse; its flip is 90 degrees times the efficiency
     kind: str = ""  # of pulse; an inversion has none
+    number: int = 0  # of its kind, among all in order
     moments: tuple[int, int] = (0, 0)  # of the interval, by index
     reads: list[Read] = field(default_factory=list)
 
@@ -170,6 +171,9 @@ def write_train(events: list[Event], with_moments: bool = False) -> Train:
             raise TypeError(f"{event!r} is not an event")
     if not steps or not n_out:
         raise ValueError("a sequence needs at least one pulse and one readout")
+    kinds = sorted({step.kind for step in steps if step.kind})
+    for step in steps:
+        step.number = kinds.index(step.kind) if step.kind else 0
     end, end_moments = index(), moment_indices()
     apart = [wait for wait in waits if wait not in durations]
     return Train(steps, list(durations), n_out, end, interval.shift, spoiled, apart, list(moments), end_moments)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .. import transmit
 from ..arguments import Options, takes
 from ..calls import Call, join, may_be_tensors, uncompiled
 from ..checks import needed, real_array
@@ -90,12 +91,12 @@ def _on_sequence(
 ) -> Any:
     """Signal, and Jacobian, of the sequence that parameters make; maps and options are `given`."""
     numeric = may_be_tensors(given)
-    profile = [name for name in numeric if name not in NAMES]
-    options = {name: value for name, value in given.items() if name not in numeric and name != NAME}
+    profile = [name for name in numeric if name.partition(".")[0] == NAME]
+    options = {name: value for name, value in given.items() if name not in (*numeric, NAME, transmit.NAME)}
 
     def make(arrays: Mapping[str, Any]) -> Problem:
         sequence = played({name: arrays[name] for name in parameters})
-        maps = {name: arrays[name] for name in numeric if name in NAMES}
+        maps = {name: arrays[name] for name in numeric if name not in profile}
         if profile:
             maps[NAME] = from_names({name: arrays[name] for name in profile})
         return read_problem(sequence, **maps, diff=diff, **options)

@@ -34,14 +34,27 @@ def exponential(matrix):
     return result
 
 
+def turned_by(x, y, z):
+    """Matrices of rotations by vectors of whatever length."""
+    size = np.sqrt(x * x + y * y + z * z)
+    one = np.where(size == 0, 1, size)
+    x, y, z = x / one, y / one, z / one
+    nothing = 0 * x
+    k = np.moveaxis(np.array([[nothing, -z, y], [z, nothing, -x], [-y, x, nothing]]), 2, 0)
+    s, c = np.sin(size)[:, None, None], np.cos(size)[:, None, None]
+    return np.eye(3, dtype=REAL) + s * k + (1 - c) * (k @ k)
+
+
 class States:
     """Configuration states up to `orders` of either sign, for a batch of tissues (dict of arrays of one length).
 
     Of two pools: arrays are (variants, pools, orders). The second has a bound one's parameters or a free one's.
-    `scanner`: area of a gradient by one order (mT ms/m), effective duration of pulses (ms).
+    `scanner`: area of a gradient by one order (mT ms/m), effective duration of pulses (ms). `waves`: by kind of pulse
+    samples, their duration (ms) and the off-resonance at which they are played (kHz).
     """
 
-    def __init__(self, orders, tissue, scanner):
+    def __init__(self, orders, tissue, scanner, waves):
+        self.waves = waves
         self.zero, self.tissue = orders, {name: np.asarray(value, REAL) for name, value in tissue.items()}
         self.P, self.Q, self.Z = np.zeros((3, len(tissue["T1"]), 2, 2 * orders + 1), COMPLEX)
         self.orders, (area, self.rf_duration) = np.arange(-orders, orders + 1), (REAL(x or 0) for x in scanner)
@@ -52,17 +65,32 @@ class States:
         self.rest = self.tissue["M0"][:, None] * np.stack([1 - f, f], 1)
         self.Z[:, :, orders] = self.rest
 
-    def pulse(self, flip, phase):
-        a, turn = (flip * self.tissue["B1"] * DEGREE)[:, None], np.exp(1j * phase * DEGREE)[:, None]
+    def pulse(self, flip, phase, kind):
+        a = (flip * self.tissue.get(f"B1.{kind}", self.tissue["B1"]) * DEGREE)[:, None]
+        turn = np.exp(1j * (phase + self.tissue.get(f"B1_phase.{kind}", 0)) * DEGREE)[:, None]
         c2, s2, s, c = np.cos(a / 2) ** 2, np.sin(a / 2) ** 2, np.sin(a), np.cos(a)
         for n in range(2 if self.free else 1):
             P, Q, Z = self.P[:, n].copy(), self.Q[:, n].copy(), self.Z[:, n].copy()
+            if kind in self.waves:
+                X, Y = (P / turn + Q * turn) / 2, (P / turn - Q * turn) / 2j
+                X, Y, self.Z[:, n] = np.einsum("vij,jvk->ivk", self._rotation(a[:, 0], *self.waves[kind]), [X, Y, Z])
+                self.P[:, n], self.Q[:, n] = (X + 1j * Y) * turn, (X - 1j * Y) / turn
+                continue
             self.P[:, n] = c2 * P + turn**2 * s2 * Q - 1j * turn * s * Z
             self.Q[:, n] = s2 / turn**2 * P + c2 * Q + 1j / turn * s * Z
             self.Z[:, n] = -0.5j / turn * s * P + 0.5j * turn * s * Q + c * Z
         if self.rf_duration and not self.free:
             lineshape = self.tissue["lineshape"][:, None] / 1000
             self.Z[:, 1] *= np.exp(-180 * DEGREE * lineshape * a**2 / self.rf_duration)
+
+    def _rotation(self, angle, samples, duration, offset):
+        """What samples turn by Rodrigues' formula, between two halves of the turn by the gradient backwards."""
+        back = turned_by(0 * angle, 0 * angle, 0 * angle - 180 * DEGREE * offset * duration)
+        result, samples = back, np.asarray(samples, COMPLEX) / np.sum(samples)
+        for sample in samples:
+            step = 0 * angle + 360 * DEGREE * offset * duration / len(samples)
+            result = turned_by(angle * sample.real, angle * sample.imag, step) @ result
+        return back @ result
 
     def _after(self, time, first, second, exchanging=True):
         """exp of a matrix over a time: what the pools do by themselves, and exchange."""
@@ -140,10 +168,10 @@ def numbers_of(event):
     return [value for value in vars(event).values() if not isinstance(value, str)]
 
 
-def play(sequence, tissue, parameters=None, size=1, orders=None):
+def play(sequence, tissue, parameters=None, size=1, orders=None, waves=None):
     """Signals (variants, readouts). Tissue and parameters: numbers, or arrays whose first axis is that of variants."""
     given = broadcast({**sequence.parameters, **(parameters or {})}, size)
-    maps = {name: broadcast({name: tissue.get(name, default)}, size)[name][:, 0] for name, default in DEFAULTS.items()}
+    maps = {name: column[:, 0] for name, column in broadcast({**DEFAULTS, **tissue}, size).items()}
     events = [(event, *(number(x, given, size) for x in numbers_of(event))) for event in sequence.events()]
     step, growth = (number(value, given, size) for value in sequence.advance)
     period = sum(values[-1] for event, *values in events if isinstance(event, (Wait, Shift)))
@@ -152,13 +180,13 @@ def play(sequence, tissue, parameters=None, size=1, orders=None):
         slowest = np.maximum(slowest, np.where(maps[fraction] > 0, maps[second], 0))
     repetitions = int(48 * max(slowest / period)) + 3 if sequence.steady else 1
     scanner = sequence.gradient_area, sequence.rf_duration
-    states = States(orders or _orders(sequence.events(), repetitions), maps, scanner)
+    states = States(orders or _orders(sequence.events(), repetitions), maps, scanner, waves or {})
 
     def once(added):
         readings = []
         for event, *values in events:
             if isinstance(event, Pulse):
-                states.pulse(values[0], values[1] + added)
+                states.pulse(values[0], values[1] + added, event.kind)
             elif isinstance(event, Wait):
                 states.wait(values[0])
             elif isinstance(event, Shift):
@@ -184,17 +212,18 @@ def play(sequence, tissue, parameters=None, size=1, orders=None):
     return signal
 
 
-def derivatives(sequence, tissue, names, orders=None, step=2e-5):
+def derivatives(sequence, tissue, names, orders=None, step=2e-5, waves=None):
     """Signal (readouts) and its derivatives (names, readouts) by differences of fourth order."""
     weights = {1: 8, -1: -8, 2: -1, -2: 1}
     scales = {"B1": 1.0, "inv_efficiency": 1.0, "M0": 1.0, "B0": 10.0, "velocity": 1.0, "D": 1.0, "shift_b": 10.0}
-    steps = {name: REAL(step) * scales.get(name, tissue.get(name)) for name in names}
+    own = {name: 50.0 if "phase" in name else 1.0 for name in names if "." in name}
+    steps = {name: REAL(step) * {**scales, **own}.get(name, tissue.get(name)) for name in names}
     size = 1 + 4 * len(names)
     maps = {name: np.full((size, 1), value, REAL) for name, value in {**DEFAULTS, **tissue}.items()}
     for k, name in enumerate(names):
         for j, multiple in enumerate(weights):
             maps[name][1 + 4 * k + j] += multiple * steps[name]
-    signals = play(sequence, maps, size=size, orders=orders)
+    signals = play(sequence, maps, size=size, orders=orders, waves=waves)
     slopes = [
         sum(weight * signals[1 + 4 * k + j] for j, weight in enumerate(weights.values())) / (12 * steps[name])
         for k, name in enumerate(names)

@@ -21,7 +21,7 @@ from test_bound_pool import random_events as random_pool_events
 from test_terms import AREA, PARAMETERS, as_sequence, crushed, plain, random_events
 
 import epgnumba
-from epgnumba import gpu
+from epgnumba import gpu, pulses
 from epgnumba import sequence as seq
 from epgnumba.gpu import job, tables
 from epgnumba.kernels.cuda import runtime
@@ -264,6 +264,16 @@ class TestInput:
         ):
             with pytest.raises(ValueError, match=f"{message} cannot be played on a CUDA device"):
                 epgnumba.simulate(played, 900.0, 70.0, bound_fraction=0.1, **more, device="cuda")
+
+    def test_pulses_that_turn_each_voxel_in_its_own_way(self):
+        wave = pulses.hard(1.0).across([0.0])
+        for more, message in (
+            ({"B1": {"excitation": 1.0, "refocusing": 0.9j}}, "B1 by kind of pulse"),
+            ({"slice_prof": {"excitation": wave, "refocusing": wave}}, "slice_prof by kind of pulse"),
+            ({"slice_prof": wave}, "slice_prof of waveforms"),
+        ):
+            with pytest.raises(ValueError, match=f"{message} cannot be played on a CUDA device"):
+                epgnumba.simulate(TRAIN, 900.0, 70.0, **more, device="cuda")
 
     def test_same_refusals_as_on_the_cpu(self):
         with pytest.raises(ValueError, match=r"T1\[1\]=-1 is not allowed"):

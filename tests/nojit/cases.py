@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).parent.parent))
 from families import FAMILIES, REPEATED
 
 import epgnumba
-from epgnumba import CRLBObjective, engine
+from epgnumba import CRLBObjective, engine, pulses
 from epgnumba import sequence as seq
 from epgnumba.derivatives import push_forward
 from epgnumba.engine import layout
@@ -74,11 +74,11 @@ def signal_and_derivatives(sequence, tissue, diff=ALL, parts=False, **options):
     return found
 
 
-def direction(sequence, tissue, diff=ALL):
+def direction(sequence, tissue, diff=ALL, **options):
     """A directional derivative: the forward kernels in complex arithmetic."""
     values, rng = {**sequence.parameters, **tissue}, np.random.default_rng(3)
     tangents = {name: rng.normal(size=np.shape(value)) for name, value in values.items()}
-    signal, jacobian = push_forward(read_problem(sequence, **tissue, diff=diff), tangents)
+    signal, jacobian = push_forward(read_problem(sequence, **tissue, diff=diff, **options), tangents)
     return {"signal": signal, "jacobian": jacobian}
 
 
@@ -182,6 +182,25 @@ TERMED = {
     "second pool, out of phase": (seq.EventSequence(out_of_phase, flip=80.0, first=10.0, second=6.0),
                                   {**SECOND, "T2prime": 30.0}, ("T2prime", "T2_b")),
 }  # fmt: skip
+
+
+def turned():
+    """Transmit fields by kind of pulse, and waveforms, with a second pool of either kind."""
+    waves = pulses.Waveform([0.6, 1.0 + 0.2j, 0.7], 1.2, 1.0), pulses.Waveform([1.0, 0.8], 0.9, 1.0)
+    profile = {"excitation": waves[0].across([0.1, 0.5]), "refocusing": waves[1].across([0.1, 0.5])}
+    names, both = ("B1.refocusing", "B1_phase.excitation", "T2"), {"slice_prof": profile}
+    for title, maps in {"plain": {}, "bound": POOL, "second": SHIFTED}.items():
+        played = CPMG_STEADY.on_scanner(gradient_area=AREA, rf_duration=RF_DURATION)
+        for company, tissue in (("one", ONE), ("many", MANY)):
+            own = {**tissue, **maps}
+            fields = {"excitation": 0.9 * tissue["B1"], "refocusing": tissue["B1"] * np.exp(0.4j)}
+            by_kind = {**own, "B1": fields}
+            yield f"fields, {title}, {company}", lambda t=by_kind, s=played: signal_and_derivatives(s, t, names)
+            yield f"waves, {title}, {company}", lambda t=own, s=played: signal_and_derivatives(s, t, ("B1",), **both)
+        yield f"both, {title}", lambda t=by_kind, s=played: signal_and_derivatives(s, t, names, **both)
+    inversion, once = seq.MRF(np.linspace(10, 50, 4), 11.0, TI=15.0, TE=2.0), {"excitation": profile["excitation"]}
+    yield "waves, inverted", lambda: signal_and_derivatives(inversion, ONE, ("B1", "inv_efficiency"), slice_prof=once)
+    yield "waves, direction", lambda: direction(inversion, ONE, ("B1", "inv_efficiency"), slice_prof=once)
 
 
 def terms():
@@ -356,7 +375,7 @@ def projections():
 
 def cases():
     """Names, and functions of no argument that find named arrays."""
-    for group in (families, real_programs, odd_ones, terms, segments, objectives, fits, projections):
+    for group in (families, real_programs, odd_ones, terms, turned, segments, objectives, fits, projections):
         yield from group()
 
 

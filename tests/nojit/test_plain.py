@@ -69,12 +69,14 @@ def fences(monkeypatch):
             fence(self, ROOM, [table[row + place] for row in (*rows, first) for place in here])
             shared, own = (
                 (col.ROUNDING_AT, col.DEPHASING_AT, col.VALUES_STRIDE),
-                (col.FLIPS_AT, col.POWERS_AT, col.TURNS_AT),
+                (col.FLIPS_AT, col.POWERS_AT, col.TURNS_AT, col.WAVES_AT),
             )
             of_values = [first + place for place in shared] + [row + place for row in rows for place in own]
             starts = [values.pointer.start + table[place] for place in of_values]
             names = "durations", "flips", "powers", "turns"
             fence(self, names, starts, col.VECTOR - 1)  # their last vector reaches beyond
+            if shape.waves:
+                fence(self, ("waves",), starts)
 
     class FencedBars(reverse.Bars):
         def __init__(self, player, lane, sums):

@@ -31,6 +31,12 @@ def one_call_forms() -> npt.NDArray[np.complexfloating]:
     epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, difff="T2")  # bad
     epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, diff=2)  # bad
     epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, B1=[0.9, 1.0], M0=2, nstates=8, dtype="float32", mask=[True, False])
+    epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, B1={"excitation": np.array([0.9j, 1.0]), "refocusing": 1.0})
+    fields = pulses.sum_channels([[0.6, 0.5j]], {"excitation": [1, 1], "refocusing": [1, 1j]})
+    epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, B1=fields, diff=("T2", "B1.refocusing"))
+    wave = pulses.hard(0.5).across([0.0, 0.1])
+    epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, slice_prof={"excitation": wave, "refocusing": [1.0, 0.9]})
+    epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, B1={1: 1.0})  # bad
     epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, B_1=0.9)  # bad
     epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, B1=None)  # bad
     epgnumba.fse_sim(flips, ESP=5, T1=1000, T2=100, nstates="all")  # bad

@@ -21,6 +21,7 @@ class Shape(NamedTuple):
     lanes: int  # neighbouring threads among which the rows of a voxel are divided
 
     bound, second, components = cpu.Shape.bound, cpu.Shape.second, cpu.Shape.components
+    turning = False  # no pulses that turn voxels in different ways
 
     @property
     def n_sets(self):
