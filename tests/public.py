@@ -141,11 +141,13 @@ PUBLIC = {
     # pulses
     "Waveform": (pulses.Waveform, {"samples": [1.0, 2.0, 1.0], "duration": 2.0}),
     "Waveform.flips": (pulses.hard(2.0).flips, {"flip": 30.0, "offset": [0.0, 1.0]}),
+    "Waveform.across": (pulses.sinc(2.0, 4.0, samples=16).across, {"z": [0.0, 1.0]}),
     "Waveform.profile": (pulses.sinc(2.0, 4.0, samples=16).profile, {"flip": 30.0, "z": [0.0, 1.0]}),
     "gaussian": (pulses.gaussian, {"duration": 2.0}),
     "hard": (pulses.hard, {"duration": 2.0}),
     "positions": (pulses.positions, {"n": 5}),
     "sinc": (pulses.sinc, {"duration": 2.0, "time_bandwidth": 4.0}),
+    "sum_channels": (pulses.sum_channels, {"fields": [1.0, 1j], "weights": {"excitation": [1.0, 0.5]}}),
     "super_lorentzian": (pulses.super_lorentzian, {"offset": [100.0, 2000.0]}),
     # files
     "read_array": (files.read_array, {"path": Path("array.npy")}),

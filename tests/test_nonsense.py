@@ -26,7 +26,7 @@ EXAMPLE = Path(epgnumba.__file__).parent / "batch" / "examples" / "simulate.toml
 MODULES = ("", ".sequence", ".design", ".design.limits", ".estimate", ".plot", ".pulses", ".torch", ".batch", ".files")
 # Classes that come out of calls, or stand for others; and what takes nothing.
 RESULTS = {
-    "Design", "Event", "Fit", "Match", "Plan", "Sequence", "Status", "Store", "StoreError", "Verification",
+    "Across", "Design", "Event", "Fit", "Match", "Plan", "Sequence", "Status", "Store", "StoreError", "Verification",
     "get_num_threads",
 }  # fmt: skip
 # Where an argument clashes with another, either may be named.
