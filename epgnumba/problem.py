@@ -30,8 +30,8 @@ from .program.program import Program, compile_program
 from .program.steady import ANY, Tissues
 from .sequence.events import Pulse
 from .sequence.sequence import Sequence
-from .slice_profile import WHOLE, SliceProfile, read_profile
 from .slice_profile import Given as Profile
+from .slice_profile import SliceProfile, read_profile
 from .tissue import Tissue, plain_numbers
 from .tissue_parameters import NAMES
 
@@ -214,16 +214,10 @@ class Problem:
         ValueError
             Naming it.
         """
-        pulses = [power for power, kind in zip(program.powers, program.kinds, strict=True) if kind]
-        cases = {
-            NAMES[FRACTION_B]: FRACTION_B in program.terms,
-            f"{NAMES[FRACTION]} with slice_prof": program.bound and self.profile is not WHOLE,
-            "rf_duration by kind of pulse": program.bound and len(set(pulses)) > 1,
-            "slice_prof by kind of pulse": not self.profile.is_shared,
-        }
-        for what, present in cases.items():
-            if present:
-                raise ValueError(f"{what} cannot be played on a CUDA device; leave device out, and maps in host memory")
+        if FRACTION_B in program.terms:
+            raise ValueError(
+                f"{NAMES[FRACTION_B]} cannot be played on a CUDA device; leave device out, and maps in host memory"
+            )
 
     def _check_turns(self, program: Program, durations: npt.NDArray[np.inexact]) -> None:
         """Refuse turns so many that rounding leaves nothing of the angle.

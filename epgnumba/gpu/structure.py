@@ -106,7 +106,7 @@ class Structure:
         """Scratch of a voxel for a gradient."""
         lanes, program = self.division.lanes, self.program
         a_thread = self.tape_rows + (self.most_segments + 1) * self.state_rows + cpu.N_RATES + self.n_sets
-        a_thread += sum(2 * len(part.signs) + 1 for part in program.parts)
+        a_thread += sum((2 + program.bound) * len(part.signs) + 1 for part in program.parts)
         a_thread += program.expressions.lengths[2] + self.n_exchange
         a_voxel = 2 * self.n_sets * self.planes * program.n_out + program.n_out + 2 * cpu.N_TISSUE + self.n_exchange
         extra = 2 * (self.boundary + 1) * self.n_sets * self.planes * self.end_outputs

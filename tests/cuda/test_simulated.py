@@ -257,13 +257,6 @@ class TestInput:
     def test_pools(self):
         with pytest.raises(ValueError, match="fraction_b cannot be played on a CUDA device; leave device out"):
             epgnumba.simulate(TRAIN, 900.0, 70.0, fraction_b=0.1, device="cuda")
-        kinds = {"excitation": 1.0, "refocusing": 2.0}
-        for played, more, message in (
-            (TRAIN.on_scanner(rf_duration=1.0), {"slice_prof": [0.5, 1.0]}, "bound_fraction with slice_prof"),
-            (TRAIN.on_scanner(rf_duration=kinds), {}, "rf_duration by kind of pulse"),
-        ):
-            with pytest.raises(ValueError, match=f"{message} cannot be played on a CUDA device"):
-                epgnumba.simulate(played, 900.0, 70.0, bound_fraction=0.1, **more, device="cuda")
 
     def test_same_refusals_as_on_the_cpu(self):
         with pytest.raises(ValueError, match=r"T1\[1\]=-1 is not allowed"):
@@ -457,6 +450,45 @@ class TestBoundPool:
             expected, _ = plain_pool(events, **TISSUE, **extra, q=GAMMA * 100)
             signal = epgnumba.simulate(pool_sequence(events), **TISSUE, **extra, device="cuda")
             np.testing.assert_allclose(signal, expected, rtol=0, atol=1e-13)
+
+
+def of_kinds(p):
+    """Pulses of two kinds and an inversion, which no profile scales; each kind lasts for a time of its own."""
+    yield [seq.Inversion(0.9), seq.Wait(p.TI), seq.Pulse(p.flip[0], kind="first"), seq.Wait(6.0), seq.Shift(1)]
+    yield [seq.Pulse(p.flip[1], p.phase, kind="second"), seq.Wait(6.0), seq.Readout(), seq.Wait(9.0), seq.Shift(1)]
+    yield [seq.Pulse(p.flip[2], 40.0, kind="first"), seq.Wait(4.0), seq.Shift(1), seq.Readout()]
+
+
+OF_KINDS = seq.EventSequence(of_kinds, flip=[60.0, 130.0, 80.0], phase=25.0, TI=50.0)
+OF_KINDS = OF_KINDS.on_scanner(rf_duration={"first": 0.7, "second": 1.6})
+ECHO_TIMES = {"excitation": 0.5, "refocusing": 1.2}
+SLICES = {
+    "echoes": (TRAIN, {"excitation": [1.0, -0.1], "refocusing": [0.6, 0.9]}, RELAXATION),
+    "one profile": (OF_KINDS, [0.7, -0.1], {**POOL, "B0": 7.0}),
+    "by kind": (OF_KINDS, {"first": [1.0, -0.05, 0.0], "second": 0.8}, {**POOL, "B0": 7.0, "inv_efficiency": 0.9}),
+    "steady": (
+        seq.FSE([110.0, 150.0], 7.0, TR=200.0).on_scanner(rf_duration=ECHO_TIMES),
+        {"excitation": 0.9, "refocusing": [0.6, 1.1]},
+        POOL,
+    ),
+    "no profile": (OF_KINDS.replace(phase=0.0), 1.0, POOL),
+}
+
+
+class TestSlices:
+    """Profiles for each kind of pulse, durations for each, and what both do to a bound pool."""
+
+    @pytest.mark.parametrize("name", SLICES)
+    def test_as_on_the_cpu(self, name, thread_a_voxel):
+        sequence, profile, maps = SLICES[name]
+        diff = ("T2", "B1", "bound_fraction", "lineshape")[: 4 if "bound_fraction" in maps else 2]
+        assert_close(sequence, 1e-12, maps=maps, diff=diff, slice_prof=profile)
+
+    def test_in_single_precision_and_chunks(self, thread_a_voxel, monkeypatch):
+        sequence, profile, maps = SLICES["by kind"]
+        assert max(deviations(sequence, maps=maps, diff="B1", slice_prof=profile, dtype=np.float32).values()) < 1e-5
+        monkeypatch.setattr(job, "MOST", 1)
+        assert_close(sequence, 1e-12, maps=maps, diff=("B1",), slice_prof=profile)
 
 
 @pytest.mark.parametrize("kind", [*sorted(KINDS), *sorted(TERMED)])

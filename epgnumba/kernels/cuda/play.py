@@ -130,9 +130,8 @@ def make_play(shape, taped, codes, sets):
 
     @launched
     def play(
-        steps, reads, durations, flips, turns, factors, tissue, exchange, start, state, saved, tape, signal, jacobian,
-        first, last, n_voxels, offset, tape_rows, profile, weight, equilibrium, accumulate, keep, dephasing, power,
-        stride
+        steps, reads, durations, flips, powers, turns, factors, tissue, exchange, start, state, saved, tape, signal,
+        jacobian, first, last, n_voxels, offset, tape_rows, weight, equilibrium, accumulate, keep, dephasing, stride
     ):  # fmt: skip
         _, lane, voxel, present = find_thread(lanes, n_voxels)
         state_place, tape_place = place_of(state_rows, threads), place_of(tape_rows, threads)
@@ -146,8 +145,8 @@ def make_play(shape, taped, codes, sets):
         f = cuda.local.array((n_sets, planes), real)  # what is read, and its amplitudes
         moments = cuda.local.array(n_moments, real)
         read_moments = cuda.local.array(n_moments, real)
-        load_rates(rates, seeds, tissue, voxel, profile)
-        m0, constants = tissue[M0, voxel], (equilibrium, dephasing, power)
+        load_rates(rates, seeds, tissue, voxel)
+        m0, constants = tissue[M0, voxel], (equilibrium, dephasing)
         if first > 0:
             set_aside(x, state, state_place, threads, True)
         else:
@@ -162,7 +161,7 @@ def make_play(shape, taped, codes, sets):
             if steps[step + col.DURATION] != duration:
                 duration = steps[step + col.DURATION]
                 decay = load_duration(moments, durations, exchange, duration, voxel, rates)
-            numbers = load_pulse(n, moments, durations, steps, step, flips, turns, rates, decay, constants)
+            numbers = load_pulse(n, moments, durations, steps, step, flips, powers, turns, rates, decay, constants)
             order = load_order(steps, step, stride, lane)
             shared = prepare(numbers, moments, rates, seeds)
             before = np.uint64(steps[step + col.TAPE] - steps[first * width + col.TAPE])

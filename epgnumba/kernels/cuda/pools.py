@@ -16,7 +16,7 @@ def make_pools(shape):
     real, n_sets, lanes, count = shape.real, shape.n_sets, shape.lanes, exchange_lines(shape)[-1]
     load_rates = make_rates(real, shape.kinds, shape.terms)
     write, unwrite = write_exchange(shape), write_unexchange(shape)
-    zero, one = real(0), real(1)
+    zero = real(0)
 
     @launched
     def find_exchange(tissue, durations, exchange, n_voxels):
@@ -25,7 +25,7 @@ def make_pools(shape):
             return
         rates = cuda.local.array(N_RATES, real)
         seeds = cuda.local.array(n_sets, real)
-        load_rates(rates, seeds, tissue, voxel, one)
+        load_rates(rates, seeds, tissue, voxel)
         for duration in range(exchange.shape[0] // count):
             write(exchange, duration * count, voxel, durations[duration], rates, seeds)
 
@@ -39,7 +39,7 @@ def make_pools(shape):
         rate_bars = cuda.local.array(N_RATES, real)
         seed_bars = cuda.local.array(n_sets, real)
         moment_bars = cuda.local.array(1, real)
-        load_rates(rates, seeds, tissue, thread // lanes, one)
+        load_rates(rates, seeds, tissue, thread // lanes)
         for rate in range(N_RATES):
             rate_bars[rate] = zero
         for i in range(n_sets):

@@ -14,7 +14,7 @@ from ..pools import exchange_lines
 from . import columns as col
 from .jit import block_threads, cuda, find_thread, helper, launched, place_of, select, unrolled
 from .rows import add_row, clear, leave, set_aside
-from .source import FLIP, N_BARS, N_MOMENTS, TURN
+from .source import FLIP, N_BARS, N_MOMENTS, POWER, TURN
 from .tangents import make_loads, make_order_zero, make_rates, make_turns
 from .written import write_gather, write_undo, write_uninvert, write_unread, write_unread_z, write_unrecover
 
@@ -97,9 +97,9 @@ def make_rewind(shape, timing, turning):
 
     @launched
     def rewind(
-        steps, reads, durations, flips, turns, tissue, exchange, state, tape, amplitudes, bars, flip_bars, turn_bars,
-        duration_bars, exchange_bars, voxel_bars, start_bar, first, last, n_voxels, tape_rows, profile, equilibrium,
-        fresh, dephasing, power, stride
+        steps, reads, durations, flips, powers, turns, tissue, exchange, state, tape, amplitudes, bars, flip_bars,
+        power_bars, turn_bars, duration_bars, exchange_bars, voxel_bars, start_bar, first, last, n_voxels, tape_rows,
+        equilibrium, fresh, dephasing, stride
     ):  # fmt: skip
         thread, lane, voxel, present = find_thread(lanes, n_voxels)
         state_place, tape_place = place_of(state_rows, threads), place_of(tape_rows, threads)
@@ -116,7 +116,7 @@ def make_rewind(shape, timing, turning):
         rate_bars = cuda.local.array(N_RATES, real)
         seed_bars = cuda.local.array(n_sets, real)
         moment_bars = cuda.local.array(n_bars, real)
-        load_rates(rates, seeds, tissue, voxel, profile)
+        load_rates(rates, seeds, tissue, voxel)
         for rate in range(N_RATES):
             rate_bars[rate] = zero
         for i in range(n_sets):
@@ -125,7 +125,7 @@ def make_rewind(shape, timing, turning):
             clear(b, zero)
         else:
             set_aside(b, state, state_place, threads, True)
-        duration, decay, constants = -1, (one, one, one, zero), (equilibrium, dephasing, power)
+        duration, decay, constants = -1, (one, one, one, zero), (equilibrium, dephasing)
         for n in range(last - 1, first - 1, -1):
             step = n * width
             rows = steps[step + col.ROWS]
@@ -134,7 +134,7 @@ def make_rewind(shape, timing, turning):
             if steps[step + col.DURATION] != duration:
                 duration = steps[step + col.DURATION]
                 decay = load_duration(moments, durations, exchange, duration, voxel, rates)
-            numbers = load_pulse(n, moments, durations, steps, step, flips, turns, rates, decay, constants)
+            numbers = load_pulse(n, moments, durations, steps, step, flips, powers, turns, rates, decay, constants)
             order = load_order(steps, step, stride, lane)
             for r in range(steps[step + col.READ_BEGIN], steps[step + col.READ_END]):
                 component, row, out = reads[r, cpu.READ_COMPONENT], reads[r, cpu.READ_OFFSET], reads[r, cpu.READ_OUT]
@@ -183,6 +183,8 @@ def make_rewind(shape, timing, turning):
                 uninvert(b, w, left, numbers, moments, rates, seeds, rate_bars, seed_bars, moment_bars)
             if present:
                 flip_bars[n, thread] += moment_bars[FLIP]
+                if bound:
+                    power_bars[n, thread] += moment_bars[POWER]
                 if turning:
                     turn_bars[n, thread] += moment_bars[TURN]
                 moment_1, moment_2 = 0, 0
