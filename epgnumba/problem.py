@@ -193,8 +193,6 @@ class Problem:
 
     def _make_job(self, program: Program, entries: Entries) -> engine.AnyJob:
         """On the device where the maps lie; on the one that was asked for; or on the CPU."""
-        if self.on_device:
-            self._check_device(program)
         if not isinstance(self.tissue, Tissue):
             from .gpu import DeviceJob
 
@@ -205,19 +203,6 @@ class Problem:
         from .gpu import HostJob
 
         return HostJob(program, entries, table, self.profile, self.codes, self.device)
-
-    def _check_device(self, program: Program) -> None:
-        """Refuse what CUDA kernels cannot play.
-
-        Raises
-        ------
-        ValueError
-            Naming it.
-        """
-        if FRACTION_B in program.terms:
-            raise ValueError(
-                f"{NAMES[FRACTION_B]} cannot be played on a CUDA device; leave device out, and maps in host memory"
-            )
 
     def _check_turns(self, program: Program, durations: npt.NDArray[np.inexact]) -> None:
         """Refuse turns so many that rounding leaves nothing of the angle.

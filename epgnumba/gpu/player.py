@@ -157,7 +157,7 @@ class Player:
         self.launch(self._fill_unit, count, start, number, count)
 
     def _find_exchange(self, table: Any, count: int) -> None:
-        """Numbers of exchange over every duration, if there is a bound pool."""
+        """Numbers of exchange over every duration, if there is a second pool."""
         self._exchange = self.nothing(2)
         if self.structure.n_exchange:
             self._exchange = self.scratch(self.structure.n_exchange, count)
@@ -196,9 +196,10 @@ class Player:
             self._taken = dict(kept)  # what a position took is free for the next
             start, _ = self._find_start(table, position, count)
             self._play(0, table, start, position, count, results=results)
-        if cpu.OMEGA in self.structure.codes:
-            hide = compiled("rounding", self.real, self.structure.codes.index(cpu.OMEGA))
-            self.launch(hide, count, signal, jacobian, table, self._rounding, offset, count)
+        for k, code in enumerate(self.structure.codes):
+            if code in (cpu.OMEGA, cpu.SHIFT_B):
+                hide = compiled("rounding", self.real, k)
+                self.launch(hide, count, signal, jacobian, table, self._rounding, offset, count)
 
     # Backward
 
@@ -208,7 +209,8 @@ class Player:
         threads = count * structure.division.lanes
         padded = -(-threads // self._threads) * self._threads
         rows = structure.n_sets * structure.planes
-        amplitudes, amplitude_bars = self.zeros(rows, program.n_out, count), self.scratch(rows, program.n_out, count)
+        amplitudes = self.zeros(rows, structure.outputs, count)
+        amplitude_bars = self.scratch(rows, program.n_out, count)
         factor_bars = self.zeros(program.n_out, count)
         duration_bars = self.zeros(program.expressions.lengths[2], threads)
         exchanges = structure.n_exchange if timing else 0

@@ -1,4 +1,4 @@
-"""Numbers of exchange with a bound pool over every duration, a voxel a thread: worked out once, and back once.
+"""Numbers of exchange with a second pool over every duration, a voxel a thread: worked out once, and back once.
 
 They lie side by side by voxel: (duration and number, voxel), and derivatives by them (duration and number, thread).
 """
@@ -7,7 +7,7 @@ from ..columns import N_RATES
 from ..exponents import T
 from ..pools import exchange_lines
 from .jit import cuda, launched
-from .tangents import make_rates
+from .tangents import make_rates, make_turns
 from .written import write_exchange, write_unexchange
 
 
@@ -15,7 +15,8 @@ def make_pools(shape):
     """Kernels that fill them in; and, thread by thread, go from derivatives by them to those by rates and durations."""
     real, n_sets, lanes, count = shape.real, shape.n_sets, shape.lanes, exchange_lines(shape)[-1]
     load_rates = make_rates(real, shape.kinds, shape.terms)
-    write, unwrite = write_exchange(shape), write_unexchange(shape)
+    _, rotation = make_turns(real)
+    write, unwrite = write_exchange(shape, rotation), write_unexchange(shape, rotation)
     zero = real(0)
 
     @launched

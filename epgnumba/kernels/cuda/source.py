@@ -5,14 +5,15 @@ the source of functions. Constants are of the kernel's precision: one double wou
 rows share is done once, by a function that gives it as a tuple: so it stays in registers.
 """
 
+import functools
 import math
 
 from .. import columns as cpu
 from ..algebra import HALF, like
-from ..elementary import hyperbolic_by
+from ..elementary import complex_hyperbolic_by, hyperbolic_by
 from ..exponents import OUT_OF_PHASE, by_order
 from ..player import MOMENTS, Player
-from ..pools import exchanges
+from ..pools import Planar, exchanges
 from ..reverse import Bars
 from ..shape import Shape
 from .jit import floor, helper, select
@@ -137,11 +138,17 @@ class Source(Player):
         return [self.where(condition, a, b) for a, b in zip(near, far(), strict=True)]
 
     def hyperbolic(self, x, u, product):
+        if isinstance(x, Planar):
+            root = functools.partial(self.note, "sqrt({})")
+            return complex_hyperbolic_by(x, u, self.exp, self.rotation, root, self.where, self.blended, self.magnitude)
         expm1, root = (lambda x, name=name: self.note(f"{name}({{}})", x) for name in ("expm1", "sqrt"))
         fast = x - root(u)
         slow = product / self.where(fast < 0, fast, -1)
         less = (expm1(slow) + expm1(fast)) * HALF  # so single precision does for short intervals
         return [less, *hyperbolic_by(x, u, product, self.exp, root, self.where, self.blended)]
+
+    def read_of_pools(self, component):
+        return [self.where(self.note(f"{component} == {4 + other}"), 0, 1) for other in (1, 0)]
 
     # Writing
 

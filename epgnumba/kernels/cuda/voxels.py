@@ -2,7 +2,7 @@
 
 import math
 
-from ..columns import EARLIEST, M0, N_RATES, OF_SIGNAL, OF_STATES, R2
+from ..columns import EARLIEST, FRACTION_B, M0, N_RATES, OF_SIGNAL, OF_STATES, R2, R2_B
 from ..load import TIMES
 from .jit import SIMULATED, cuda, helper, launched, on_device
 
@@ -103,7 +103,10 @@ def make_rounding(real, k):
             for part in range(2):
                 size = max(size, abs(signal[out, first + voxel, part]))
                 largest = max(largest, abs(jacobian[k, out, first + voxel, part]))
-        states = abs(tissue[M0, voxel]) * math.exp(-rounding[EARLIEST] * tissue[R2, voxel])
+        slowest = tissue[R2, voxel]
+        if tissue[FRACTION_B, voxel] != zero:
+            slowest = min(slowest, tissue[R2_B, voxel])
+        states = abs(tissue[M0, voxel]) * math.exp(-rounding[EARLIEST] * slowest)
         if largest <= min(rounding[OF_STATES] * states, rounding[OF_SIGNAL] * size):
             for out in range(signal.shape[0]):
                 for part in range(2):
