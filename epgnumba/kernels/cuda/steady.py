@@ -14,7 +14,7 @@ turn = helper(physics.turn)
 
 def make_steady(real, size, n_sets, planes):
     """Kernels that find the start (number, set, voxel), and take the derivative by it back to the amplitudes."""
-    zero, one, n_columns = real(0), real(1), size + 1
+    zero, one = real(0), real(1)
     of_a_pool, read_of_a_pool = (3, 2) if size > 2 else (1, 1)
     pools = -(-size // of_a_pool)
 
@@ -64,6 +64,22 @@ def make_steady(real, size, n_sets, planes):
             if not transposed:
                 x[c] /= matrix[c, c]
 
+    @helper
+    def give_column(ends, ends_bar, bar, a, c, i, voxel, phase_c, phase_s):
+        """Adjoint of `column`, `bar` being those of its numbers; returns the derivative by the phase. `a`: room."""
+        in_phase, quadrature, total = i * planes, i * planes + planes - 1, zero
+        if size > 2:
+            column(ends, c, i, voxel, phase_c, phase_s, a)
+        for k in range(pools):
+            first, out = of_a_pool * k, read_of_a_pool * k
+            ends_bar[c, quadrature, out, voxel] = bar[first]
+            if first + 2 < size:
+                re, im = turn(bar[first + 1], bar[first + 2], phase_c, -phase_s)
+                ends_bar[c, in_phase, out + 1, voxel] = re
+                ends_bar[c, quadrature, out + 1, voxel] = im
+                total += bar[first + 2] * a[first + 1] - bar[first + 1] * a[first + 2]
+        return total
+
     @launched
     def find_start(ends, phase, start, n_voxels):
         voxel = cuda.grid(1)
@@ -95,7 +111,7 @@ def make_steady(real, size, n_sets, planes):
         matrix = cuda.local.array((size, size), real)
         x = cuda.local.array(size, real)
         a = cuda.local.array(size, real)
-        map_bar = cuda.local.array((n_columns, size), real)
+        bar = cuda.local.array(size, real)
         own = cuda.local.array((size, size), real)  # what tangents leave for the states' own columns
         phase_c, phase_s = phase[0], phase[1]
         factorise(ends, voxel, phase_c, phase_s, matrix, x)
@@ -107,30 +123,17 @@ def make_steady(real, size, n_sets, planes):
             for r in range(size):
                 x[r] = start_bar[r, i, voxel]
             solve(matrix, x, True)
-            for r in range(size):
-                map_bar[size, r] = x[r]
             for c in range(size):
                 if i > 0:
                     column(ends, c, i, voxel, phase_c, phase_s, a)
                 for r in range(size):
                     own[c, r] += x[r] * start[c, i, voxel]
-                    map_bar[c, r] = own[c, r]
+                    bar[r] = own[c, r]
                     if i > 0:
-                        map_bar[c, r] = x[r] * start[c, 0, voxel]
+                        bar[r] = x[r] * start[c, 0, voxel]
                         start_bar[c, 0, voxel] += x[r] * a[r]
-            for c in range(n_columns):
-                in_phase, quadrature = i * planes, i * planes + planes - 1
-                if size > 2:
-                    column(ends, c, i, voxel, phase_c, phase_s, a)
-                for k in range(pools):
-                    first, out = of_a_pool * k, read_of_a_pool * k
-                    ends_bar[c, quadrature, out, voxel] = map_bar[c, first]
-                    if first + 2 < size:
-                        re_bar, im_bar = map_bar[c, first + 1], map_bar[c, first + 2]
-                        re, im = turn(re_bar, im_bar, phase_c, -phase_s)
-                        ends_bar[c, in_phase, out + 1, voxel] = re
-                        ends_bar[c, quadrature, out + 1, voxel] = im
-                        total += im_bar * a[first + 1] - re_bar * a[first + 2]
+                total += give_column(ends, ends_bar, bar, a, c, i, voxel, phase_c, phase_s)
+            total += give_column(ends, ends_bar, x, a, size, i, voxel, phase_c, phase_s)
         phase_bar[voxel] += total
 
     return find_start, unfind_start
