@@ -46,4 +46,4 @@ def deviations(sequence, maps=MAPS, diff=UNKNOWNS, device="cuda", dtype=np.float
 def assert_close(sequence, tolerance, **options):
     """All deviations within a tolerance."""
     wrong = {name: value for name, value in deviations(sequence, **options).items() if not value <= tolerance}
-    assert not wrong
+    assert not wrong, wrong

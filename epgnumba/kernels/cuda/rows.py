@@ -31,50 +31,62 @@ def neighbours(x, i, plane, first, fold, sign, zero, lane, last_lane):
 
 
 @helper
+def move_pool(x, i, plane, p, up, down, fold, sign, zero, lane, last_lane):
+    """Move P of a pool a row up (if `up`) and M a row down (if `down`), in one set and plane."""
+    top, m = x.shape[3] - 1, p + 1
+    below, above = neighbours(x, i, plane, p, fold, sign, zero, lane, last_lane)
+    for j in range(top, 0, -1):
+        x[i, plane, p, j] = select(up, x[i, plane, p, j - 1], x[i, plane, p, j])
+    x[i, plane, p, 0] = select(up, below, x[i, plane, p, 0])
+    for j in range(top):
+        x[i, plane, m, j] = select(down, x[i, plane, m, j + 1], x[i, plane, m, j])
+    x[i, plane, m, top] = select(down, above, x[i, plane, m, top])
+
+
+@helper
 def move(x, up, down, fold, sign, zero, lane, last_lane):
-    """Move P a row up (if `up`) and M a row down (if `down`)."""
-    top = x.shape[3] - 1
+    """The same of all; pools are not a loop, of which compilers make code that takes more registers."""
     for i in range(x.shape[0]):
         for plane in range(x.shape[1]):
-            for p in range(0, x.shape[2] - 2, 3):
-                m = p + 1
-                below, above = neighbours(x, i, plane, p, fold, sign, zero, lane, last_lane)
-                for j in range(top, 0, -1):
-                    x[i, plane, p, j] = select(up, x[i, plane, p, j - 1], x[i, plane, p, j])
-                x[i, plane, p, 0] = select(up, below, x[i, plane, p, 0])
-                for j in range(top):
-                    x[i, plane, m, j] = select(down, x[i, plane, m, j + 1], x[i, plane, m, j])
-                x[i, plane, m, top] = select(down, above, x[i, plane, m, top])
+            move_pool(x, i, plane, 0, up, down, fold, sign, zero, lane, last_lane)
+            if x.shape[2] > 5:
+                move_pool(x, i, plane, 3, up, down, fold, sign, zero, lane, last_lane)
+
+
+@helper
+def unmove_pool(x, i, plane, p, up, down, fold, sign, zero, lane, last_lane):
+    """Adjoint of `move_pool`."""
+    top, m = x.shape[3] - 1, p + 1
+    above, below = zero, zero
+    folded = -sign * x[i, plane, p, 0] if plane == 1 else sign * x[i, plane, p, 0]
+    folded = select(up and lane == 0, folded, zero)
+    if last_lane > 0:
+        above = from_above(x[i, plane, p, 0])
+        below = from_below(x[i, plane, m, top])
+        above = select(lane == last_lane, zero, above)
+        below = select(lane == 0, zero, below)
+    for j in range(top):
+        x[i, plane, p, j] = select(up, x[i, plane, p, j + 1], x[i, plane, p, j])
+    x[i, plane, p, top] = select(up, above, x[i, plane, p, top])
+    for j in range(top, 0, -1):
+        x[i, plane, m, j] = select(down, x[i, plane, m, j - 1], x[i, plane, m, j])
+    x[i, plane, m, 0] = select(down, below, x[i, plane, m, 0])
+    x[i, plane, m, 0] += select(fold == 0, folded, zero)
+    if top > 0:
+        x[i, plane, m, 1] += select(fold == 1, folded, zero)
+    elif last_lane > 0:  # one row a lane: row 1 is the next one's
+        second = from_below(folded)
+        x[i, plane, m, 0] += select(fold == 1 and lane == 1, second, zero)
 
 
 @helper
 def unmove(x, up, down, fold, sign, zero, lane, last_lane):
     """Adjoint of `move`."""
-    top = x.shape[3] - 1
     for i in range(x.shape[0]):
         for plane in range(x.shape[1]):
-            for p in range(0, x.shape[2] - 2, 3):
-                m = p + 1
-                above, below = zero, zero
-                folded = -sign * x[i, plane, p, 0] if plane == 1 else sign * x[i, plane, p, 0]
-                folded = select(up and lane == 0, folded, zero)
-                if last_lane > 0:
-                    above = from_above(x[i, plane, p, 0])
-                    below = from_below(x[i, plane, m, top])
-                    above = select(lane == last_lane, zero, above)
-                    below = select(lane == 0, zero, below)
-                for j in range(top):
-                    x[i, plane, p, j] = select(up, x[i, plane, p, j + 1], x[i, plane, p, j])
-                x[i, plane, p, top] = select(up, above, x[i, plane, p, top])
-                for j in range(top, 0, -1):
-                    x[i, plane, m, j] = select(down, x[i, plane, m, j - 1], x[i, plane, m, j])
-                x[i, plane, m, 0] = select(down, below, x[i, plane, m, 0])
-                x[i, plane, m, 0] += select(fold == 0, folded, zero)
-                if top > 0:
-                    x[i, plane, m, 1] += select(fold == 1, folded, zero)
-                elif last_lane > 0:  # one row a lane: row 1 is the next one's
-                    second = from_below(folded)
-                    x[i, plane, m, 0] += select(fold == 1 and lane == 1, second, zero)
+            unmove_pool(x, i, plane, 0, up, down, fold, sign, zero, lane, last_lane)
+            if x.shape[2] > 5:
+                unmove_pool(x, i, plane, 3, up, down, fold, sign, zero, lane, last_lane)
 
 
 @helper
@@ -132,11 +144,15 @@ def cut(x, steps, step, zero, lane):
     if no_f or no_w:
         for i in range(x.shape[0]):
             for plane in range(x.shape[1]):
-                for c in range(x.shape[2]):
-                    absent = no_w if c == W or c == x.shape[2] - 1 else no_f
-                    if absent:
-                        for j in range(x.shape[3]):
-                            x[i, plane, c, j] = zero
+                for j in range(x.shape[3]):
+                    if no_f:
+                        for p in range(0, x.shape[2] - 2, 3):
+                            x[i, plane, p, j] = zero
+                            x[i, plane, p + 1, j] = zero
+                    if no_w:
+                        x[i, plane, W, j] = zero
+                        if x.shape[2] > 3:
+                            x[i, plane, x.shape[2] - 1, j] = zero
 
 
 @helper
