@@ -1,13 +1,11 @@
 """Jobs on a device: of arrays that lie there, and of host arrays moved there in chunks."""
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ..engine.sums import Gathered
 from ..kernels import columns as cpu
 from ..kernels.load import SCALES, TIMES
 from ..program.program import Program
@@ -15,7 +13,7 @@ from ..slice_profile import WHOLE, SliceProfile
 from .home import Home, NumbaHome, Scratch
 from .player import Bars, Player
 from .structure import Structure, compiled, kernels, structure_of
-from .tables import sum_cuts
+from .sums import DeviceSums
 
 Array = npt.NDArray[Any]
 Mapped = tuple[Array, int]  # an array, and its axis for voxels
@@ -24,49 +22,6 @@ SHARE = 0.5  # of the free memory that scratch may take
 FEWEST = 1 << 10  # voxels: a chunk that is smaller leaves most of a device idle
 MOST = 1 << 20  # voxels: a chunk that is larger gains nothing
 STAGED = 1 << 28  # bytes that are copied at a time
-
-
-class DeviceSums(Gathered):
-    """Derivatives that a device has summed over voxels, in double precision on the host."""
-
-    def __init__(self, job: "_Job", tissue: Any) -> None:
-        self.program, self.tissue = job.program, tissue
-        self._job, self.slices, self.scales = job, job.profile, job.scales
-        self._parts = len(self.program.parts)
-        self._cuts = sum_cuts(self.program, len(self.scales))
-        self.total = np.zeros(int(self._cuts[-1]))
-
-    def _rows(self, k: int) -> list[npt.NDArray[np.float64]]:
-        """Those of each part that are number `k` of what parts have."""
-        cuts = self._cuts[2 + k * self._parts :]
-        return [self.total[int(a) : int(b)] for a, b in pairwise(cuts[: self._parts + 1])]
-
-    def factors(self) -> npt.NDArray[np.float64]:
-        return self.total[: int(self._cuts[1])]
-
-    def durations(self) -> npt.NDArray[np.float64]:
-        return self.total[int(self._cuts[1]) : int(self._cuts[2])]
-
-    def _scaled_flips(self) -> npt.NDArray[np.float64]:
-        return self._padded([row.reshape(len(self.scales), -1) for row in self._rows(0)])
-
-    @property
-    def nominal(self) -> Array:
-        return self._job.entries[0]
-
-    def _powers(self) -> npt.NDArray[np.float64]:
-        return self._padded(self._rows(1))
-
-    def _padded(self, tables: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-        """Of all parts, to the pulses of the longest."""
-        longest = max(table.shape[-1] for table in tables)
-        padded = np.zeros((self._parts, *tables[0].shape[:-1], longest))
-        for own, table in zip(padded, tables, strict=True):
-            own[..., : table.shape[-1]] = table
-        return padded
-
-    def turns(self) -> list[npt.NDArray[np.float64]]:
-        return self._rows(2)
 
 
 class _Job:
