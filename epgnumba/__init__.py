@@ -9,8 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import batch as batch
     from . import design as design
     from . import estimate as estimate
+    from . import files as files
     from . import plot as plot
     from . import pulses as pulses
     from . import sequence as sequence
@@ -47,7 +49,7 @@ _HOMES = {
     "warm_up": ".warm",
 }
 
-_SUBMODULES = ("design", "estimate", "plot", "pulses", "sequence", "torch")
+_SUBMODULES = ("batch", "design", "estimate", "files", "plot", "pulses", "sequence", "torch")
 
 __all__ = [
     "FSE",
@@ -84,7 +86,10 @@ if not TYPE_CHECKING:  # which would take any name, else
             value = getattr(import_module(_HOMES[name], __name__), name)
             globals()[name] = value
             return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .names import hint
+
+        near = hint(name, (*__all__, *_SUBMODULES)) if name[:1] != "_" else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{near}")
 
 
 def __dir__() -> list[str]:

@@ -4,11 +4,11 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any, ParamSpec, TypedDict, TypeVar
 
 import numpy.typing as npt
 
+from .names import nearest
 from .problem import Precision, read_problem
 from .sequence import Sequence
 from .slice_profile import Given as Profile
@@ -125,12 +125,11 @@ def refuse_unknown(function: Callable[..., Any], given: dict[str, Any], allowed:
     """
     for name in given:
         if name not in allowed:
-            lowered = {one.lower(): one for one in allowed}
-            near = [lowered[one] for one in get_close_matches(name.lower(), lowered, 1) if name not in TISSUE]
+            near = None if name in TISSUE else nearest(name, allowed)
             called = function.__qualname__.removesuffix(".__init__")
-            what = "no tissue parameter" if near and near[0] in TISSUE else f"no argument of {called}"
+            what = "no tissue parameter" if near in TISSUE else f"no argument of {called}"
             names = ", ".join(one for one in allowed if one != "self")
-            hint = f"did you mean {near[0]}?" if near else f"allowed are {names}"
+            hint = f"did you mean {near}?" if near else f"allowed are {names}"
             raise TypeError(f"{name} is {what}; {hint}")
 
 

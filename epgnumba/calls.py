@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from . import slice_profile
 from .arguments import Scanner, document, refuse_unknown, spelled_out
-from .checks import MOST_PULSES, read_names, real_array, shown
+from .checks import MOST_PULSES, in_words_of, read_names, real_array, shown, warnings_in_words_of
 from .labels import concatenated, read_labels
 from .problem import ComplexArray, Diff, read_problem
 from .program.expressions import make_room
@@ -139,14 +139,16 @@ class Call:
 
     @contextmanager
     def renamed(self) -> Iterator[None]:
-        """Errors in the caller's names: what a sequence is told of the scanner is an argument here."""
+        """Errors and warnings in the caller's names: what a sequence is told of the scanner is an argument here."""
         try:
-            yield
+            if not self.names:
+                yield
+            else:
+                with warnings_in_words_of(self.names):
+                    yield
         except (TypeError, ValueError) as error:
             told = re.sub(r"sequence\.on_scanner\((\w+)=\.\.\.\)", r"\1", str(error))
-            if self.names:
-                pattern = r"\b(" + "|".join(self.names) + r")\b"
-                told = re.sub(pattern, lambda found: self.names[found[0]], told)
+            told = in_words_of(told, self.names)
             if told == str(error):
                 raise
             raise type(error)(told) from error
@@ -223,6 +225,44 @@ def join(results: list[Any], concatenate: Callable[..., Any]) -> Any:
     return concatenate(results)
 
 
+def _axes(name: str, value: Any) -> int:
+    """How many axes a number, an array or a tensor has.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not real, or a list of tensors, whose gradients would be lost.
+    """
+    if isinstance(value, (list, tuple)) and has_tensor(tuple(value)):
+        raise TypeError(f"{name} is a {type(value).__name__} of tensors; stack them, so that gradients are kept")
+    held = has_tensor((value,)) or hasattr(type(value), "__cuda_array_interface__")
+    return int((value if held else real_array(name, value)).ndim)
+
+
+def with_echoes(values: Mapping[str, Any], name: str, echoes: Any) -> list[dict[str, Any]]:
+    """One dict for each acquisition (see `acquisitions`), with its echo times.
+
+    A vector of them goes with the other vectors, entry by entry, as in torchsim; where these are all numbers, its
+    entries are echoes of the one acquisition. A table has a row of echoes for each acquisition, or one for all.
+    """
+    alone, axes = acquisitions(values), _axes(name, echoes)
+    if axes == 2 and len(echoes) == 1:
+        echoes, axes = echoes[0], 0
+    if axes == 0 or (axes == 1 and len(alone) == 1):
+        return [{**one, name: echoes} for one in alone]
+    if axes > 2:
+        raise ValueError(f"{name} has {axes} axes; a number, a vector or a table of echoes is needed")
+    count = len(echoes)
+    if not 0 < count <= MOST_PULSES:
+        raise ValueError(f"{name} has {count} rows; 1 to {MOST_PULSES} acquisitions are allowed")
+    if len(alone) not in (1, count):
+        raise ValueError(
+            f"{name} has {count} entries, for {len(alone)} acquisitions; they pair entry by entry, and several echoes "
+            f"of each acquisition are a table: {name}=[[...]]"
+        )
+    return [{**alone[n if len(alone) > 1 else 0], name: echoes[n]} for n in range(count)]
+
+
 def acquisitions(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One dict of numbers for each entry of the values that are vectors.
 
@@ -233,10 +273,7 @@ def acquisitions(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     lengths: dict[str, int] = {}
     for name, value in values.items():
-        if isinstance(value, (list, tuple)) and has_tensor(tuple(value)):
-            raise TypeError(f"{name} is a {type(value).__name__} of tensors; stack them, so that gradients are kept")
-        held = has_tensor((value,)) or hasattr(type(value), "__cuda_array_interface__")
-        if (value if held else real_array(name, value)).ndim == 1:
+        if _axes(name, value) == 1:
             lengths[name] = len(value)
     if 0 in lengths.values():
         raise ValueError(f"an acquisition at least is needed; the lengths are {lengths}")

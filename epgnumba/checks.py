@@ -1,13 +1,19 @@
 """Checks of what users hand in: every error names the argument, its value and what is allowed."""
 
+import re
 import sys
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from .names import hint
 
 Array = npt.NDArray[np.float64]
 
@@ -257,7 +263,8 @@ def needed(name: str, value: Any, kind: type) -> None:
 def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """One of a few words."""
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name}={shown(value)} is not allowed: it must be {' or '.join(map(repr, allowed))}")
+        near = hint(value, allowed)
+        raise ValueError(f"{name}={shown(value)} is not allowed: it must be {' or '.join(map(repr, allowed))}{near}")
     return value
 
 
@@ -270,10 +277,19 @@ def read_names(name: str, value: Any, allowed: tuple[str, ...]) -> tuple[str, ..
         raise ValueError(f"{name} is empty; names out of {allowed} are needed")
     for one in names:
         if one not in allowed:
-            raise ValueError(f"{name}={shown(value)}: {one!r} is unknown; allowed are {allowed}")
+            raise ValueError(
+                f"{name}={shown(value)}: {shown(one)} is unknown{hint(one, allowed)}; allowed are {allowed}"
+            )
     if len(set(names)) != len(names):
         raise ValueError(f"{name}={shown(value)} names a parameter twice")
     return tuple(names)
+
+
+def file_path(name: str, value: Any) -> Path:
+    """The path of a file."""
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise TypeError(f"{name}={shown(value)} is not the path of a file")
+    return Path(value)
 
 
 def checked(name: str, value: Any, **limits: Any) -> Array:
@@ -284,6 +300,24 @@ def checked(name: str, value: Any, **limits: Any) -> Array:
 
 
 _PACKAGE = str(Path(__file__).parent)
+_names: ContextVar[Mapping[str, str]] = ContextVar("_names", default={})  # noqa: B039, which nobody writes to
+
+
+def in_words_of(text: str, names: Mapping[str, str]) -> str:
+    """A message with the names that a caller has for arguments in place of ours."""
+    if not names:
+        return text
+    return re.sub(r"\b(" + "|".join(names) + r")\b", lambda found: names[found[0]], text)
+
+
+@contextmanager
+def warnings_in_words_of(names: Mapping[str, str]) -> Iterator[None]:
+    """Warnings in here, too."""
+    before = _names.set(names)
+    try:
+        yield
+    finally:
+        _names.reset(before)
 
 
 def warn_caller(message: str) -> None:
@@ -293,4 +327,4 @@ def warn_caller(message: str) -> None:
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inside):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, stacklevel=level)
+    warnings.warn(in_words_of(message, _names.get()), stacklevel=level)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import __version__
 from .batch import commands
+from .extras import EXTRAS, lacking
 
 FORMATS = (".png", ".pdf", ".svg")
 
@@ -45,26 +46,61 @@ def _demo(output: Path) -> int:
     return 0
 
 
-def _info() -> int:
-    """What there is: versions, processors, threads, where compiled code lies, extras."""
-    from importlib.metadata import version
-
-    from .engine import get_num_threads
+def _cache() -> str:
+    """Where compiled code lies, and how much."""
     from .kernels.cache import directory
 
     try:
-        cache = str(directory())
+        found = directory()
     except OSError as error:
-        cache = f"none that can be written ({error}): every process compiles anew"
+        return f"none that can be written ({error}): every process compiles anew"
+    sizes = [path.stat().st_size for path in found.glob("*.nbc")]
+    return f"{found}, {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"
+
+
+def _vectors() -> str:
+    from .kernels.processor import name, vector_bits
+
+    bits = vector_bits()
+    return f"{name()}, vectors of {'unknown width' if bits is None else f'{bits} bits, {bits // 64} doubles'}"
+
+
+def _gpu() -> str:
+    from .gpu.choose import device_names
+
+    try:
+        return ", ".join(device_names())
+    except RuntimeError as error:
+        return f"none: {error}"
+
+
+def _info() -> int:
+    """What there is: versions, processors, threads, where compiled code lies, devices, extras."""
+    from .engine import get_num_threads
+
     print(f"epgnumba {__version__}, {Path(__file__).parent}")
     print(f"Python {platform.python_version()}, {platform.platform()}")
-    print(", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite", "scipy")))
-    print(f"processors {os.cpu_count()}, threads {get_num_threads()}")
-    print(f"compiled code {cache}")
-    for extra in commands.EXTRAS:
-        missing = commands.lacking(extra)
-        print(f"extra {extra}: {'lacks ' + ', '.join(missing) if missing else 'there'}")
+    print(", ".join(_version(name) for name in ("numpy", "numba", "llvmlite", "scipy", "matplotlib")))
+    print(f"processors {os.cpu_count()}, threads {get_num_threads()}, {_vectors()}")
+    print(f"compiled code {_cache()}")
+    print(f"GPU {_gpu()}")
+    for extra, modules in EXTRAS.items():
+        missing = lacking(extra)
+        there = ", ".join(_version(name) for name in modules if name not in missing)
+        told = f'lacks {", ".join(missing)}: pip install "epgnumba[{extra}]"' if missing else ""
+        print(f"extra {extra}: {'; '.join(part for part in (there, told) if part)}")
     return 0
+
+
+def _version(module: str) -> str:
+    """A module's package and version, if that is told."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    package = module.replace("_", "-")
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return package
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

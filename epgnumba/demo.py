@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 
 from .checks import FLIP, INTERVAL, Array, count, pulse_count, scalar
 from .design import CRLBObjective, crlb
+from .names import knows_names
 from .problem import ComplexArray
 from .sequence import FSE
 from .tissue_parameters import TISSUE
@@ -75,6 +76,7 @@ class Report:
         )
 
 
+@knows_names
 def measure(n_echoes: int = 96, flip: float = 60.0, ESP: float = 5.0, T1: float = 1000.0, T2: float = 100.0) -> Report:
     """Compute and time everything, for a train of constant flip angle and one tissue (degrees, ms).
 

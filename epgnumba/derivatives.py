@@ -16,6 +16,7 @@ import numpy.typing as npt
 from . import engine
 from .checks import Array, shown
 from .kernels.columns import M0 as M0_CODE
+from .names import hint
 from .problem import OPTIONAL_NAMES, ComplexArray, Problem
 from .program.expressions import flatten, unflatten
 from .program.program import Program
@@ -82,7 +83,7 @@ class Sweep:
         self.problem, self.asked = problem, tuple(present) if wanted is None else wanted
         for name in self.asked:
             if name not in names:
-                raise ValueError(f"wanted: {name!r} is unknown; allowed are {names}")
+                raise ValueError(f"wanted: {shown(name)} is unknown{hint(name, names)}; allowed are {names}")
         names_of = problem.job().program.expressions
         self.turning = not names_of.phase_names.isdisjoint(self.asked)
         self.timing = not (names_of.time_names | {"T1", "T2", "B0"} | OPTIONAL_NAMES).isdisjoint(self.asked)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arguments import Form, PlayingForm
-from .calls import Call, Numeric, acquisitions, one_call, total_field
+from .calls import Call, Numeric, acquisitions, one_call, total_field, with_echoes
 from .checks import RELAXATION, count, flag
 from .problem import Diff
 from .sequence import BSSFP, FSE, MP2RAGE, MPRAGE, MRF, SPGR, MPnRAGE
@@ -190,13 +190,15 @@ def spgr_sim(
 ) -> list[Call]:
     """Spoiled gradient echo in its steady state (`epgnumba.sequence.SPGR`).
 
-    Vectors of `flip` and `TR` (of one length) are separate acquisitions, a vector `TE` several echoes of each; readouts
-    are all echoes of the first, then of the second, ....
+    Vectors of `flip`, `TE` and `TR` (of one length) are separate acquisitions, paired entry by entry. Where `flip` and
+    `TR` are numbers, a vector `TE` has the echoes of the one acquisition; a table has a row of echoes for each
+    acquisition, or one row for all: readouts are all echoes of the first, then of the second, ....
 
     Parameters
     ----------
     flip, TE, TR : float or array_like
-        Flip angle (degrees), echo times and repetition time (ms).
+        Flip angle (degrees), echo times and repetition time (ms); `TE` of shape (), (acquisitions,), (1, echoes) or
+        (acquisitions, echoes).
     T2star : array_like
         Effective transverse relaxation time, ms; with ``spoiling='rf'`` the T2 of the echoes.
     chemshift : array_like, optional
@@ -210,13 +212,17 @@ def spgr_sim(
     --------
     >>> spgr_sim([5, 15], TE=5, TR=20, T1=1000, T2star=50).imag.round(4)
     array([-0.0664, -0.0872])
+    >>> spgr_sim([5, 15], TE=[5, 10], TR=20, T1=1000, T2star=50).shape, spgr_sim(5, [5, 10], 20, 1000, 50).shape
+    ((2,), (2,))
+    >>> spgr_sim([5, 15], TE=[[5, 10, 15]], TR=20, T1=1000, T2star=50).shape
+    (6,)
     """
     shifted, names = total_field(given, chemshift)
     tissue = {"T1": T1, "T2": T2star, **given, **shifted}
     rf = {} if increment is None else {"increment": increment}
     return [
-        Call(SPGR, {**one, "TE": TE, **rf}, tissue, diff, {"spoiling": spoiling}, names)
-        for one in acquisitions({"flip": flip, "TR": TR})
+        Call(SPGR, {**one, **rf}, tissue, diff, {"spoiling": spoiling}, names)
+        for one in with_echoes({"flip": flip, "TR": TR}, "TE", TE)
     ]
 
 

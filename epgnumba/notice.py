@@ -33,6 +33,38 @@ class _Wait:
 _wait = _Wait()
 
 
+class _Preparing:
+    """Time in which some thread of this process compiles, or loads, code."""
+
+    def __init__(self) -> None:
+        self._lock, self._threads, self._since, self._total = threading.Lock(), 0, 0.0, 0.0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._threads:
+                self._since = time.perf_counter()
+            self._threads += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._threads -= 1
+            if not self._threads:
+                self._total += time.perf_counter() - self._since
+
+    def seconds(self) -> float:
+        """So far."""
+        with self._lock:
+            return self._total + (time.perf_counter() - self._since if self._threads else 0.0)
+
+
+preparing = _Preparing()
+
+
+def work_clock() -> float:
+    """Seconds, from some moment on, that stand still while code is compiled or loaded: what work itself takes."""
+    return time.perf_counter() - preparing.seconds()
+
+
 def _say(wait: _Wait, what: str, kept: Callable[[], str]) -> None:
     if wait.said or os.environ.get("EPGNUMBA_QUIET", "0") not in ("", "0"):
         return
@@ -55,7 +87,8 @@ def compiling(what: str, kept: Callable[[], str]) -> Iterator[None]:
     with suppress(RuntimeError):  # no more threads: no word
         timer.start()
     try:
-        yield
+        with preparing:
+            yield
     finally:
         timer.cancel()
         wait.ended = time.monotonic()

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import FLIP, INTERVAL, PROFILE, Array, checked, choice, count, numeric_array, scalar, shown
+from .names import knows_names
 
 __all__ = ["Waveform", "gaussian", "hard", "positions", "sinc", "super_lorentzian"]
 
@@ -85,7 +86,11 @@ class Waveform:
             told: it is that of half of the gradient each for a symmetric pulse, and refocused.
         """
         nominal = np.deg2rad(scalar("flip", flip, **FLIP))
-        kilohertz, scale = np.broadcast_arrays(checked("offset", offset, **_OFFSET), checked("B1", B1, **PROFILE))
+        apart, field = checked("offset", offset, **_OFFSET), checked("B1", B1, **PROFILE)
+        try:
+            kilohertz, scale = np.broadcast_arrays(apart, field)
+        except ValueError:
+            raise ValueError(f"offset {apart.shape} and B1 {field.shape} do not broadcast") from None
         step = self.duration / len(self.samples)
         turn = 2 * np.pi * kilohertz * step  # radians per sample, about the field
         a, b = np.ones(turn.shape, np.complex128), np.zeros(turn.shape, np.complex128)
@@ -131,12 +136,14 @@ class Waveform:
         array([ 1.   ,  0.859,  0.427, -0.013])
         """
         places = checked("z", z, **_PLACE)
+        flip, B1 = scalar("flip", flip, **FLIP), scalar("B1", B1, **PROFILE)
         if flip == 0 or B1 == 0:
             raise ValueError(f"flip={shown(flip)}, B1={shown(B1)} is not allowed: of nothing there are no fractions")
         offsets = places * self.bandwidth / scalar("thickness", thickness, **_THICKNESS)
         return self.flips(flip, offsets, B1) / (flip * B1)
 
 
+@knows_names
 def hard(duration: float) -> Waveform:
     """A rectangular pulse, which selects no slice.
 
@@ -157,6 +164,7 @@ def hard(duration: float) -> Waveform:
     return Waveform(np.ones(1), duration)
 
 
+@knows_names
 def sinc(duration: float, time_bandwidth: float, window: str = "hann", samples: int = _SAMPLES) -> Waveform:
     """A windowed sinc.
 
@@ -184,6 +192,7 @@ def sinc(duration: float, time_bandwidth: float, window: str = "hann", samples: 
     return _selective(np.sinc(product * t) * (1 - ripple + ripple * np.cos(2 * np.pi * t)), duration, product)
 
 
+@knows_names
 def gaussian(duration: float, time_bandwidth: float = 2.0, samples: int = _SAMPLES) -> Waveform:
     """A Gaussian pulse, whose spectrum falls to one half at half of the bandwidth from its centre.
 
@@ -219,6 +228,7 @@ def _selective(shape: Array, duration: float, product: float) -> Waveform:
     return Waveform(shape, time, product / time)
 
 
+@knows_names
 def positions(n: int, extent: float = 1.0) -> Array:
     """Positions across a slice, for the mean over which signals stand.
 
@@ -250,8 +260,9 @@ def positions(n: int, extent: float = 1.0) -> Array:
     return (np.arange(steps) + 0.5) / steps * scalar("extent", extent, positive=True, maximum=1e3)
 
 
+@knows_names
 def super_lorentzian(offset: npt.ArrayLike, T2_bound: float = 12.0) -> Array:
-    """Lineshape of a bound pool as tissue has it, the ``lineshape`` of simulations.
+    """Lineshape of a bound pool as tissue has it, the ``lineshape`` of simulations::
 
         G(w) = integral from 0 to 1 of sqrt(2 / pi) T2 / |3 u^2 - 1| exp(-2 (w T2 / (3 u^2 - 1))^2) du
 

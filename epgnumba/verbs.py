@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from .arguments import Options, Truncating, takes
 from .checks import Array, warn_caller
 from .derivatives import pull_back
 from .engine import Job
+from .engine.threads import shown_progress
 from .labels import PARAMETER, READOUT
 from .problem import ComplexArray, Diff, Problem, read_problem
 from .sequence.sequence import Sequence
@@ -21,6 +23,14 @@ from .truncation import WORTH_A_WARNING, truncation_error
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+
+_UNSEEN = nullcontext()
+
+
+def _watched(progress: bool, name: str) -> AbstractContextManager[None]:
+    """Where work is shown as it comes on, if that is wanted."""
+    return shown_progress(name) if checks.flag("progress", progress) else _UNSEEN
 
 
 def signals(problem: Problem) -> tuple[ComplexArray, ComplexArray]:
@@ -75,6 +85,7 @@ def simulate(
     T2: npt.ArrayLike,
     *,
     out: ComplexArray | None = None,
+    progress: bool = False,
     **given: Unpack[Options],
 ) -> ComplexArray | Any:
     """Signal of a sequence.
@@ -87,6 +98,8 @@ def simulate(
         Relaxation times, ms; T1 may be inf. All maps broadcast.
     out : ndarray, complex, shape (*tissue, readouts), optional
         Where to put the signal: contiguous, complex128 (complex64 for ``dtype="float32"``). It is returned.
+    progress : bool
+        Whether to show a progress bar, on a CPU.
     **given
         Other maps, and options: `help(epgnumba.simulate)` lists them.
 
@@ -112,7 +125,8 @@ def simulate(
            [0.9048, 0.8187, 0.7408]])
     """
     problem = read_problem(sequence, T1, T2, **given)
-    return results(problem) if out is None else _signal_into(problem, out)
+    with _watched(progress, "simulate"):
+        return results(problem) if out is None else _signal_into(problem, out)
 
 
 @takes(Options)
@@ -122,6 +136,7 @@ def jacobian(
     T2: npt.ArrayLike,
     *,
     diff: str | tuple[str, ...] | list[str],
+    progress: bool = False,
     **given: Unpack[Options],
 ) -> tuple[ComplexArray | Any, ComplexArray | Any]:
     """Signal and its exact derivatives with respect to tissue parameters, in one sweep.
@@ -130,6 +145,8 @@ def jacobian(
     ----------
     sequence : Sequence
         What is played.
+    progress : bool
+        Whether to show a progress bar, on a CPU.
     **given
         Other maps, and options: `help(epgnumba.jacobian)` lists them.
 
@@ -155,7 +172,9 @@ def jacobian(
     """
     if diff is None:
         raise TypeError(f"diff=None is not allowed: it must be a name or a tuple of names out of {NAMES}")
-    pair: tuple[Any, Any] = results(read_problem(sequence, T1, T2, diff=diff, **given))
+    problem = read_problem(sequence, T1, T2, diff=diff, **given)
+    with _watched(progress, "jacobian"):
+        pair: tuple[Any, Any] = results(problem)
     return pair
 
 
@@ -212,6 +231,8 @@ def vjp(
     problem = read_problem(sequence, T1, T2, diff=diff, **given)
     if signal_bar is None and jacobian_bar is None:
         raise ValueError("signal_bar=None, jacobian_bar=None is not allowed: the scalar must depend on one of them")
+    if isinstance(wanted, (tuple, list)) and not wanted:
+        raise ValueError(f"wanted={wanted} is empty; leave it out for all derivatives")
     if (diff is None) != (jacobian_bar is None):
         pair = f"diff={checks.shown(diff)}, jacobian_bar={checks.shown(jacobian_bar)}"
         raise ValueError(f"{pair} is not allowed: they go together")

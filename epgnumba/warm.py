@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any, Literal, TypeAlias
 
 from .checks import flag, shown
+from .names import hint, knows_names
 from .notice import progress_bar
 
 Part: TypeAlias = Literal["signal", "gradient", "single", "design", "second", "fit"]
@@ -16,8 +17,12 @@ Part: TypeAlias = Literal["signal", "gradient", "single", "design", "second", "f
 
 def _calls() -> dict[str, dict[str, Callable[[], Any]]]:
     """For each part, by name, small calls that between them meet every kernel in every type that it is called with."""
+    import numpy as np
+
     from .design import CRLBObjective
+    from .engine import Projection
     from .estimate import Dictionary, fit
+    from .problem import read_problem
     from .sequence import FSE
     from .verbs import simulate, vjp
 
@@ -26,6 +31,12 @@ def _calls() -> dict[str, dict[str, Callable[[], Any]]]:
         part: {} for part in ("signal", "gradient", "single", "design", "second", "fit")
     }
     for words, train in (("", FSE([60.0], 5.0)), (" of steady states", FSE([60.0], 5.0, TR=1000.0))):
+
+        def compressed(dtype: str, train: Any = train) -> None:
+            problem = read_problem(train, 1000.0, [50.0, 75.0, 100.0], dtype=dtype)
+            found = (np.empty(shape, dtype) for shape in ((3, 1), 3, 3))
+            Projection(problem.cpu_job(), np.ones((2, 1, 1)))(problem.host_tissue.table(dtype), *found)
+
         plain, other = (CRLBObjective(train, *tissue, data=data) for data in ("complex", "magnitude"))
 
         def pulled(dtype: str, train: Any = train) -> Any:
@@ -38,6 +49,8 @@ def _calls() -> dict[str, dict[str, Callable[[], Any]]]:
         calls["gradient"][f"gradients{words}"] = partial(pulled, "float64")
         calls["single"][f"signals{words} in single precision"] = partial(played, "float32")
         calls["single"][f"gradients{words} in single precision"] = partial(pulled, "float32")
+        calls["fit"][f"compressed signals{words}"] = partial(compressed, "float64")
+        calls["fit"][f"compressed signals{words} in single precision"] = partial(compressed, "float32")
         calls["design"][f"bounds{words}"] = partial(plain, plain.x0)
         calls["design"][f"criteria{words}"] = partial(other.values, other.x0)
         calls["design"][f"gradients of criteria{words}"] = partial(other, other.x0)
@@ -73,6 +86,7 @@ def _interrupts() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@knows_names
 def warm_up(parts: Part | tuple[Part, ...] | None = None, *, progress: bool = True) -> None:
     """Compile the kernels, or load them from disk, before they are needed: a minute or so if it was never done.
 
@@ -104,7 +118,7 @@ def warm_up(parts: Part | tuple[Part, ...] | None = None, *, progress: bool = Tr
         raise TypeError(f"parts={shown(parts)} is not allowed: it must be a tuple of names out of {tuple(calls)}")
     for part in chosen:
         if part not in tuple(calls):
-            raise ValueError(f"parts: {shown(part)} is unknown; allowed are {tuple(calls)}")
+            raise ValueError(f"parts: {shown(part)} is unknown{hint(part, calls)}; allowed are {tuple(calls)}")
     flag("progress", progress)
     wanted = [item for part, items in calls.items() if part in chosen for item in items.items()]
     with progress_bar(progress, total=len(wanted), unit=" calls") as bar, _interrupts() as heard:

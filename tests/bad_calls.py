@@ -74,6 +74,7 @@ CALLS = {
     "nshots of three": (lambda: seq.MPRAGE(900, 8, 8, (1, 2, 3)), T, "nshots"),
     "nshots none that is read": (lambda: seq.MPRAGE(900, 8, 8, (9, 0)), V, "nshots"),
     # times that do not fit
+    "TE with an axis too many": (lambda: spgr(9, [[[2.0]]], 9, 900, 50), V, "TE"),
     "TE beyond TR, SPGR": (lambda: spgr(9, 20, 9, 900, 50), V, "TE"),
     "TE beyond TR, bSSFP": (lambda: bssfp(9, 20, 9, **TISSUE), V, "TE"),
     "TE beyond the shortest TR": (lambda: mrf([9.0, 9.0], [9.0, 3.0], **TISSUE, TE=5), V, "TE"),

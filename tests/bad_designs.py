@@ -1,11 +1,13 @@
 """Bad calls of verbs, bounds, designs and plots: what is called, the error, the name in its message."""
 
+import os
+
 import numpy as np
 from bad_calls import TISSUE, TRAIN, T, V
 from matplotlib.figure import Figure
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 
-from epgnumba import CRLBObjective, crlb, find_nstates, vjp
+from epgnumba import CRLBObjective, crlb, find_nstates, set_num_threads, vjp
 from epgnumba import sequence as seq
 from epgnumba.design import BSpline, Design, Free, PiecewiseLinear, Shared, limits, optimize
 from epgnumba.plot import (
@@ -43,12 +45,16 @@ DESIGNS = {
         "jacobian_bar",
     ),
     "wanted that is unknown": (lambda: vjp(TRAIN, **TISSUE, signal_bar=[1, 1], wanted=("flips",)), V, "wanted"),
+    "wanted that is empty": (lambda: vjp(TRAIN, **TISSUE, signal_bar=[1, 1], wanted=()), V, "wanted"),
+    "threads beyond the machine": (lambda: set_num_threads(4000 + (os.cpu_count() or 1)), V, "count"),
     "tolerance of find_nstates": (lambda: find_nstates(TRAIN, **TISSUE, tolerance=-1.0), V, "tolerance"),
     # bounds and objectives
     "jac of numbers": (lambda: crlb(np.ones(3)), V, "jac"),
     "jac of text": (lambda: crlb([["a"]]), T, "jac"),
     "noise of zero": (lambda: crlb(np.eye(2), noise=0.0), V, "noise"),
     "noise that does not broadcast": (lambda: crlb(np.ones((2, 1, 2)), noise=[1.0] * 3), V, "noise"),
+    "noise of each sample": (lambda: crlb(np.ones((2, 4)), noise=[1.0, 1.0, 2.0, 2.0]), V, "noise"),
+    "noise of each sample, of many tissues": (lambda: crlb(np.ones((5, 1, 2, 4)), noise=[1.0] * 4), V, "noise"),
     "weights of another shape": (lambda: crlb(np.eye(2), weights=[1.0]), V, "weights"),
     "singular misspelt": (lambda: crlb(np.eye(2), singular="ignore"), V, "singular"),
     "jac of inf": (lambda: crlb([[np.inf, 1.0]]), V, "jac"),

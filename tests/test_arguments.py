@@ -91,6 +91,14 @@ def test_long_T2_warns_once():
         fse_sim([90.0], 5, 80.0, 80.0)
 
 
+def test_warnings_name_what_was_given():
+    with pytest.warns(UserWarning, match="^T2star is longer than T1 in some voxels$") as caught:
+        epgnumba.spgr_sim(9.0, 2.0, 9.0, 50.0, 80.0)
+    assert [each.filename for each in caught] == [__file__]
+    with pytest.warns(UserWarning, match="^T2 is longer than T1"):
+        fse_sim([90.0], 5, 50.0, 80.0)
+
+
 OTHER = {
     "flip": [121.0, 90.0, 60.0], "ESP": 8.1, "T1": 950.0, "T2": 71.0, "phases": 10.0, "TR": 300.0, "exc_flip": 80.0,
     "exc_phase": 85.0, "diff": "T1", "slice_prof": 0.9, "B1": 0.95, "M0": 1.1, "nstates": 2, "dtype": np.float32,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import epgnumba
+from epgnumba import extras
 
 pytest.importorskip("zarr", minversion="3")
 msgspec = pytest.importorskip("msgspec")
@@ -18,7 +19,7 @@ xr = pytest.importorskip("xarray")
 
 from batch_runs import SEQUENCE, atoms, call, described, environment, same  # noqa: E402
 
-from epgnumba.batch import Store, commands, make_plan, open_results  # noqa: E402
+from epgnumba.batch import Store, commands, encoding, make_plan, open_results  # noqa: E402
 from epgnumba.batch.description import Description, read  # noqa: E402
 
 FLIP = np.linspace(5, 60, 30)
@@ -94,6 +95,7 @@ def test_a_compressed_dictionary_is_that_of_an_svd(tmp_path, kind):
     np.testing.assert_allclose(found.energy, singular[:rank] ** 2 / (singular**2).sum(), rtol=1e-8)
     np.testing.assert_allclose(found.residual, np.linalg.norm(lost, axis=1), atol=1e-7)
     np.testing.assert_allclose(found.norm, np.linalg.norm(signal, axis=1), rtol=1e-12)
+    assert found.coefficients.dtype == (np.complex128 if kind == "complex" else np.float64)
 
 
 def test_a_dictionary_that_is_kept_whole(tmp_path):
@@ -204,6 +206,47 @@ def test_a_killed_run_goes_on(tmp_path):
     assert call("simulate", whole) == 0
     assert same(tmp_path / "out.zarr", tmp_path / "whole.zarr")
     assert not list((tmp_path / "out.zarr").rglob("*.aside"))
+
+
+@pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "complex128", "int8"])
+def test_shards_are_as_zarr_reads_them(tmp_path, compression, dtype):
+    import zarr
+
+    rng, shape = np.random.default_rng(6), (23, 3)
+    data = (30 * rng.normal(size=shape)).astype(dtype)
+    if data.dtype.kind == "c":
+        data.imag = rng.normal(size=shape)
+    array = zarr.create_array(
+        tmp_path / "array", shape=shape, chunks=(4, 3), shards=(16, 3), dtype=dtype,
+        fill_value=encoding.missing(dtype), compressors=encoding.codecs(compression),
+    )  # fmt: skip
+    for shard in range(2):
+        content = encoding.encoded(data[16 * shard : 16 * (shard + 1)], 16, 4, compression)
+        file = tmp_path / f"array/c/{shard}/0"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"".join(content))
+    np.testing.assert_array_equal(array[...], data)
+    array.resize((32, 3))
+    np.testing.assert_array_equal(array[23:], np.full((9, 3), encoding.missing(dtype), dtype))
+
+
+def test_programs_are_those_of_all_rows(tmp_path):
+    """Rows that would be simpler alone, as those on resonance, have the bits that they have in company."""
+    field = "B0 = [0, 0, 5]\n"
+    tissue = f"[tissue]\nT1 = {{ start = 300, stop = 2000, count = 40 }}\nT2 = 80\n{field}"
+    tail = "[dictionary]\nrank = 3\n[output]\npath = 'out.zarr'\n"
+    run = tmp_path / "run.toml"
+    run.write_text(SEQUENCE.format(pulses=8) + tissue + tail)
+    assert call("dictionary", run) == 0
+    found = open_results(tmp_path / "out.zarr")
+    assert found.coefficients.dtype == np.complex128
+    coefficients = found.coefficients.values
+    np.testing.assert_array_equal(coefficients[:, 0], coefficients[:, 1])
+    train = epgnumba.sequence.MRF(np.linspace(5, 60, 8), TR=10.0, TI=20.0)
+    signal = epgnumba.simulate(train, found.T1.values[:, None], 80, B0=[0, 0, 5])
+    unit = signal / np.linalg.norm(signal, axis=-1, keepdims=True)
+    np.testing.assert_allclose(coefficients, np.einsum("abr,cr->abc", unit, found.basis.values.conj()), atol=1e-13)
 
 
 def test_job_arrays(tmp_path, capsys):
@@ -408,7 +451,7 @@ def test_a_cache_folder_that_cannot_be_written_is_told_and_survived(tmp_path):
 
 
 def test_what_is_missing_is_told(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(commands.EXTRAS, "batch", ("no_such_module",))
+    monkeypatch.setitem(extras.EXTRAS, "batch", ("no_such_module",))
     assert call("simulate", tmp_path / "none.toml") == commands.NOT_THERE
     assert 'no_such_module is needed: pip install "epgnumba[batch]"' in capsys.readouterr().err
     monkeypatch.undo()

@@ -230,5 +230,8 @@ def test_progress_is_shown(capsys):
     data = epgnumba.simulate(TRAIN, 900.0, np.full(30, 60.0))
     made.match(data)
     assert capsys.readouterr().err == ""
+    shown = Dictionary.grid(TRAIN, **GRID, progress=True)
+    assert f"{float(len(made)):.3g}"[:3] in capsys.readouterr().err
+    np.testing.assert_array_equal(shown.atoms, made.atoms)
     made.match(data, progress=True)
     assert "30.0/30.0" in capsys.readouterr().err

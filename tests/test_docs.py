@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CHANGELOG.md"]
+BUILT = {"_build", "gallery", "generated"}
+WRITTEN = [page for page in sorted((ROOT / "docs").rglob("*.md")) if not BUILT & set(page.parts)]
+PAGES = [*(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")), *WRITTEN]
 ON_A_DEVICE = pytest.mark.skipif("NUMBA_ENABLE_CUDASIM" in os.environ, reason="`pytest -m gpu` runs it on a device")
 SHAPE = re.compile(r"\(\d+,\)|\(\d+(, \d+)+\)")
 
@@ -54,7 +57,6 @@ def test_a_block_runs_alone(page, line, code, capsys, monkeypatch, tmp_path):
     for name, module in takes.items():
         if name in code:
             pytest.importorskip(module)
-    plt = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.chdir(tmp_path)
     with plt.rc_context():
         plt.switch_backend("Agg")
@@ -77,34 +79,35 @@ def test_a_false_claim_is_found(false, capsys):
         play(false, capsys)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_files_that_are_named_exist(page):
-    """What a link leads to, and modules and tests in backticks that have a folder in front."""
+    """What a link leads to, tests by name, and modules and tests in backticks that have a folder in front."""
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
+    tests = re.findall(r"\[`(test_\w+)`\]\s*\(([^)]+)\)", text)
+    assert [name for name, file in tests if f"def {name}(" not in (page.parent / file).read_text()] == []
     named = re.findall(r"`([\w/]+/\w+\.py)`", text)
     assert [name for name in named if not any((root / name).exists() for root in (ROOT, ROOT / "epgnumba"))] == []
 
 
+def test_pictures_are_made_by_their_script(tmp_path):
+    """Those of README: small, and as large as the script makes them."""
+    made = ROOT / "docs" / "images"
+    subprocess.run(
+        [sys.executable, made / "make.py", tmp_path], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in made.glob("*.png"))
+    for path in made.glob("*.png"):
+        assert path.stat().st_size < 150_000
+        kept, again = (plt.imread(one).shape for one in (path, tmp_path / path.name))
+        assert kept[:2] == again[:2]
+        assert f"docs/images/{path.name}" in (ROOT / "README.md").read_text()
+
+
 # What examples print, as documents say it.
 PRINTED = {
-    "automatic_differentiation": ["CRLB(T2) 7197.580 ms^2"],
-    "brain_t2": [
-        "exponential fit of 8 voxels: at most 0.0046 % away",
-        "median T2 106.8 ms (exponential), 90.7 ms (EPG)",
-        "phantom, exponential: T2 +36.32 % in the median",
-        "phantom, EPG: T2 -0.18 % in the median",
-    ],
     "design_fingerprint": ["objective 4160.82 -> 1172.84"],
-    "design_fse": [
-        "objective 194177 -> 93726.8",
-        "60 degrees 5.529 5.065 4.407 3.987 3.842",
-        "one start 3.761 3.472 3.061 2.828 2.771",
-        "M0 known: 1.0000 0.6592 0.4801 0.3753 0.3075 0.2603",
-        "M0 unknown: 0.5690 0.4481 0.3688 0.3129 0.2716",
-    ],
-    "own_sequence": ["before flip 4.0 deg", "after flip 10.0 deg"],
     "torch_cost": ["relative error of T2: 2.42% before, 1.01% after"],
 }
 

@@ -170,3 +170,17 @@ def test_terms_that_are_not_used_cost_nothing(monkeypatch):
     assert all("sqrt" not in text for texts in whole for text in texts)
     diffusing = shape.Shape(1, (), 16, (6,))
     assert len(written(diffusing)[1]) > len(whole[0][1])
+
+
+def test_progress_is_shown(capsys):
+    train, T2 = epgnumba.FSE([60.0] * 64, 5.0), np.linspace(40, 90, 3000)
+    plain = epgnumba.simulate(train, 900.0, T2)
+    assert capsys.readouterr().err == ""
+    np.testing.assert_array_equal(epgnumba.simulate(train, 900.0, T2, progress=True), plain)
+    err = capsys.readouterr().err
+    assert "simulate: 100%" in err
+    assert "3.00k/3.00k" in err
+    with pytest.warns(UserWarning, match="nstates=20 changes"):  # which plays twice
+        _, slope = epgnumba.jacobian(train, 900.0, T2, diff="T2", progress=True, nstates=20, check_nstates=True)
+    assert "jacobian: 100%" in capsys.readouterr().err
+    np.testing.assert_array_equal(slope, epgnumba.jacobian(train, 900.0, T2, diff="T2", nstates=20)[1])

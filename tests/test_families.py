@@ -286,9 +286,17 @@ def test_shapes(name, shapes):
 def test_acquisitions_are_those_of_single_calls():
     flips, TRs = np.array([5.0, 12.0, 25.0]), np.array([10.0, 20.0, 30.0])
     T1 = np.array([500.0, 900.0])
-    together = epgnumba.spgr_sim(flips, [2.0, 6.0], TRs, T1, 50.0)
+    together = epgnumba.spgr_sim(flips, [[2.0, 6.0]], TRs, T1, 50.0)
     apart = [epgnumba.spgr_sim(flip, [2.0, 6.0], TR, T1, 50.0) for flip, TR in zip(flips, TRs, strict=True)]
     np.testing.assert_array_equal(together, np.concatenate(apart, -1))
+    each = np.array([[2.0, 6.0], [3.0, 7.0], [4.0, 8.0]])
+    apart = [epgnumba.spgr_sim(*row, T1, 50.0) for row in zip(flips, each, TRs, strict=True)]
+    np.testing.assert_array_equal(epgnumba.spgr_sim(flips, each, TRs, T1, 50.0), np.concatenate(apart, -1))
+    paired = [epgnumba.spgr_sim(*row, T1, 50.0) for row in zip(flips, each[:, 0], TRs, strict=True)]
+    np.testing.assert_array_equal(epgnumba.spgr_sim(flips, each[:, 0], TRs, T1, 50.0), np.concatenate(paired, -1))
+    for TE in ([2.0, 6.0], [[2.0, 6.0]] * 2):
+        with pytest.raises(ValueError, match="TE has 2 entries, for 3 acquisitions.*table"):
+            epgnumba.spgr_sim(flips, TE, TRs, T1, 50.0)
     with pytest.raises(ValueError, match="one length.*'flip': 3, 'TR': 2"):
         epgnumba.spgr_sim(flips, 2.0, TRs[:2], 500.0, 50.0)
 

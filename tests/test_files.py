@@ -133,6 +133,66 @@ def test_files_of_others_are_refused(tmp_path):
         read_pulseq(tmp_path / "none.seq")
 
 
+def of_others(path, *pulses, gradients=()):
+    """A file of pulses, each followed by a sample, that says what an order is."""
+    made = pp.Sequence()
+    for pulse in pulses:
+        made.add_block(pulse, *gradients)
+        made.add_block(pp.make_delay(4e-3))
+        made.add_block(pp.make_adc(num_samples=1, dwell=1e-5, delay=1e-5))
+    made.set_definition("epgnumba_cycles_per_m", 1000.0)
+    made.write(str(path))
+    return path
+
+
+def arbitrary(shape, angle, use="excitation"):
+    return pp.make_arbitrary_rf(signal=shape, flip_angle=np.deg2rad(angle), use=use)
+
+
+def test_shaped_pulses_have_the_angle_that_they_were_made_for(tmp_path):
+    shape = np.sin(np.linspace(0, 7, 500)) * np.linspace(0, 1, 500)
+    waves = [np.ones(10), -1j * shape, np.hanning(800) + 0.1]
+    made = [
+        pp.make_sinc_pulse(np.deg2rad(70), duration=2e-3, time_bw_product=6, use="excitation", phase_offset=0.4),
+        pp.make_gauss_pulse(np.deg2rad(130), duration=3e-3, use="refocusing"),
+        pp.make_block_pulse(np.deg2rad(33), duration=1e-3, use="saturation", phase_offset=2.0),
+        pp.make_adiabatic_pulse("hypsec", use="inversion"),
+        *(arbitrary(wave, 40.0, "other") for wave in waves),
+    ]
+    events = list(read_pulseq(of_others(tmp_path / "other.seq", *made)).events())
+    pulses = [one for one in events if isinstance(one, Pulse)]
+    assert [one.kind for one in pulses] == ["excitation", "refocusing", "saturation", "other", "other", "other"]
+    np.testing.assert_allclose([one.flip for one in pulses], [70, 130, 33, 40, 40, 40], rtol=2e-5)
+    assert sum(isinstance(one, Inversion) for one in events) == 1
+
+    def turned(pulse):
+        """The direction that small rotations, one after another, turn magnetisation to."""
+        M, step = np.array([0.0, 0, 1]), pulse.t[1] - pulse.t[0]
+        for B in pulse.signal * np.exp(1j * pulse.phase_offset):
+            angle, (x, y) = 2 * np.pi * abs(B) * step, (np.real(B) / abs(B), np.imag(B) / abs(B)) if B else (1, 0)
+            axis = np.array([x, y, 0])
+            M = M * np.cos(angle) + np.cross(axis, M) * np.sin(angle) + axis * (axis @ M) * (1 - np.cos(angle))
+        return M
+
+    for pulse, one in zip([made[0], made[1], *made[4:]], [*pulses[:2], *pulses[3:]], strict=True):
+        flip, phase = np.deg2rad(one.flip), np.deg2rad(one.phase)
+        expected = [np.sin(flip) * np.sin(phase), -np.sin(flip) * np.cos(phase), np.cos(flip)]
+        np.testing.assert_allclose(turned(pulse), expected, atol=1e-4)
+
+
+def test_pulses_without_a_flip_angle_are_refused(tmp_path):
+    swept = arbitrary(np.exp(1j * np.arange(100) / 50), 60.0)
+    off = pp.make_sinc_pulse(1.0, duration=2e-3, use="excitation", freq_offset=200.0)
+    plain = pp.make_sinc_pulse(1.0, duration=2e-3, use="excitation")
+    selecting = (pp.make_trapezoid("z", area=1000.0),)
+    for pulse, gradients, told in (
+        (swept, (), r"phase of a pulse \(excitation\) changes"), (off, (), "off resonance, by 200 Hz"),
+        (plain, selecting, "a gradient of z is none"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=told):
+            read_pulseq(of_others(tmp_path / "other.seq", pulse, gradients=gradients))
+
+
 def test_all_events_come_back(tmp_path):
     events = [
         Inversion(), Spoil(), Wait(20.0), Pulse(30.0, 40.0, "preparation"), Wait(3.0), Shift(-2), Readout(50.0),

@@ -1,5 +1,9 @@
 """Limits with exact Jacobians; published designs reproduced; what goes wrong before, and in the middle."""
 
+import sys
+import time
+from types import SimpleNamespace
+
 import naive
 import numpy as np
 import pytest
@@ -7,7 +11,7 @@ import scipy.sparse
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, minimize
 
 import epgnumba
-from epgnumba import CRLBObjective, EventSequence
+from epgnumba import CRLBObjective, EventSequence, notice
 from epgnumba.design import BSpline, Design, Free, Shared, limits, optimize
 from epgnumba.design.starts import Cost, random_start
 from epgnumba.sequence import MRF, SPGR, Inversion, Pulse, Readout, Spoil, Wait
@@ -340,6 +344,44 @@ def test_time_limit():
     assert found.fun < found.value_before
 
 
+def test_linear_algebra_keeps_to_one_thread():
+    """So that a busy machine does not hold up thousands of small systems; afterwards all is as before."""
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def threads():
+        return [each["num_threads"] for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"]
+
+    seen = []
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        before = threads()
+        optimize(small(), starts=1, max_iterations=2, callback=lambda *_: seen.extend(threads()))
+        assert threads() == before
+    assert set(seen) == {1}
+
+
+def test_without_threadpoolctl_it_works_the_same(monkeypatch):
+    found = optimize(small(), starts=1, max_iterations=3)
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    assert optimize(small(), starts=1, max_iterations=3).fun == pytest.approx(found.fun, rel=1e-9)
+
+
+def test_what_is_compiled_is_no_search(monkeypatch):
+    """By a clock that a test sets: each iteration takes a second, and an hour to compile."""
+    now = [0.0]
+    monkeypatch.setattr(notice, "time", SimpleNamespace(perf_counter=lambda: now[0], monotonic=time.monotonic))
+
+    def iterated(*_):
+        now[0] += 1.0
+        with notice.preparing:
+            now[0] += 3600.0
+
+    objective, keep = lee()
+    found = optimize(objective, keep, starts=1, time_limit=4.5, callback=iterated)
+    assert found.message == "the time limit was reached"
+    assert (found.seconds, found.compile_seconds, found.nit) == (5.0, 5 * 3600.0, 5)
+    assert "5.00 s, of which 0.00 s in the objective, and 18000.0 s to compile" in str(found)
+
+
 def test_a_start_outside_is_projected_or_refused():
     objective = small()
     tight = [limits.bounds(objective, flip=(30, 50)), limits.duration(objective, longest=80.0)]
@@ -543,11 +585,11 @@ def test_many_variables_are_no_burden(monkeypatch):
 
 def test_progress_goes_to_standard_error(capsys):
     objective = small()
-    optimize(objective, within(objective), starts=2, max_iterations=3)
+    optimize(objective, within(objective), starts=2, max_iterations=3, progress=True)
     captured = capsys.readouterr()
     assert "design, start 2 of 2" in captured.err
     assert not captured.out
-    optimize(objective, within(objective), max_iterations=3, progress=False)
+    optimize(objective, within(objective), max_iterations=3)
     assert not capsys.readouterr().err
 
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import epgnumba
 
 ROOT = Path(__file__).parent.parent
@@ -35,15 +37,33 @@ def test_importing_is_light():
     assert heavy == "[]"
 
 
-def test_torch_is_asked_for_where_it_is_missing():
+@pytest.mark.parametrize(
+    ("module", "extra", "use"),
+    [
+        ("torch", "torch", "import epgnumba.torch"),
+        ("torch", "torch", "epgnumba.torch"),
+        ("msgspec", "batch", "epgnumba.batch.make_plan"),
+        ("zarr", "batch", "epgnumba.batch.Store"),
+        ("xarray", "batch", "epgnumba.batch.open_results"),
+        ("pypulseq", "files", "epgnumba.files.read_pulseq"),
+        ("nibabel", "files", "epgnumba.files.read_map('a.nii')"),
+        ("nibabel", "files", "epgnumba.files.write_map('a.nii', [1])"),
+    ],
+)
+def test_what_is_missing_is_asked_for(module, extra, use):
+    """By what is used; the rest works without."""
     said = python(
-        "import sys; sys.modules['torch'] = None\n"
+        f"import sys; sys.modules[{module!r}] = None\n"
         "import epgnumba; print(epgnumba.fse_sim([100.0], 5, 900, 70).shape)\n"
-        "try: import epgnumba.torch\n"
-        "except ModuleNotFoundError as error: print(error)"
+        f"try: {use}\n"
+        "except (AttributeError, ModuleNotFoundError) as error: print(error)"
     )
-    assert said.startswith("(1,)\nepgnumba.torch takes torch")
-    assert 'pip install "epgnumba[torch]"' in said
+    assert said.startswith("(1,)\n")
+    assert f"takes {module}, which is not installed" in said
+    if extra == "batch" and sys.version_info < (3, 11):
+        assert "it takes Python 3.11 or newer" in said
+    else:
+        assert f'pip install "epgnumba[{extra}]"' in said
 
 
 def test_demo(tmp_path, capsys):
@@ -69,6 +89,30 @@ def test_the_module_is_the_command():
     )
     assert refused.returncode == 2
     assert refused.stderr == "--output=no/a.png: there is no folder no\n"
+
+
+def test_info(tmp_path, capsys, monkeypatch):
+    from epgnumba import extras
+    from epgnumba.cli import main
+    from epgnumba.kernels import cache, processor
+
+    monkeypatch.setenv("EPGNUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setitem(extras.EXTRAS, "files", ("nibabel", "no_such_module"))
+    assert main(["info"]) == 0
+    told = dict(line.partition(" ")[::2] for line in capsys.readouterr().out.splitlines())
+    assert told["epgnumba"].startswith(f"{epgnumba.__version__}, ")
+    assert "numba " in told["numpy"]
+    assert f"threads {epgnumba.get_num_threads()}" in told["processors"]
+    assert told["compiled"].startswith(f"code {tmp_path}")
+    assert told["compiled"].endswith("0 files, 0.0 MB")
+    assert told["GPU"]
+    monkeypatch.setattr(processor.llvm, "get_host_cpu_features", lambda: {"avx": True, "avx2": True, "avx512f": False})
+    (cache.directory() / "a.nbc").write_bytes(bytes(2_000_000))
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert "1 files, 2.0 MB" in out
+    assert "vectors of 256 bits, 4 doubles" in out
+    assert 'lacks no_such_module: pip install "epgnumba[files]"' in out
 
 
 SMALL = "import epgnumba; print(epgnumba.fse_sim([100.0], 5, 900, 70)[0])"

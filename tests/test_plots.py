@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from families import FAMILIES
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import epgnumba
@@ -22,6 +23,8 @@ from epgnumba.plot import (
     plot_report,
     save_report,
 )
+from epgnumba.plot.state_map import MOST_CELLS
+from epgnumba.plot.style import tint
 from epgnumba.sequence import EventSequence, Inversion, Pulse, Readout, Wait
 from epgnumba.sequence.timeline import timeline
 
@@ -229,6 +232,85 @@ def test_a_phase_graph_of_whole_orders():
     assert "first repetition" in ax.get_title("left")
 
 
+def test_a_map_of_many_pathways():
+    """Against pathways one by one: a cell is at least what any piece through it is, and one of these."""
+    train = epgnumba.FSE([60.0, 100.0, 70.0, 50.0] * 12, ESP=5)
+    ax = plot_phase_graph(train, 1000, 100)
+    (mesh,) = ax.collections
+    cells = np.ma.filled(mesh.get_array(), 0)
+    corners = mesh.get_coordinates()
+    times, orders = corners[0, :, 0], corners[:, 0, 1]
+    paths = find_pathways(train, 1000, 100)
+    assert orders[0] == paths.transverse[:, 2:].min() - 0.5
+    expected = np.zeros_like(cells)
+    for (start, end, first, last), size in zip(paths.transverse, paths.transverse_size, strict=True):
+        rows = (orders[1:] > min(first, last)) & (orders[:-1] < max(first, last))
+        columns = (times[1:] > start) & (times[:-1] < end)
+        expected[np.ix_(rows, columns)] = np.maximum(expected[np.ix_(rows, columns)], size)
+    np.testing.assert_array_equal(cells, expected)
+    signal = abs(epgnumba.simulate(train, 1000, 100))
+    after = cells[int(-orders[0])][
+        np.searchsorted(times, paths.echoes[:-1, 0])
+    ]  # from each echo on, it leads from there
+    np.testing.assert_allclose(after, signal[:-1], rtol=1e-12)
+    bar = ax.figure.axes[1]
+    assert (bar.get_ylabel(), bar.get_yscale()) == ("$|F_k|$ ($M_0$ = 1)", "log")
+    assert mesh.norm.vmin == 1e-3
+    assert not ax.get_legend()
+
+
+@pytest.mark.parametrize("states", [None, "F", "Z"])
+@pytest.mark.parametrize("kind", [None, "lines", "map"])
+def test_kinds_of_phase_graphs(kind, states):
+    ax = plot_phase_graph(TRAIN, 1000, 80, ax=Figure().subplots(), kind=kind, states=states)
+    labels = [line.get_label() for line in ax.lines if line.get_label()[0] != "_"]
+    if kind == "map":
+        assert ax.figure.axes[1].get_ylabel()[2] == (states or "F")
+        assert not labels
+    else:
+        assert labels == ([states] if states else ["Z", "F"])
+    ax.figure.draw_without_rendering()
+
+
+def test_a_map_of_a_very_long_train_has_cells_that_can_be_seen():
+    train = seq.MRF(np.full(1500, 40.0), 4.0, inversion=None)
+    ax = plot_phase_graph(train, 5000, 2000)
+    assert max(ax.collections[0].get_array().shape) <= MOST_CELLS
+    assert ax.get_ylim()[1] > 300
+
+
+def test_a_map_without_states():
+    plot_phase_graph(EventSequence(lambda p: [Readout(), Wait(p.TE)], TE=5.0), 1000, 80, kind="map")
+
+
+def test_colours_for_all_readers():
+    """Where the user has not chosen: apart in lightness too, and on the ground that they are drawn on."""
+
+    def lightness(color):
+        linear = [c / 12.92 if c < 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+        return np.dot(linear, [0.2126, 0.7152, 0.0722])
+
+    for name, ground in (("default", 1.0), ("dark_background", 0.0)):
+        with plt.style.context(name):
+            colors = [tint(n) for n in range(7)]
+            line = plot_protocol(TRAIN, 1000, 80)[2].lines[1]
+        assert len(set(colors)) == 7
+        assert line.get_color() == colors[0]  # whatever is the style later, when it is saved
+        for color in colors[:3]:
+            low, high = sorted((lightness(color), ground))
+            assert (high + 0.05) / (low + 0.05) >= 3.0  # WCAG 2, of graphics
+    with plt.rc_context({"axes.prop_cycle": plt.cycler(color=["#123456", "r"])}):
+        assert [tint(n) for n in range(3)] == ["#123456", "#ff0000", "#123456"]
+
+
+@pytest.mark.parametrize("bad", ["paths", "", None, 1, "f", ["F"]])
+def test_kinds_of_phase_graphs_that_are_none(bad):
+    for name in ("kind", "states"):
+        if bad is not None:
+            with pytest.raises(ValueError, match=name):
+                plot_phase_graph(TRAIN, 1000, 80, **{name: bad})
+
+
 def deviations(train, unknowns, **tissue):
     """Of the unknowns, from a Fisher matrix inverted here."""
     slopes = epgnumba.jacobian(train, **tissue, diff=unknowns)[1]
@@ -333,7 +415,7 @@ def test_convergence_is_titled_by_its_own_curve():
 
 def test_convergence_of_a_design(capsys):
     objective = epgnumba.CRLBObjective(epgnumba.FSE([60.0] * 6, ESP=8), 1000, 80)
-    found = optimize(objective, starts=2)
+    found = optimize(objective, starts=2, progress=True)
     told = capsys.readouterr().err
     assert "0 iterations" in told
     assert not re.search(r"\diterations", told)
@@ -342,7 +424,7 @@ def test_convergence_of_a_design(capsys):
     assert first == pytest.approx(ax.lines[0].get_ydata()[0], rel=1e-5)
     assert last == pytest.approx(found.fun, rel=1e-5)
     np.testing.assert_allclose(curves(ax)["ends of 2 starts"], found.starts)
-    optimize(objective, starts=1, progress=False)
+    optimize(objective, starts=1)
     assert not capsys.readouterr().err
 
 

@@ -259,7 +259,7 @@ def test_gradcheck_of_every_family(name):
 ONE_CALL = {
     "mrf_sim": {"flip": [10.0, 20.0, 40.0], "TR": [9.0, 8.0, 10.0], "TI": 5.0, "T2": 60.0, "B0": 3.0},
     "bssfp_sim": {"flip": [10.0, 20.0], "TE": 2.0, "TR": 5.0, "T2": 60.0, "B0": 30.0, "chemshift": 7.0},
-    "spgr_sim": {"flip": [10.0, 30.0], "TE": [2.0, 4.0], "TR": 15.0, "T2star": 40.0},
+    "spgr_sim": {"flip": [10.0, 30.0], "TE": [[2.0, 4.0]], "TR": 15.0, "T2star": 40.0},
     "mprage_sim": {"TI": 90.0, "flip": 8.0, "TRspgr": 7.0, "inv_efficiency": 0.9},
     "mp2rage_sim": {"TI": [60.0, 160.0], "flip": [8.0, 5.0], "TRspgr": 7.0, "TRmp2rage": 300.0, "B1": 0.9},
     "mpnrage_sim": {"flip": [8.0, 9.0], "TR": 7.0, "TI": 10.0, "M0": 2.0},

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import epgnumba
 ROOT = Path(__file__).parent.parent
 USES = ROOT / "tests" / "typed" / "uses.py"
 FORMS = [name for name in epgnumba.__all__ if name.endswith("_sim")]
-PARTS = ("design", "estimate", "plot", "pulses", "sequence", "torch")
+PARTS = ("batch", "design", "estimate", "files", "plot", "pulses", "sequence", "torch")
 MODULES = (*PARTS, "design.limits")
 NEEDED = {"plot": "matplotlib", "torch": "torch"}
 
@@ -41,6 +42,17 @@ def test_mypy_reports_bad_uses_alone():
     marked = {n for n, line in enumerate(USES.read_text().splitlines(), 1) if line.endswith("# bad")}
     assert len(marked) > 40
     assert {int(n) for n in re.findall(r"uses\.py:(\d+): error", done.stdout)} == marked, done.stdout
+
+
+def test_pyright_reports_the_same():
+    """Where it is installed."""
+    pytest.importorskip("pyright", reason="pyright is not installed")
+    pytest.importorskip("torch")
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson", "tests/typed/uses.py"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    marked = {n for n, line in enumerate(USES.read_text().splitlines(), 1) if line.endswith("# bad")}
+    assert {each["range"]["start"]["line"] + 1 for each in found if each["severity"] == "error"} == marked, done.stdout
 
 
 def signature(function):
@@ -99,3 +111,11 @@ def test_a_module_that_cannot_be_imported_is_no_attribute():
     )
     assert told.startswith("False True\nepgnumba.plot cannot be imported: ")
     assert "matplotlib" in told
+
+
+def test_what_is_printed_says_what_it_is():
+    train = epgnumba.FSE([60.0] * 3, 5)
+    objective = epgnumba.CRLBObjective(train, 1000, [60, 70], unknowns=("M0", "T2"))
+    assert repr(objective) == "<CRLBObjective: bounds on M0, T2, of 3 variables (flip) for tissues (2,)>"
+    atoms = epgnumba.estimate.Dictionary(train, 1000, [50, 60])
+    assert repr(atoms) == "<Dictionary of 2 atoms over T1, T2, in 3 directions>"

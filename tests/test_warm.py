@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from numba.core import config
@@ -69,6 +70,20 @@ def test_a_wait_that_fails(lines):
         raise ZeroDivisionError
     time.sleep(0.3)
     assert lines() == []
+
+
+def test_threads_that_prepare_at_once_count_once(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(notice, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    preparing = notice._Preparing()
+    with preparing:
+        now[0] = 2.0
+        assert preparing.seconds() == 2.0
+        with preparing:
+            now[0] = 5.0
+        now[0] = 6.0
+    now[0] = 9.0
+    assert preparing.seconds() == 6.0
 
 
 @pytest.mark.parametrize("value", ["1", "yes", "0", ""])

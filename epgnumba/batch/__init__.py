@@ -6,6 +6,8 @@ They take the extra `batch`, which is imported when one of these is asked for.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..extras import brought
+
 if TYPE_CHECKING:
     from .plan import Plan, make_plan
     from .results import open_results
@@ -21,7 +23,8 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         if name in _HOMES:
-            return getattr(import_module(_HOMES[name], __name__), name)
+            with brought("batch", f"{__name__}.{name}"):
+                return getattr(import_module(_HOMES[name], __name__), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

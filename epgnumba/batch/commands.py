@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..extras import lacking
+
 if TYPE_CHECKING:
     from .plan import Plan
 
@@ -24,17 +26,6 @@ ABOUT = {
     "fit": "maps from data",
 }
 COMMANDS = tuple(ABOUT)
-EXTRAS = {  # modules that each brings
-    "batch": ("dask", "distributed", "msgspec", "threadpoolctl", "xarray", "zarr"),
-    "files": ("nibabel", "pypulseq"),
-    "torch": ("torch",),
-    "cuda": ("numba_cuda",),
-}
-
-
-def lacking(extra: str) -> list[str]:
-    """Modules that an extra brings, and that are not there."""
-    return [name for name in EXTRAS[extra] if find_spec(name) is None]
 
 
 def _obstacle(command: str) -> str | None:
@@ -111,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
         _say(str(error))
         return NOT_ALLOWED
     except ImportError as error:
-        _say(f'{error}: pip install "epgnumba[files]"')
+        _say(str(error))
         return NOT_THERE
     except (RuntimeError, MemoryError) as error:  # a device is not there, or has no room
         _say(str(error))

@@ -74,7 +74,7 @@ def run_local(store: Store, shards: list[int], workers: int, done: Callable[[int
     """
     with one_thread_each(), ThreadPoolExecutor(workers, thread_name_prefix="epgnumba-batch") as pool:
         path, left = str(store.path), iter(shards)
-        done(run_shard(path, next(left)))  # alone, so that what it compiles is compiled once
+        _store(path)  # which compiles what is needed, once
         running = {pool.submit(run_shard, path, shard) for _, shard in zip(range(workers), left, strict=False)}
         while running:
             ended, running = wait(running, return_when=FIRST_COMPLETED)

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from .. import __version__
+from ..checks import choice, file_path, shown
 from ..checks import count as checked_count
+from ..extras import brought
 from ..kernels.cache import source_digest
+from ..tissue_parameters import TISSUE
 from .description import Description, DescriptionError, Output, Span, Values, read, size_in_bytes, told, values
 from .rows import Rows, sweep_rows, tissue_rows
 from .sequences import resolve
@@ -24,6 +26,7 @@ from .share import one_process, one_thread_each
 from .store import Store, StoreError, make_store
 from .work import Work, work_of
 
+MOST_WORKERS, MOST_SHARES = 100_000, 1_000_000
 TARGET = 1 << 26  # bytes of a shard, before compression
 PER_SHARE = 4  # shards, at least, for each worker or task of a job array
 LARGEST_NETCDF = 2 << 30  # bytes
@@ -73,19 +76,12 @@ class Plan:
         """How long it takes, by what a block does once it is compiled."""
         part = slice(0, min(self.work.block, self.rows.count))
         block = {name: array[part] for name, array in self.rows.values.items()}
-        constants, self.work.constants = self.work.constants, self._stand_ins()
-        try:
-            with one_thread_each():
-                self.work.compute(block, self.rows.place[part])
-                start = time.perf_counter()
-                self.work.compute(block, self.rows.place[part])
-                taken = time.perf_counter() - start
-        finally:
-            self.work.constants = constants
+        with one_thread_each():
+            self.work.compute(block, self.rows.place[part])
+            start = time.perf_counter()
+            self.work.compute(block, self.rows.place[part])
+            taken = time.perf_counter() - start
         return taken * self.rows.count / (part.stop * self.workers)
-
-    def _stand_ins(self) -> dict[str, np.ndarray[Any, Any]]:
-        return self.work.constants or self.work.stand_ins()
 
     def store(self, make: bool = True) -> Store:
         """The store of this run; if there is none, it is made.
@@ -167,7 +163,7 @@ def _worker_bytes(work: Work, row_bytes: int, shard_rows: int) -> int:
 
 
 def make_plan(
-    command: str, path: Path, workers: int | None = None, scheduler: str | None = None, shares: int = 1
+    command: str, path: str | Path, workers: int | None = None, scheduler: str | None = None, shares: int = 1
 ) -> Plan:
     """The run that a file describes, to be cut for so many workers, or shares of a job array.
 
@@ -176,6 +172,11 @@ def make_plan(
     DescriptionError
         Naming file, line where it can be told, key, and what is allowed.
     """
+    choice("command", command, tuple(TAKEN))
+    path = file_path("path", path)
+    checked_count("shares", shares, most=MOST_SHARES)
+    if scheduler is not None and not isinstance(scheduler, str):
+        raise TypeError(f"scheduler={shown(scheduler)} is not an address")
     description = read(path)
     engine = msgspec.structs.replace(
         description.engine,
@@ -201,7 +202,7 @@ def _plan(command: str, description: Description, folder: Path, shares: int) -> 
     _check_output(description.output, work, rows)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     engine = description.engine
-    workers = checked_count("engine.workers", cores if engine.workers is None else engine.workers)
+    workers = checked_count("engine.workers", cores if engine.workers is None else engine.workers, most=MOST_WORKERS)
     allowed = size_in_bytes("engine.memory", engine.memory)
     shard_rows = _choose_shard(description, work, rows, workers, allowed, max(shares, workers))
     return Plan(description, work, rows, folder / description.output.path, workers, shard_rows, allowed)
@@ -210,7 +211,8 @@ def _plan(command: str, description: Description, folder: Path, shares: int) -> 
 def _check_output(output: Output, work: Work, rows: Rows) -> None:
     """Refuse copies that cannot be written, before anything starts."""
     if output.nifti is not None:
-        import nibabel  # noqa: F401, which may not be there
+        with brought("files", f"output.nifti={shown(output.nifti)}"):
+            import nibabel  # noqa: F401, which may not be there
 
         if rows.name != "voxel":
             raise ValueError('output.nifti is not allowed: rows are no voxels (tissue.kind="maps")')
@@ -250,6 +252,11 @@ def _profile(key: str, given: Values, folder: Path) -> Any:
     return values(key, given, folder).tolist()
 
 
+def _ends(rows: Rows) -> dict[str, list[float]]:
+    """The lowest and highest value of what tissue varies in, on which programs depend."""
+    return {name: [float(array.min()), float(array.max())] for name, array in rows.values.items() if name in TISSUE}
+
+
 def _run_and_rows(command: str, description: Description, folder: Path) -> tuple[dict[str, Any], Rows]:
     """Everything that the results depend on."""
     options = msgspec.to_builtins(description.options)
@@ -284,5 +291,5 @@ def _run_and_rows(command: str, description: Description, folder: Path) -> tuple
     digest = hashlib.sha256(rows.place.tobytes())
     for name, array in sorted(rows.values.items()):
         digest.update(name.encode() + array.tobytes())
-    run.update(fixed=rows.fixed, varying=sorted(rows.values), rows=digest.hexdigest())
+    run.update(fixed=rows.fixed, varying=sorted(rows.values), ends=_ends(rows), rows=digest.hexdigest())
     return json.loads(json.dumps(run)), rows

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from ..checks import warn_caller
+from ..checks import file_path, flag, warn_caller
 from ..files.arrays import write_map
 from .store import PLACE, Store
 
@@ -35,7 +35,8 @@ def open_results(path: str | Path, *, flat: bool = False) -> xr.Dataset:
     StoreError
         If there is none.
     """
-    store = Store(Path(path))
+    flag("flat", flat)
+    store = Store(file_path("path", path))
     if not store.group.attrs["complete"]:
         warn_caller(f"{path} is not complete: what is missing is NaN (-1 where numbers are whole)")
     lying: xr.Dataset = xr.open_zarr(path, chunks=None)

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import tempfile
-import threading
 import warnings
 from functools import cached_property
 from pathlib import Path
@@ -21,17 +20,17 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
-from zarr.storage import MemoryStore
 
+from ..checks import file_path
 from ..tissue_parameters import TISSUE
+from .encoding import codecs, encoded, missing
 from .rows import Rows
 from .share import one_thread_each
 from .work import Arrays, Variable, Work, work_of
 
 MARKS = ".done"
 PLACE = "place"
-SMALL = 1 << 14  # entries of a chunk of what is known beforehand
+SMALL = 1 << 14  # entries of a chunk of what is known beforehand, but for that of rows, which has those of a shard
 CHUNK = 1 << 22  # bytes of a chunk of results, at most, unless a block has more
 
 
@@ -39,19 +38,14 @@ class StoreError(RuntimeError):
     """A store is missing, incomplete, damaged, or another run's."""
 
 
-def _codecs(compression: str) -> list[Any]:
-    """Bits of a kind side by side, which compresses floating-point numbers; and a checksum for who reads a chunk."""
-    kind: Any = compression
-    packed = [] if kind == "none" else [BloscCodec(cname=kind, clevel=1, shuffle="bitshuffle")]
-    return [*packed, Crc32cCodec()]
-
-
-def _array(group: Any, name: str, data: npt.NDArray[Any], dims: tuple[str, ...], **attributes: Any) -> None:
+def _array(
+    group: Any, name: str, data: npt.NDArray[Any], dims: tuple[str, ...], chunk: int = SMALL, **attributes: Any
+) -> None:
     """What is known beforehand: whole, in chunks of its own."""
-    chunks = tuple(max(1, min(n, SMALL)) for n in data.shape)
+    chunks = tuple(max(1, min(n, chunk)) for n in data.shape)
     made = group.create_array(
         name, shape=data.shape, chunks=chunks, dtype=data.dtype, dimension_names=dims, attributes=attributes,
-        compressors=_codecs("zstd"),
+        compressors=codecs("zstd"),
     )  # fmt: skip
     made[...] = data
 
@@ -64,14 +58,17 @@ def _results(group: Any, variable: Variable, shape: tuple[int, int, int], row: s
     attributes = {"long_name": variable.text, "units": variable.unit}
     group.create_array(
         variable.name, shape=(rows, *ends), chunks=(chunk, *ends), shards=(shard, *ends), dtype=variable.dtype,
-        fill_value=_missing(variable.dtype), compressors=_codecs(compression),
+        fill_value=missing(variable.dtype), compressors=codecs(compression),
         dimension_names=(row, *variable.dims), attributes=attributes,
     )  # fmt: skip
 
 
-def _checksum(content: bytes) -> list[int]:
-    """Length, and checksum against accidents."""
-    return [len(content), google_crc32c.value(content)]
+def _checksum(*content: bytes) -> list[int]:
+    """Length, and checksum against accidents, of what is told in pieces."""
+    found = 0
+    for piece in content:
+        found = google_crc32c.extend(found, piece)
+    return [sum(map(len, content)), found]
 
 
 def chunk_rows(shard_rows: int, block: int, row_bytes: int) -> int:
@@ -80,12 +77,6 @@ def chunk_rows(shard_rows: int, block: int, row_bytes: int) -> int:
     return block * next(
         n for n in range(blocks, 0, -1) if blocks % n == 0 and (n == 1 or n * block * row_bytes <= CHUNK)
     )
-
-
-def _missing(dtype: str) -> Any:
-    """What stands for rows that are not computed yet."""
-    kind = np.dtype(dtype).kind
-    return complex(np.nan, np.nan) if kind == "c" else np.nan if kind == "f" else -1 if kind == "i" else False
 
 
 def make_store(path: Path, work: Work, rows: Rows, shard_rows: int, compression: str) -> None:
@@ -107,10 +98,10 @@ def make_store(path: Path, work: Work, rows: Rows, shard_rows: int, compression:
             "complete": False,
         }  # fmt: skip
         group = zarr.create_group(aside, attributes=attributes)
-        _array(group, PLACE, rows.place, (rows.name,), long_name="where in the grid or map a row lies")
+        _array(group, PLACE, rows.place, (rows.name,), shard_rows, long_name="where in the grid or map a row lies")
         for name, array in rows.values.items():
             unit = TISSUE[name].unit if name in TISSUE else ""
-            _array(group, name, array, (rows.name,), units=unit)
+            _array(group, name, array, (rows.name,), shard_rows, units=unit)
         for name, array in rows.axes.items():
             _array(group, f"{name}_axis", array, (f"{name}_axis",))
         for name, array in constants.items():
@@ -144,8 +135,7 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._encoders = threading.local()
+        self.path = file_path("path", path)
         try:
             self.group: Any = zarr.open_group(path, mode="r")
             attributes: dict[str, Any] = dict(self.group.attrs)
@@ -191,20 +181,10 @@ class Store:
         return slice(shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.count))
 
     def compute(self, shard: int) -> Arrays:
-        """The results of a shard, block by block, in memory that each thread uses again."""
+        """The results of a shard, in memory that each thread uses again."""
         rows = self.rows_of(shard)
-        found = {
-            each.name: self.work.room(each.name, (self.shard_rows, *each.dims.values()), each.dtype)[
-                : rows.stop - rows.start
-            ]
-            for each in self.work.variables
-        }
-        values, place = self.values(rows), self.place(rows)
-        for first in range(0, len(place), self.work.block):
-            part = slice(first, first + self.work.block)
-            results = self.work.compute({name: array[part] for name, array in values.items()}, place[part])
-            for name, array in results.items():
-                found[name][part] = array
+        found = self.work.empty(rows.stop - rows.start)
+        self.work.fill(found, self.values(rows), self.place(rows))
         return found
 
     def file(self, variable: Variable, shard: int) -> Path:
@@ -225,35 +205,13 @@ class Store:
         try:
             marks = {}
             for variable in self.work.variables:
-                content = self._encoded(variable, results[variable.name])
+                chunk = chunk_rows(self.shard_rows, self.work.block, variable.row_bytes)
+                content = encoded(results[variable.name], self.shard_rows, chunk, self.compression)
                 _move_in(self.file(variable, shard), content)
-                marks[variable.name] = _checksum(content)
-            _move_in(self._mark(shard), json.dumps(marks).encode())
+                marks[variable.name] = _checksum(*content)
+            _move_in(self._mark(shard), [json.dumps(marks).encode()])
         except OSError as error:
             raise StoreError(f"shard {shard} of {self.path} cannot be written: {error.strerror or error}") from None
-
-    def _encoded(self, variable: Variable, data: npt.NDArray[Any]) -> bytes:
-        """A shard as Zarr writes it."""
-        memory, array = self._encoder(variable)
-        array[: len(data)] = data
-        return bytes(memory.pop("/".join(["c", "0", *("0" for _ in variable.dims)])).to_bytes())
-
-    def _encoder(self, variable: Variable) -> tuple[dict[str, Any], Any]:
-        """An array of one shard in memory, and where that finds its encoded content; each thread has its own."""
-        known: dict[str, tuple[dict[str, Any], Any]] = self._encoders.__dict__
-        if variable.name in known:
-            return known[variable.name]
-        memory: dict[str, Any] = {}
-        ends = tuple(variable.dims.values())
-        shape = self.shard_rows, *ends
-        chunk = chunk_rows(self.shard_rows, self.work.block, variable.row_bytes)
-        array = zarr.create_array(
-            MemoryStore(memory), shape=shape, chunks=(chunk, *ends), shards=shape, dtype=variable.dtype,
-            fill_value=_missing(variable.dtype), compressors=_codecs(self.compression),
-            config={"write_empty_chunks": True},
-        )  # fmt: skip
-        known[variable.name] = memory, array
-        return known[variable.name]
 
     def is_done(self, shard: int) -> bool:
         """Whether a shard is there, whole, as its mark says."""
@@ -291,13 +249,13 @@ class Store:
             raise StoreError(f"{self.path} cannot be written: {error.strerror or error}") from None
 
 
-def _move_in(path: Path, content: bytes) -> None:
-    """Write a file aside, and move it to its place: whoever looks finds it whole, or not at all."""
+def _move_in(path: Path, content: list[bytes]) -> None:
+    """Write pieces of a file aside, and move it to its place: whoever looks finds it whole, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".aside", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.writelines(content)
         os.chmod(aside, 0o644)
         os.replace(aside, path)
     except BaseException:

@@ -15,16 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import Array
+from ..engine import Job, Projection, leading
 from ..problem import read_problem
 from ..sequence import Readout, Sequence
+from ..tissue import Tissue
 from ..tissue_parameters import TISSUE
 from ..verbs import jacobian, simulate
 from .sequences import make_sequence
 
 BLOCK = 1024  # rows of tissue that are played together
+STEP = 16  # such blocks, of rows that depend on no company
 FEW = 3  # rows, for which the same code is compiled as for many
-
-_COMPLEX, _REAL, _IMAGINARY = 0, 1, 2  # where signals lie
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -91,21 +92,17 @@ class Work:
         """Constants, of the values of all rows."""
         return {}
 
-    def stand_ins(self) -> Arrays:
-        """Constants of the same shapes, to measure time with."""
-        return {}
-
     @property
     def block_bytes(self) -> int:
         """Memory that a block's signals take."""
         raise NotImplementedError
 
     def room(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Memory of this thread, of undefined contents."""
+        """Memory of this thread, of undefined contents: what it had before, if that is long enough."""
         rooms = self._rooms.__dict__
-        if name not in rooms:
+        if name not in rooms or len(rooms[name]) < shape[0]:
             rooms[name] = np.empty(shape, dtype)
-        found: npt.NDArray[Any] = rooms[name]
+        found: npt.NDArray[Any] = rooms[name][: shape[0]]
         return found
 
     @cached_property
@@ -115,6 +112,17 @@ class Work:
     def compute(self, values: Arrays, place: npt.NDArray[np.int64]) -> Arrays:
         """Variables by name, for a block of rows: their values, and their places in grid or map."""
         raise NotImplementedError
+
+    def empty(self, count: int) -> Arrays:
+        """Memory of this thread for the variables of so many rows, of undefined contents."""
+        return {each.name: self.room(each.name, (count, *each.dims.values()), each.dtype) for each in self.variables}
+
+    def fill(self, found: Arrays, values: Arrays, place: npt.NDArray[np.int64]) -> None:
+        """Write the variables of any number of whole blocks, or of the last rows, where they are wanted."""
+        for first in range(0, len(place), self.block):
+            part = slice(first, first + self.block)
+            for name, array in self.compute({name: array[part] for name, array in values.items()}, place[part]).items():
+                found[name][part] = array
 
 
 def _extremes(values: Arrays, count: int) -> npt.NDArray[np.int64]:
@@ -181,7 +189,8 @@ class Dictionary(Signals):
 
     The directions are the leading eigenvectors of the Gram matrix of the atoms, over the readouts: those of an SVD. Of
     more than `basis_atoms` of them, it is that of so many, drawn at random; `residual` says of each atom what is lost.
-    Where all signals are real, or all imaginary, the directions are real, and products take a quarter of the work.
+    Where signals keep to a line of the complex plane, one for each readout, the coefficients are real. On the CPU they
+    are what kernels give: signals are never held.
     """
 
     @property
@@ -191,7 +200,7 @@ class Dictionary(Signals):
 
     @property
     def constant_dims(self) -> dict[str, tuple[str, ...]]:
-        return {"basis": ("component", "readout"), "energy": ("component",), "plane": ()} if self.rank else {}
+        return {"basis": ("component", "readout"), "energy": ("component",)} if self.rank else {}
 
     @property
     def variables(self) -> list[Variable]:
@@ -201,8 +210,12 @@ class Dictionary(Signals):
             return [Variable("atom_signal", {"readout": self.readouts}, self.dtype, "signal of unit length"), norm]
         text = "of the signal of unit length, which is coefficients @ basis"
         lacking = "length of what the basis lacks of the signal of unit length, to rounding (1e-3 of float32)"
-        coefficients = Variable("coefficients", {"component": self.rank}, self.dtype, text)
+        coefficients = Variable("coefficients", {"component": self.rank}, real if self._is_planar else self.dtype, text)
         return [coefficients, norm, Variable("residual", {}, real, lacking)]
+
+    @property
+    def block_bytes(self) -> int:
+        return max(super().block_bytes, STEP * self.block * len(TISSUE) * 8)
 
     def check(self, values: Arrays, place: npt.NDArray[np.int64]) -> None:
         if self.run["options"]["diff"]:
@@ -210,40 +223,41 @@ class Dictionary(Signals):
         if self.rank and self.rank > self.readouts:
             raise ValueError(f"dictionary.rank={self.rank} is not allowed: there are {self.readouts} readouts")
         rows = _extremes(values, len(place))
-        self.play({name: array[rows] for name, array in values.items()})
+        few = {name: array[rows] for name, array in values.items()}
+        self.play(few)
+        self.compute(few, place[rows])
+
+    @cached_property
+    def _job(self) -> Job:
+        """The program of all rows, whichever are played: it depends on the ends of their values only."""
+        ends = {name: np.array([low, high, high]) for name, (low, high) in self.run["ends"].items()}
+        options = {name: value for name, value in self._options.items() if name != "device"}
+        maps: dict[str, Any] = {**self.run["fixed"], **ends, **options}
+        return read_problem(self.sequence, **maps).cpu_job()
+
+    @property
+    def _is_planar(self) -> bool:
+        """Whether the signals of all rows are real numbers times what all have in common, for sure."""
+        return bool(self._job.program.signal.reach.planes == 1)
 
     def prepare(self, values: Arrays) -> Arrays:
-        """The basis (component, readout); what part of the atoms' energy each direction holds; where signals lie."""
+        """The basis (component, readout), and what part of the atoms' energy each direction holds."""
         if not self.rank:
             return {}
         count = len(next(iter(values.values()), [0]))
         most = min(count, self.run["dictionary"]["basis_atoms"])
         chosen = np.sort(np.random.default_rng(0).choice(count, most, replace=False))
-        gram = np.zeros((self.readouts, self.readouts), np.complex128)
-        parts = np.zeros(2, bool)
+        gram: npt.NDArray[Any] = np.zeros((self.readouts, self.readouts), float if self._is_planar else complex)
+        common = self._job.factors if self._is_planar else np.ones(1)
         for first in range(0, len(chosen), self.block):
             part = chosen[first : first + self.block]
-            unit = self._unit({name: array[part] for name, array in values.items()})[0].astype(np.complex128)
-            gram += unit.T @ np.conj(unit)
-            parts |= unit.real.any(), unit.imag.any()
-        plane = _COMPLEX if parts.all() or not self._is_planar(values) else _IMAGINARY if parts[1] else _REAL
-        energies, vectors = np.linalg.eigh(gram if plane == _COMPLEX else gram.real)
-        kind = self.dtype if plane == _COMPLEX else self.run["options"]["dtype"]
-        basis = vectors[:, ::-1][:, : self.rank].T.astype(kind)
-        energy = np.maximum(energies[::-1][: self.rank], 0) / np.trace(gram).real
-        return {"basis": np.ascontiguousarray(basis), "energy": energy, "plane": np.array(plane)}
-
-    def _is_planar(self, values: Arrays) -> bool:
-        """Whether the signals of all rows are real numbers times what all have in common, for sure."""
-        ends = {name: np.array([array.min(), array.max()]) for name, array in values.items()}
-        options = {name: value for name, value in self._options.items() if name != "device"}
-        maps: dict[str, Any] = {**self.run["fixed"], **ends, **options}
-        return bool(read_problem(self.sequence, **maps).job().program.signal.reach.planes == 1)
-
-    def stand_ins(self) -> Arrays:
-        if not self.rank:
-            return {}
-        return {"basis": np.ones((self.rank, self.readouts), self.dtype), "plane": np.array(_COMPLEX)}
+            unit: npt.NDArray[Any] = self._unit({name: array[part] for name, array in values.items()})[0]
+            along = unit * np.conj(common)
+            if self._is_planar:
+                along = np.ascontiguousarray(along.real, float)
+            gram += along.T @ np.conj(along)
+        vectors, energy = leading(gram, self.rank)
+        return {"basis": np.ascontiguousarray((vectors * common[:, None]).T.astype(self.dtype)), "energy": energy}
 
     def _unit(self, values: Arrays) -> tuple[npt.NDArray[np.complexfloating], Array]:
         """Signals of unit length (zero where there is none), and their lengths."""
@@ -251,28 +265,50 @@ class Dictionary(Signals):
         norm = np.linalg.norm(signal, axis=1)
         return signal / np.where(norm == 0, 1, norm)[:, None], norm
 
+    @property
+    def _in_kernels(self) -> bool:
+        return self.rank is not None and self.run["options"]["device"] is None
+
+    def fill(self, found: Arrays, values: Arrays, place: npt.NDArray[np.int64]) -> None:
+        if not self._in_kernels:
+            return super().fill(found, values, place)
+        numbers = found["coefficients"].view(found["norm"].dtype)
+        for first in range(0, len(place), STEP * self.block):
+            part = slice(first, first + STEP * self.block)
+            tissue = Tissue(**self.run["fixed"], **{name: array[part] for name, array in values.items()})
+            self._projection(tissue.table(numbers.dtype), numbers[part], found["norm"][part], found["residual"][part])
+        return None
+
     def compute(self, values: Arrays, place: npt.NDArray[np.int64]) -> Arrays:
         if not self.rank:
             unit, norm = self._unit(values)
             return {"atom_signal": unit, "norm": norm}
-        signal = self.play(values)
-        plane = int(self.constants["plane"])
-        part = signal if plane == _COMPLEX else signal.real if plane == _REAL else signal.imag
-        whole = self.room(
-            "projected", (self.block, self.readouts), self._projection.dtype
-        )  # whole blocks only, see above
-        np.copyto(whole[: len(part)], part)
-        whole[len(part) :] = 0
-        numbers = whole.view(self.run["options"]["dtype"])
-        norm = np.sqrt(np.einsum("rn,rn->r", numbers, numbers))[: len(part)]
-        products = (whole @ self._projection)[: len(part)] / np.where(norm == 0, 1, norm)[:, None]
-        kept = (abs(products) ** 2).sum(axis=1)
-        coefficients = products if plane != _IMAGINARY else 1j * products
-        return {"coefficients": coefficients, "norm": norm, "residual": np.sqrt(np.maximum((norm > 0) - kept, 0))}
+        if self._in_kernels:
+            found = self.empty(len(place))
+            self.fill(found, values, place)
+            return found
+        real = self.run["options"]["dtype"]
+        whole = self.room("whole", (self.block, 2 * self.readouts), real)  # products of whole blocks have the same bits
+        whole[: len(place)] = np.ascontiguousarray(self.play(values)).view(real)
+        whole[len(place) :] = 0
+        norm = np.sqrt(np.einsum("rn,rn->r", whole, whole))[: len(place)]
+        parts = self._planar_basis.transpose(1, 0, 2).reshape(2 * self.readouts, -1).astype(real)
+        products = (whole @ parts)[: len(place)] / np.where(norm == 0, 1, norm)[:, None]
+        residual = np.sqrt(np.maximum((norm > 0) - (products**2).sum(axis=1), 0))
+        return {"coefficients": products.view(self.variables[0].dtype), "norm": norm, "residual": residual}
 
     @cached_property
-    def _projection(self) -> npt.NDArray[np.inexact]:
-        return np.ascontiguousarray(np.conj(self.constants["basis"]).T)
+    def _projection(self) -> Projection:
+        return Projection(self._job, self._planar_basis)
+
+    @property
+    def _planar_basis(self) -> Array:
+        """What real and imaginary parts of signals are multiplied with: (part, readout, number of the coefficients)."""
+        given = self.constants.get("basis")
+        basis = np.ones((self.readouts, self.rank or 0), self.dtype) if given is None else given.T  # none to tell time
+        columns = [[basis.real, basis.imag], [-basis.imag, basis.real]]  # real and imaginary parts of coefficients
+        planar = np.stack(columns[:1] if self._is_planar else columns, -1)
+        return planar.reshape(2, self.readouts, -1).astype(np.float64)
 
 
 def work_of(run: dict[str, Any], constants: Arrays | None = None) -> Work:

@@ -11,6 +11,7 @@ from ..calls import has_tensor, uncompiled
 from ..checks import NOISE, WEIGHT, Array, check_range, choice, numeric_array, real_array
 from ..kernels.columns import FAINTEST
 from ..labels import PARAMETER, READOUT, is_labelled, read_labels
+from ..names import knows_names
 
 
 def check_bound(
@@ -33,13 +34,19 @@ def check_bound(
     if weights is not None and weights not in ((), (jac[-2],)):
         raise ValueError(f"weights has shape {weights}; a number or one per unknown, ({jac[-2]},), is needed")
     try:
-        np.broadcast_shapes(noise, jac[:-2])
+        together = np.broadcast_shapes(noise, jac[:-2])
     except ValueError:
         raise ValueError(f"noise has shape {noise}; it must broadcast to {jac[:-2]}") from None
+    if noise and noise[-1] == jac[-1] > 1 and together != jac[:-2]:
+        raise ValueError(
+            f"noise has shape {noise}, an entry for each sample, where it broadcasts to the axes before the unknowns, "
+            f"{jac[:-2]}; of samples with noise of their own give jac / noise"
+        )
     choice("singular", singular, ("inf", "raise"))
 
 
 @uncompiled
+@knows_names
 def crlb(
     jac: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 
 from ..checks import Array, check_range, flag, needed, real_array, scalar, shown
+from ..names import hint, knows_names
 from .objective import CRLBObjective
 from .variables import whole_numbers
 
@@ -68,6 +69,7 @@ def bounds(objective: CRLBObjective, **limits: tuple[npt.ArrayLike, npt.ArrayLik
     return Bounds(low, high)
 
 
+@knows_names
 def max_change(objective: CRLBObjective, name: str, limit: float) -> LinearConstraint:
     """Largest change of a parameter from one entry to the next, in its units.
 
@@ -96,6 +98,7 @@ def max_change(objective: CRLBObjective, name: str, limit: float) -> LinearConst
     )
 
 
+@knows_names
 def flip_power(
     objective: CRLBObjective,
     limit: float,
@@ -167,6 +170,7 @@ def flip_power(
     return constraint
 
 
+@knows_names
 def duration(objective: CRLBObjective, longest: float = np.inf, shortest: float = 0.0) -> LinearConstraint:
     """Limits of the duration of the sequence (of one repetition), ms.
 
@@ -196,6 +200,7 @@ def duration(objective: CRLBObjective, longest: float = np.inf, shortest: float 
     return _labelled(LinearConstraint(row[None], least - constant, most - constant), label)
 
 
+@knows_names
 def signal_limits(
     objective: CRLBObjective, readouts: Sequence[int], minimum: float = 0.0, maximum: float = np.inf
 ) -> NonlinearConstraint:
@@ -243,7 +248,8 @@ def signal_limits(
 
 def _place(objective: CRLBObjective, name: str) -> slice:
     if not isinstance(name, str) or name not in objective.map.places:
-        raise ValueError(f"name={shown(name)} is not a variable; they are {objective.map.names}")
+        near = hint(name, objective.map.places)
+        raise ValueError(f"name={shown(name)} is not a variable{near}; they are {objective.map.names}")
     return objective.map.places[name]
 
 

@@ -280,6 +280,10 @@ class CRLBObjective:
         """The largest of `values`: what ``over='worst'`` is a smooth bound of."""
         return float(self.values(x).max())
 
+    def __repr__(self) -> str:
+        told = f"bounds on {', '.join(self.unknowns)}, of {len(self.x0)} variables ({', '.join(self.map.names)})"
+        return f"<CRLBObjective: {told} for tissues {self._problem.tissue.shape}>"
+
     def __call__(self, x: npt.ArrayLike) -> tuple[float, Array]:
         """Value and gradient.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -12,14 +11,16 @@ from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, Optimi
 
 from ..checks import Array, choice, count, flag, needed, scalar, shown, warn_caller
 from ..checks import seed as read_seed
-from ..notice import progress_bar
+from ..names import knows_names
+from ..notice import preparing, progress_bar, work_clock
 from .feasibility import SLACK, active_limits, broken, check_limits, project, violation
 from .objective import CRLBObjective
 from .result import Design
-from .starts import MOST, OPERATIONS, PATIENCE, Cost, TimeLimitError, Watch, random_start, run
+from .starts import MOST, OPERATIONS, PATIENCE, Cost, TimeLimitError, Watch, on_one_blas_thread, random_start, run
 
 Limit: TypeAlias = Bounds | LinearConstraint | NonlinearConstraint
 METHODS = ("SLSQP", "L-BFGS-B", "trust-constr")
+MOST_STARTS, MOST_ITERATIONS = 1_000_000, 1_000_000_000
 CAUTION = 0.1  # see `_sizes`
 STOPPED = "interrupted", "the time limit was reached"
 
@@ -36,6 +37,8 @@ def _check_sight(objective: CRLBObjective, x: Array) -> None:
         raise ValueError(f"the protocol cannot tell the unknowns {list(objective.unknowns)} apart in some tissue")
 
 
+@knows_names
+@on_one_blas_thread
 def optimize(
     objective: CRLBObjective,
     limits: Limit | Sequence[Limit] = (),
@@ -48,7 +51,7 @@ def optimize(
     max_iterations: int = 500,
     tolerance: float = 1e-9,
     time_limit: float = np.inf,
-    progress: bool = True,
+    progress: bool = False,
     callback: Callable[[Array, float], None] | None = None,
 ) -> Design:
     """Optimise a protocol within limits.
@@ -56,6 +59,8 @@ def optimize(
     Parameters and objective are scaled by their curvature at the start. Each start ends in a local optimum, and there
     may be many: where they are cheap, several are made, and the best is returned with the values of all. Interrupting
     (Ctrl-C), or running out of time, returns the best feasible point so far.
+
+    Linear algebra keeps to one thread meanwhile, where threadpoolctl is installed.
 
     Warns if one start was all that could be made of several: the result may be any local optimum then.
 
@@ -85,7 +90,7 @@ def optimize(
     tolerance : float
         Relative change of the objective to stop at.
     time_limit : float
-        Seconds.
+        Seconds of the search; what is compiled or loaded for it does not count.
     progress : bool
         Whether to show a progress bar.
     callback : callable, optional
@@ -118,12 +123,12 @@ def optimize(
     box = check_limits(limits, objective.map.count)
     chosen = _choose_method(method, box)
     choice("infeasible", infeasible, ("project", "refuse"))
-    wanted = None if starts is None else count("starts", starts)
-    most = count("max_iterations", max_iterations)
+    wanted = None if starts is None else count("starts", starts, most=MOST_STARTS)
+    most = count("max_iterations", max_iterations, most=MOST_ITERATIONS)
     root = read_seed("seed", seed)
     accuracy = scalar("tolerance", tolerance, positive=True, maximum=1.0)
     allowed = scalar("time_limit", time_limit, positive=True, infinite=True, unit="seconds")
-    begun = time.perf_counter()
+    begun, prepared = work_clock(), preparing.seconds()
     first = objective.read(objective.x0 if x0 is None else x0, "x0")
     if infeasible == "refuse" and violation(first, box) > SLACK:
         raise ValueError(f"the start breaks limits: {broken(first, box)}")
@@ -135,7 +140,7 @@ def optimize(
     cost = Cost.of(objective, box, origin, chosen)
     watches: list[Watch] = []
     outcomes: list[Any] = []
-    patient_until = time.perf_counter() + PATIENCE
+    patient_until = work_clock() + PATIENCE
     with progress_bar(progress, desc="design", unit=" iterations") as bar:
         for n in range(wanted or MOST):
             if n and wanted is None and _enough(watches, patient_until):
@@ -155,7 +160,7 @@ def optimize(
                 message = STOPPED[isinstance(stop, TimeLimitError)]
                 outcomes[n] = OptimizeResult(message=message, success=False, nit=max(len(watch.history) - 1, 0))
                 break
-    design = _report(objective, first, watches, outcomes, box, begun)
+    design = _report(objective, first, watches, outcomes, box, begun, prepared)
     if wanted != 1 and np.isfinite(design.starts).sum() == 1 and design.message not in STOPPED:
         made = len(design.starts)
         reason = "more would take long" if made == 1 else f"{made - 1} others found nothing feasible"
@@ -165,7 +170,7 @@ def optimize(
 
 def _enough(watches: list[Watch], patient_until: float) -> bool:
     """Whether the starts made so far are all that the default affords."""
-    return sum(watch.operations for watch in watches) >= OPERATIONS or time.perf_counter() > patient_until
+    return sum(watch.operations for watch in watches) >= OPERATIONS or work_clock() > patient_until
 
 
 def _reporter(
@@ -221,7 +226,13 @@ def _sizes(objective: CRLBObjective, x: Array, box: Bounds | None) -> tuple[floa
 
 
 def _report(
-    objective: CRLBObjective, first: Array, watches: list[Watch], outcomes: list[Any], limits: list[Any], begun: float
+    objective: CRLBObjective,
+    first: Array,
+    watches: list[Watch],
+    outcomes: list[Any],
+    limits: list[Any],
+    begun: float,
+    prepared: float,
 ) -> Design:
     values = [watch.best[0] if watch.best else np.nan for watch in watches]
     if np.isnan(values).all():
@@ -253,7 +264,8 @@ def _report(
         multipliers=_multipliers(outcome, watch.value_scale, sum(not isinstance(each, Bounds) for each in limits)),
         history=np.array(watch.history),
         starts=np.array(values),
-        seconds=time.perf_counter() - begun,
+        seconds=work_clock() - begun,
+        compile_seconds=preparing.seconds() - prepared,
         objective_seconds=sum(each.seconds for each in watches),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from ..checks import Array, needed, shown
+from ..checks import Array, file_path, needed, shown
 from ..sequence import Sequence
 
 NEAR = 1e-3  # starts that end so close to the best, relatively, are said to have found it
@@ -41,7 +41,9 @@ class Design(OptimizeResult):  # type: ignore[misc]
         Best value of each start, nan where it found nothing feasible: the first from `x0`, then the random ones. How
         they spread tells how far `fun` may be trusted to be the best there is.
     seconds, objective_seconds : float
-        Time taken, and what of it went into objective calls.
+        Time that the search took, and what of it went into objective calls.
+    compile_seconds : float
+        Time that went into compiling or loading code meanwhile, which the search does not count.
     """
 
     x: Array
@@ -62,11 +64,14 @@ class Design(OptimizeResult):  # type: ignore[misc]
     starts: Array
     seconds: float
     objective_seconds: float
+    compile_seconds: float
 
     def __str__(self) -> str:
+        compiled = self.get("compile_seconds", 0.0)
+        beside = f", and {compiled:.1f} s to compile" if compiled >= 0.05 else ""
         lines = [
             f"{self.message} ({self.nit} iterations, {self.nfev} evaluations, {self.seconds:.2f} s, "
-            f"of which {self.objective_seconds:.2f} s in the objective)",
+            f"of which {self.objective_seconds:.2f} s in the objective{beside})",
             f"objective {self.value_before:.6g} -> {self.fun:.6g}",
             self._spread(),
         ]
@@ -101,7 +106,7 @@ class Design(OptimizeResult):  # type: ignore[misc]
         TypeError, OSError
             If that is no path, or cannot be written.
         """
-        file = _file(path)
+        file = file_path("path", path)
         record = {name: _plain(value) for name, value in self.items() if name != "sequence"}
         if self.sequence is not None:
             record["events"] = digest(self.sequence)
@@ -118,7 +123,7 @@ class Design(OptimizeResult):  # type: ignore[misc]
         ValueError
             If the file is not of this kind, or the sequence does not play what it was designed from.
         """
-        file = _file(path)
+        file = file_path("path", path)
         try:
             record = json.loads(file.read_text())
             names = "x", "history", "starts", "bounds_before", "bounds_after"
@@ -134,13 +139,6 @@ class Design(OptimizeResult):  # type: ignore[misc]
             "multipliers": None if found is None else np.array(found, np.float64),
         }  # fmt: skip
         return cls({**record, **arrays, **lists})
-
-
-def _file(path: str | Path) -> Path:
-    """`path`, checked."""
-    if not isinstance(path, (str, Path)) or not str(path):
-        raise TypeError(f"path={shown(path)} is not the path of a file")
-    return Path(path)
 
 
 def digest(sequence: Sequence) -> str:

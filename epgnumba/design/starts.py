@@ -1,21 +1,43 @@
 """Starts of an optimisation: where they begin, one of them run with scipy, what they cost."""
 
-import time
+import functools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from scipy.optimize import Bounds, OptimizeResult, minimize
 
 from ..checks import Array
+from ..notice import work_clock
 from .feasibility import SLACK, count_rows, project, scaled, violation
 from .objective import CRLBObjective
 
+P = ParamSpec("P")
+T = TypeVar("T")
 MOST = 50  # starts that are made unasked,
 OPERATIONS = 3e9  # while those before have taken fewer than so many: some seconds,
 PATIENCE = 30.0  # and not as many seconds: own limits may be slow, and processors busy
+
+
+def on_one_blas_thread(function: Callable[P, T]) -> Callable[P, T]:
+    """Make a function keep to one thread of linear algebra, where threadpoolctl is installed.
+
+    Optimisers solve small systems, thousands of times. A second thread is no help with these, and on a busy machine
+    each waits for the other.
+    """
+
+    @functools.wraps(function)
+    def run(*args: P.args, **given: P.kwargs) -> T:
+        try:
+            from threadpoolctl import threadpool_limits
+        except ModuleNotFoundError:
+            return function(*args, **given)
+        with threadpool_limits(1, "blas"):
+            return function(*args, **given)
+
+    return run
 
 
 class TimeLimitError(Exception):
@@ -62,7 +84,7 @@ class Watch:
         self.history: list[float] = []
 
     def __call__(self, z: Array) -> tuple[float, Array]:
-        start = time.perf_counter()
+        start = work_clock()
         if start > self._deadline and self.calls:
             raise TimeLimitError
         x = self._tidied(z * self.scale)
@@ -75,7 +97,7 @@ class Watch:
             if self._sound is None:
                 raise
             value, gradient = np.inf, np.zeros_like(x)  # no protocol at all
-        self.seconds += time.perf_counter() - start
+        self.seconds += work_clock() - start
         self.last = (x.copy(), value)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             return self._wall(z)
@@ -100,11 +122,11 @@ class Watch:
         return x
 
     def hessp(self, z: Array, p: Array) -> Array:
-        start = time.perf_counter()
+        start = work_clock()
         if start > self._deadline:
             raise TimeLimitError
         product = self._objective.hessp(z * self.scale, p * self.scale) * self.scale / self.value_scale
-        self.seconds += time.perf_counter() - start
+        self.seconds += work_clock() - start
         self.operations += 8 * self._cost.evaluation  # complex arithmetic, for a program of its own
         return product
 

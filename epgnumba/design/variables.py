@@ -13,6 +13,7 @@ import scipy.interpolate
 import scipy.sparse
 
 from ..checks import Array, count, plain_array, real_array, scalar, shown
+from ..names import hint
 
 Matrix: TypeAlias = Any  # scipy.sparse.csr_array, which has no types of its own
 
@@ -195,7 +196,8 @@ class Variables:
         blocks, filled = [], 0
         for name, how in named.items():
             if name not in parameters:
-                raise ValueError(f"variables: {name!r} is not a parameter; the sequence has {list(parameters)}")
+                near = hint(name, parameters)
+                raise ValueError(f"variables: {name!r} is not a parameter{near}; the sequence has {list(parameters)}")
             if not np.isfinite(parameters[name]).all():
                 raise ValueError(f"variables: {name}={shown(parameters[name])} is not finite, so it cannot be varied")
             if not isinstance(how, (Free, Shared, BSpline)):

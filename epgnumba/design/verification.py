@@ -23,6 +23,7 @@ from .bound import is_regular, rounding_limit
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+MOST = 100_000_000  # draws, of some bytes each
 FEWEST = 100  # draws: of fewer, no spread of a variance is told
 
 
@@ -168,7 +169,7 @@ def verify(
     if not tissue.size:
         raise ValueError("T1, T2 and other maps hold no tissue; at least one is needed")
     deviation = checks.scalar("noise", noise, **checks.NOISE)
-    count = checks.count("draws", draws)
+    count = checks.count("draws", draws, most=MOST)
     if count < FEWEST:
         raise ValueError(f"draws={count} is not allowed: it must be at least {FEWEST}")
     root = checks.seed("seed", seed)

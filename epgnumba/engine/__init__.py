@@ -2,6 +2,7 @@
 
 from .job import FEW_VOXELS, LANES, AnyJob, Job, batch, bounds, fits, matches
 from .plan import state_sets
+from .projection import Projection, leading
 from .sums import Flips, Gathered, GradientSums
 from .threads import get_num_threads, one_thread, set_num_threads, spread
 
@@ -13,10 +14,12 @@ __all__ = [
     "Gathered",
     "GradientSums",
     "Job",
+    "Projection",
     "batch",
     "bounds",
     "fits",
     "get_num_threads",
+    "leading",
     "matches",
     "one_thread",
     "set_num_threads",

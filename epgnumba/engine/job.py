@@ -74,6 +74,12 @@ def bind_turns(
     return np.stack([phasor.real - phasor.imag * extra, phasor.imag + phasor.real * extra], 1).ravel()
 
 
+def whole_blocks(table: npt.NDArray[np.inexact], lanes: int) -> npt.NDArray[np.inexact]:
+    """A table of voxels, filled up to whole blocks of lanes with the last one."""
+    missing = -table.shape[1] % lanes
+    return np.pad(table, ((0, 0), (0, missing)), "edge") if missing else table
+
+
 class AnyJob(Protocol):
     """What verbs ask of a job, wherever it runs."""
 
@@ -116,10 +122,9 @@ class Job:
         self.n_voxels = table.shape[1]
         self.lanes = 1 if self.n_voxels <= FEW_VOXELS else LANES
         self.tangents = tangent_kinds(codes)
-        self.profile, self._repeats = profile, 1 if program.end else None  # see `kernels.batch.play_block`
+        self.profile, self.repeats = profile, 1 if program.end else None  # see `kernels.batch.play_block`
         self.scales = program.unscaled if profile is WHOLE else profile.scales(program.kinds)
-        missing = -self.n_voxels % self.lanes
-        self._table = np.pad(table, ((0, 0), (0, missing)), "edge") if missing else table  # to whole blocks of lanes
+        self._table = whole_blocks(table, self.lanes)
         self._sums: GradientSums | None = None
         self.plan = self._plan()
         self.set_values(entries)
@@ -203,6 +208,11 @@ class Job:
         self.plan.addressed(self.dtype, self._chunk, "backward")
 
     @property
+    def factors(self) -> npt.NDArray[np.complex128]:
+        """What turns amplitudes into signals, by output."""
+        return cast("npt.NDArray[np.complex128]", self.call.factors[: self.program.n_out])
+
+    @property
     def n_groups(self) -> int:
         return int(-(-self.n_voxels // (GROUP * self.lanes)))
 
@@ -236,7 +246,7 @@ class Job:
         amplitudes = np.zeros(shape, self.dtype)
         run = batch().amplitude_batch
         spread(
-            lambda first, last: run(self.call, self.room(), amplitudes, first, last, self._repeats),
+            lambda first, last: run(self.call, self.room(), amplitudes, first, last, self.repeats),
             self.n_voxels, self.lanes, self.plan.cost,
         )  # fmt: skip
         return amplitudes
@@ -248,7 +258,7 @@ class Job:
         jacobian = memory.results.array((self.n_voxels, len(self.codes), self.program.n_out), dtype)
         run = batch().signal_batch
         spread(
-            lambda first, last: run(self.call, self.room(), signal, jacobian, first, last, self._repeats),
+            lambda first, last: run(self.call, self.room(), signal, jacobian, first, last, self.repeats),
             self.n_voxels, self.lanes, self.plan.cost,
         )  # fmt: skip
         return signal, jacobian
@@ -258,7 +268,7 @@ class Job:
     ) -> None:
         """Signal and Jacobian of the first `count` voxels of another table, whole blocks of lanes, in this thread."""
         call = self.call._replace(tissue=table, n_voxels=count)
-        batch().signal_batch(call, self.room(), signal, jacobian, 0, count, self._repeats)
+        batch().signal_batch(call, self.room(), signal, jacobian, 0, count, self.repeats)
 
     def gradient(
         self, signal_bar: npt.NDArray[Any], jacobian_bar: npt.NDArray[Any], timing: bool, turning: bool
@@ -270,7 +280,7 @@ class Job:
 
         def work(first: int, last: int) -> None:
             bars = sums.rows, self.lane(), sums.tissue_rows
-            run(self.call, self.room(), signal_bar, jacobian_bar, *bars, first, last, timing, turning, self._repeats)
+            run(self.call, self.room(), signal_bar, jacobian_bar, *bars, first, last, timing, turning, self.repeats)
 
         spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.plan.cost)
         return sums
@@ -283,7 +293,7 @@ class Job:
 
         def work(first: int, last: int) -> None:
             bars = sums.rows, self.lane(), sums.tissue_rows
-            run(self.call, self.room(), given, *bars, first, last, timing, turning, self._repeats)
+            run(self.call, self.room(), given, *bars, first, last, timing, turning, self.repeats)
 
         spread(work, self.n_voxels, GROUP * self.lanes, 4 * self.plan.cost)
         return sums
@@ -302,7 +312,7 @@ class Job:
 
         if self.n_voxels > step and not is_small(self.n_voxels, 4 * self.plan.cost):
             spread(
-                lambda *span: run(*arguments(), *span, timing, turning, self._repeats),
+                lambda *span: run(*arguments(), *span, timing, turning, self.repeats),
                 self.n_voxels,
                 step,
                 4 * self.plan.cost,
@@ -311,7 +321,7 @@ class Job:
             key = threading.get_ident(), id(weights), variance
             if self._prepared is None or self._prepared[0] != key:
                 self._prepared = key, arguments()
-            run(*self._prepared[1], 0, self.n_voxels, timing, turning, self._repeats)
+            run(*self._prepared[1], 0, self.n_voxels, timing, turning, self.repeats)
         return sums.values, sums
 
     def _cleared_sums(self) -> GradientSums:

@@ -6,13 +6,16 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from multiprocessing import parent_process
 from typing import Any
 
 from ..checks import count as checked_count
 from ..checks import shown
+from ..notice import progress_bar
 
 MOST_THREADS = 4096  # more than processors of any machine; each is a task to hand out
+FEW_THREADS = 16  # that are made on any machine
 SMALL = 2e5  # state updates that are done before another thread has woken up
 CHUNK_UPDATES = 2e8  # state updates (times sets) between looks at the keyboard: a fraction of a second
 
@@ -26,6 +29,11 @@ def set_num_threads(count: int | None) -> None:
     The default is the number of processors this process may use, or 1 in a worker process of `multiprocessing`, so
     that many workers do not fight over them. The environment variable EPGNUMBA_NUM_THREADS overrides it.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no whole number above zero, or far beyond the processors that there are.
+
     Examples
     --------
     >>> set_num_threads(1)
@@ -34,7 +42,16 @@ def set_num_threads(count: int | None) -> None:
     >>> set_num_threads(None)
     """
     global _threads
-    _threads = None if count is None else checked_count("count", count, MOST_THREADS)
+    if count is None:
+        _threads = None
+        return
+    wanted, processors = checked_count("count", count, MOST_THREADS), os.cpu_count() or 1
+    if wanted > max(FEW_THREADS, 2 * processors):
+        raise ValueError(
+            f"count={wanted} is not allowed: this machine has {processors} processors, which so many threads would "
+            f"only take turns on; at most {max(FEW_THREADS, 2 * processors)} are made"
+        )
+    _threads = wanted
 
 
 @contextmanager
@@ -81,6 +98,20 @@ def is_small(total: int, cost: float) -> bool:
     return cost * total < SMALL
 
 
+_bar: ContextVar[Any] = ContextVar("_bar", default=None)
+
+
+@contextmanager
+def shown_progress(desc: str) -> Iterator[None]:
+    """Show how far work has come that is spread in here."""
+    with progress_bar(True, desc=desc, unit=" voxels", unit_scale=True) as bar:
+        before = _bar.set(bar)
+        try:
+            yield
+        finally:
+            _bar.reset(before)
+
+
 def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) -> None:
     """Call ``work(first, last)`` over [0, total) in multiples of `step`, on all threads where it is worth it.
 
@@ -88,6 +119,9 @@ def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) 
     """
     if not total:
         return
+    bar = _bar.get()
+    if bar is not None:
+        work = _told(work, bar, total)
     if total <= step or is_small(total, cost):
         work(0, total)
         return
@@ -116,3 +150,16 @@ def spread(work: Callable[[int, int], Any], total: int, step: int, cost: float) 
         stopped.set()
         for future in futures:
             future.exception()  # wait: they write into arrays that the caller is about to let go
+
+
+def _told(work: Callable[[int, int], Any], bar: Any, total: int) -> Callable[[int, int], Any]:
+    """Work whose parts are told to a bar as they are done, by whichever thread."""
+    lock = threading.Lock()
+    bar.total = (bar.total or 0) + total
+
+    def run(first: int, last: int) -> None:
+        work(first, last)
+        with lock:
+            bar.update(last - first)
+
+    return run

@@ -18,7 +18,7 @@ from ..arguments import takes
 from ..checks import Array, shown
 from ..design.result import digest
 from ..notice import progress_bar
-from ..problem import Precision, read_dtype
+from ..problem import Precision, Problem, read_dtype
 from ..sequence import Sequence
 from ..slice_profile import Given as Profile
 from ..slice_profile import read_profile
@@ -75,6 +75,9 @@ class Dictionary:
         Of atoms and inner products; what is returned is in double precision.
     slice_prof, nstates
         As for `simulate`.
+    progress : bool
+        Whether to show a progress bar, of atoms that are simulated: all of them twice, where they would take much room
+        at once.
 
     Attributes
     ----------
@@ -115,9 +118,11 @@ class Dictionary:
         dtype: Precision = np.float64,
         slice_prof: Profile = 1.0,
         nstates: int | None = None,
+        progress: bool = False,
         **given: Unpack[Maps],
     ) -> None:
         checks.needed("sequence", sequence, Sequence)
+        checks.flag("progress", progress)
         self.magnitude, kind = checks.flag("magnitude", magnitude), read_dtype(dtype)
         if "M0" in given:
             raise ValueError("M0 is not allowed: atoms are of unit length, and M0 is what data are times that")
@@ -133,7 +138,8 @@ class Dictionary:
             raise ValueError(f"rank={shown(rank)} and energy={shown(energy)} are not allowed together")
         directions = None if rank is None else checks.count("rank", rank)
         share = None if energy is None else checks.scalar("energy", energy, positive=True, maximum=1.0)
-        self._make(directions, share, kind)
+        with progress_bar(progress, desc="dictionary", unit=" atoms", unit_scale=True) as bar:
+            self._make(directions, share, kind, bar)
 
     @classmethod
     def grid(cls, sequence: Sequence, *, T1: npt.ArrayLike, T2: npt.ArrayLike, **given: Any) -> Self:
@@ -157,50 +163,71 @@ class Dictionary:
         options = {name: value for name, value in given.items() if name not in TISSUE}
         return cls(sequence, **{name: array[kept] for name, array in full.items()} | options)
 
-    def _simulated(self) -> Iterator[Array]:
-        """Signals of atoms, as reals (atom, sample), in chunks."""
+    def _problems(self, bar: Any | None) -> Iterator[Problem]:
+        """Atoms, some at a time: the first alone."""
         assert self.sequence is not None, "it is being made"
         total, first, chunk = len(next(iter(self.values.values()))), 0, 1
         while first < total:
             part = {name: value[first : first + chunk] for name, value in self.values.items()}
-            signal = quietly(self.sequence, part, **self._options).job().signals()[0]
-            yield self._planar(signal)
-            first, chunk = first + chunk, max(1, SIMULATED // signal.shape[1])
+            problem = quietly(self.sequence, part, **self._options)
+            yield problem
+            if bar is not None:
+                bar.update(problem.tissue.size)
+            first, chunk = first + chunk, max(1, SIMULATED // problem.job().program.n_out)
+
+    def _simulated(self, bar: Any | None) -> Iterator[Array]:
+        """Signals of atoms, as reals (atom, sample), in chunks."""
+        for problem in self._problems(bar):
+            yield self._planar(problem.job().signals()[0])
 
     def _planar(self, signal: npt.NDArray[Any]) -> Array:
         return np.asarray(abs(signal) if self.magnitude else np.concatenate([signal.real, signal.imag], -1), np.float64)
 
-    def _make(self, rank: int | None, share: float | None, kind: type[np.floating]) -> None:
+    def _make(self, rank: int | None, share: float | None, kind: type[np.floating], bar: Any) -> None:
         """Directions (sample, direction), and atoms along them, of unit length.
 
-        Where signals are compressed and many, they are simulated twice and never held together.
+        Where signals are many, they are simulated twice and never held together.
         """
-        first = next(self._simulated())
+        first = next(self._simulated(None))
         count, samples = len(next(iter(self.values.values()))), first.shape[1]
         self.readouts = samples // (1 if self.magnitude else 2)
-        kept = list(self._simulated()) if 8 * count * samples <= KEPT else None
+        bar.total = count if 8 * count * samples <= KEPT else 2 * count
+        kept = list(self._simulated(bar)) if bar.total == count else None
         used, gram = np.zeros(samples, np.bool_), np.zeros((samples, samples))
-        for signals in self._simulated() if kept is None else kept:
-            used |= signals.any(axis=0)
+        for signals in self._simulated(bar) if kept is None else kept:
+            own = signals.any(axis=0)
+            used |= own
             if rank is not None or share is not None:
-                gram += signals.T @ signals
+                there = np.ascontiguousarray(signals[:, own])  # half of them, of signals on one axis
+                gram[np.ix_(own, own)] += there.T @ there
         if not used.any():
             raise ValueError("no signal: every atom is zero at all readouts")
         self._basis = np.eye(samples)[:, used]  # signals that keep to a line of the complex plane need half of all
         if rank is not None or share is not None:
-            energies, vectors = np.linalg.eigh(gram[np.ix_(used, used)])
-            parts = np.cumsum(energies[::-1]) / energies.sum()
-            if rank is None:
-                rank = min(int((parts < share).sum()) + 1, int(used.sum()))
-            if rank > used.sum():
+            if rank is not None and rank > used.sum():
                 raise ValueError(f"rank={rank} is not allowed: it must be at most {used.sum()}")
-            self._basis = np.ascontiguousarray(self._basis @ vectors[:, ::-1][:, :rank])
+            vectors, _ = engine.leading(gram[np.ix_(used, used)], rank, 1.0 if share is None else share)
+            self._basis = np.ascontiguousarray(self._basis @ vectors)
         self.atoms, self._norms, done = np.empty((count, self._basis.shape[1]), kind), np.empty(count), 0
-        for signals in self._simulated() if kept is None else kept:
-            atoms, at = signals @ self._basis, slice(done, done + len(signals))
-            self._norms[at] = np.linalg.norm(atoms, axis=1)
-            self.atoms[at] = atoms / np.where(self._norms[at] == 0, 1, self._norms[at])[:, None]
-            done += len(signals)
+        for atoms, norms in self._projected(bar) if kept is None else map(self._along, kept):
+            at = slice(done, done + len(atoms))
+            self.atoms[at], self._norms[at] = atoms, norms
+            done += len(atoms)
+
+    def _along(self, signals: Array) -> tuple[Array, Array]:
+        """Coefficients of unit length, and the lengths that they had."""
+        atoms = signals @ self._basis
+        norms = np.linalg.norm(atoms, axis=1)
+        return atoms / np.where(norms == 0, 1, norms)[:, None], norms
+
+    def _projected(self, bar: Any) -> Iterator[tuple[Array, Array]]:
+        """The same of all atoms, in chunks, whose signals are not held."""
+        basis = self._basis.reshape(-1, self.readouts, self._basis.shape[1])
+        for problem in self._problems(bar):
+            job, count = problem.cpu_job(), problem.tissue.size
+            atoms, norms, losses = np.empty((count, basis.shape[2])), np.empty(count), np.empty(count)
+            engine.Projection(job, basis, along=True)(problem.host_tissue.table(), atoms, norms, losses)
+            yield atoms, norms
 
     @property
     def rank(self) -> int:
@@ -209,6 +236,9 @@ class Dictionary:
 
     def __len__(self) -> int:
         return len(self.atoms)
+
+    def __repr__(self) -> str:
+        return f"<Dictionary of {len(self)} atoms over {', '.join(self.values)}, in {self.rank} directions>"
 
     def match(
         self,
@@ -333,6 +363,8 @@ class Dictionary:
         known: dict[str, Any] = {name: low for name, (low, high) in ends.items() if low == high}
         middle = {name: float(np.median(self.values[name])) for name in varying}
         start = {name: np.where(found.index >= 0, found.maps[name], middle[name]) for name in varying}
+        if bounds is not None:
+            checks.needed("bounds", bounds, Mapping)
         limits = {**{name: ends[name] for name in varying}, **({} if bounds is None else bounds)}
         given = {"bounds": limits, "start": start, "magnitude": self.magnitude, "complex_M0": complex_M0}
         return fit(self.sequence, data, ("M0", *varying), **known | self._options | given | options)
@@ -350,7 +382,7 @@ class Dictionary:
             "options": self._options, "sequence": None if self.sequence is None else _identity(self.sequence),
         }  # fmt: skip
         arrays: dict[str, Any] = {f"value_{name}": value for name, value in self.values.items()}
-        with _file(path).open("wb") as file:
+        with checks.file_path("path", path).open("wb") as file:
             np.savez(
                 file, metadata=np.array(json.dumps(record)), atoms=self.atoms, basis=self._basis, norms=self._norms,
                 **arrays,
@@ -367,7 +399,7 @@ class Dictionary:
         ValueError
             If the file is not of this kind, or of another sequence.
         """
-        place = _file(path)
+        place = checks.file_path("path", path)
         made = cls.__new__(cls)
         try:
             with place.open("rb") as file, np.load(file, allow_pickle=False) as kept:
@@ -413,9 +445,3 @@ def _plain(profile: Any) -> Any:
     if isinstance(profile, Mapping):
         return {name: _plain(one) for name, one in profile.items()}
     return np.asarray(profile).tolist()
-
-
-def _file(path: str | Path) -> Path:
-    if not isinstance(path, (str, Path)) or not str(path):
-        raise TypeError(f"path={shown(path)} is not the path of a file")
-    return Path(path)

@@ -25,6 +25,7 @@ from .voxels import Fitting
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+MOST_ITERATIONS = 1_000_000_000
 SAMPLES = 16  # voxels, with whose known maps it is looked whether the unknowns can be told at all
 SIGNIFICANCE = 1e-4  # of a signal: how often noise alone would be taken for one
 
@@ -141,7 +142,7 @@ def fit(
     counted, bare = read_weights(weights, readouts), replace(problem, codes=()).cpu_job()
     question = Question(sequence, names, found, limits, columns, kind, counted, options, job, bare)
     _check_count(question)
-    most = checks.count("max_iterations", max_iterations)
+    most = checks.count("max_iterations", max_iterations, most=MOST_ITERATIONS)
     accuracy = checks.scalar("tolerance", tolerance, positive=True, maximum=1e-2)
     checks.flag("progress", progress)
     given_start = None if start is None else _read_start(start, question, inside)

@@ -16,13 +16,13 @@ class Status(IntEnum):
     Only CONVERGED and AT_BOUND come with numbers; all other voxels are NaN in every map.
     """
 
-    OUTSIDE = 0  # of the mask
-    CONVERGED = 1
-    AT_BOUND = 2  # converged, but an unknown lies on one of its bounds, and would leave it if it could
-    NOT_FINITE = 3  # the data, or a signal, are not finite
-    DARK = 4  # the data are no more than noise
-    SINGULAR = 5  # the unknowns cannot be told apart: the Fisher matrix is singular to working precision
-    UNFINISHED = 6  # iterations ran out
+    OUTSIDE = 0  #: of the mask
+    CONVERGED = 1  #: a minimum inside of the bounds
+    AT_BOUND = 2  #: converged, but an unknown lies on one of its bounds, and would leave it if it could
+    NOT_FINITE = 3  #: the data, or a signal, are not finite
+    DARK = 4  #: the data are no more than noise
+    SINGULAR = 5  #: the unknowns cannot be told apart: the Fisher matrix is singular to working precision
+    UNFINISHED = 6  #: iterations ran out
 
 
 @dataclass

@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..extras import brought
+
 if TYPE_CHECKING:
     from .arrays import read_array, read_map, write_map
     from .pulseq import read_pulseq, write_pulseq
@@ -18,7 +20,8 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         if name in _HOMES:
-            return getattr(import_module(_HOMES[name], __name__), name)
+            with brought("files", f"{__name__}.{name}"):
+                return getattr(import_module(_HOMES[name], __name__), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import check_range, file_path, plain_array, real_array, shown
+from ..extras import brought
+
 NIFTI = (".nii", ".nii.gz")
 
 
@@ -16,7 +19,7 @@ def is_nifti(path: Path) -> bool:
     return path.name.endswith(NIFTI)
 
 
-def read_array(path: Path, key: str = "path") -> npt.NDArray[Any]:
+def read_array(path: str | Path, key: str = "path") -> npt.NDArray[Any]:
     """An array of a file: .npy, .txt or .csv, .nii or .nii.gz.
 
     Raises
@@ -24,6 +27,7 @@ def read_array(path: Path, key: str = "path") -> npt.NDArray[Any]:
     ValueError
         If it cannot be read, naming `key`.
     """
+    path = file_path("path", path)
     try:
         if is_nifti(path):
             return read_map(path)[0]
@@ -36,23 +40,39 @@ def read_array(path: Path, key: str = "path") -> npt.NDArray[Any]:
     raise ValueError(f"{key}: {path} is not allowed: a file .npy, .txt, .csv, .nii or .nii.gz is needed")
 
 
-def read_map(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+def read_map(path: str | Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     """A NIfTI map, scaled as its header says, and its affine matrix (to mm)."""
-    import nibabel
+    path = file_path("path", path)
+    with brought("files", "read_map"):
+        import nibabel
 
-    image: Any = nibabel.load(path)
     try:
+        image: Any = nibabel.load(path)
         return np.asarray(image.dataobj), np.asarray(image.affine, np.float64)
+    except OSError:
+        raise
     except Exception as error:  # what a broken file raises depends on how it is broken
         raise ValueError(str(error)) from None
 
 
-def write_map(path: Path, array: npt.NDArray[Any], affine: npt.NDArray[np.float64] | None = None) -> None:
+def write_map(path: str | Path, array: npt.ArrayLike, affine: npt.NDArray[np.float64] | None = None) -> None:
     """Write a NIfTI map of up to seven axes; booleans as 0 and 1, single numbers as they are."""
-    import nibabel
+    path = file_path("path", path)
+    kept = plain_array("array", array)
+    if kept.dtype.kind not in "biufc":
+        raise TypeError(f"array={shown(array)} is not numeric")
+    if kept.dtype.kind in "iu" and kept.dtype.itemsize == 8:  # which few programs read
+        limits = np.iinfo(np.int32)
+        if kept.size and (kept.min() < limits.min or kept.max() > limits.max):
+            raise ValueError(f"array={shown(array)} is beyond whole numbers of 32 bits")
+        kept = kept.astype(np.int32)
+    place = np.eye(4) if affine is None else check_range("affine", real_array("affine", affine))
+    if place.shape != (4, 4):
+        raise ValueError(f"affine has shape {place.shape}; (4, 4) is needed")
+    with brought("files", "write_map"):
+        import nibabel
 
-    kept = array.astype(np.uint8) if array.dtype == np.bool_ else array
-    image = nibabel.Nifti1Image(kept, np.eye(4) if affine is None else affine)
+    image = nibabel.Nifti1Image(kept.astype(np.uint8) if kept.dtype == np.bool_ else kept, place)
     image.header.set_xyzt_units("mm")
     path.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(image, path)

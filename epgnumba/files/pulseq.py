@@ -12,19 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pypulseq as pp
+import numpy.typing as npt
 
-from ..checks import GRADIENT_AREA, RF_DURATION, count, flag, needed, scalar
+from ..checks import GRADIENT_AREA, MOST_PULSES, RF_DURATION, count, file_path, flag, needed, scalar
+from ..extras import brought
+from ..names import knows_names
 from ..sequence import EventSequence, Inversion, Pulse, Readout, Sequence, Shift, Spoil, Wait
 from ..sequence.linear import linear
 from ..sequence.timeline import number
+
+with brought("files", "a Pulseq file"):
+    import pypulseq as pp
 
 GAMMA = 42.576  # cycles per m and mT ms/m, of protons
 DEPHASING, CRUSHING = "z", "x"  # gradients that count as orders, and as ideal crushers
 CRUSHER = 4.0  # orders' areas that a crusher is made of
 UNIT = "epgnumba_cycles_per_m"  # definition of a file: the area of one order
 USES = ("excitation", "refocusing", "preparation", "other")
+STEADY_PHASE = 1e-5  # of a pulse's peak, in quadrature: what digits of a file make of a phase that stays
 SLACK = 1e-3  # of an order: what digits of a file leave of it
+MOST_SAMPLES = 1 << 16  # of a readout
 RASTER = 1e-5  # s, of the times of blocks
 
 
@@ -68,6 +75,7 @@ def _read_intervals(sequence: Sequence) -> list[tuple[Anchor, _Interval]]:
     return found
 
 
+@knows_names
 def write_pulseq(
     sequence: Sequence,
     path: str | Path,
@@ -123,16 +131,21 @@ def write_pulseq(
     needed("sequence", sequence, Sequence)
     if any(linear(step) != linear(0.0) for step in sequence.advance):
         raise ValueError("a sequence whose phases advance from repetition to repetition cannot be written; write them")
-    often = count("repetitions", repetitions)
+    often = count("repetitions", repetitions, most=MOST_PULSES)
     if often > 1 and not sequence.steady:
         raise ValueError(f"repetitions={often} is not allowed: the sequence does not repeat")
-    area = scalar("gradient_area", gradient_area or sequence.gradient_area or 23.5, **GRADIENT_AREA) * GAMMA
+    file = file_path("path", path)
+    stated = sequence.gradient_area or 23.5 if gradient_area is None else gradient_area
+    area = scalar("gradient_area", stated, **GRADIENT_AREA) * GAMMA
+    if system is not None:
+        needed("system", system, pp.Opts)
     limits = system or pp.Opts(
         max_grad=40, grad_unit="mT/m", max_slew=150, slew_unit="T/m/s", rf_dead_time=1e-4, rf_ringdown_time=3e-5,
         adc_dead_time=1e-5,
     )  # fmt: skip
     writer = _Writer(
-        limits, area, scalar("pulse_duration", pulse_duration, **RF_DURATION) * 1e-3, count("samples", samples),
+        limits, area, scalar("pulse_duration", pulse_duration, **RF_DURATION) * 1e-3,
+        count("samples", samples, most=MOST_SAMPLES),
         scalar("dwell", dwell, positive=True, maximum=1.0, unit="ms") * 1e-3, flag("round_times", round_times),
     )  # fmt: skip
     writer.play(_read_intervals(sequence) * often)
@@ -140,8 +153,8 @@ def write_pulseq(
     if not fine:
         raise ValueError(f"the sequence breaks limits of the scanner: {errors[0]}")
     writer.written.set_definition(UNIT, area)
-    writer.written.write(str(path))
-    return read_pulseq(path)
+    writer.written.write(str(file))
+    return read_pulseq(file)
 
 
 @dataclass
@@ -225,13 +238,13 @@ def read_events(path: str | Path) -> list[list[Any]]:
     Raises
     ------
     ValueError
-        If it cannot be read, or was written by something else, whose gradients could mean anything.
+        If it cannot be read, or does not say what its gradients mean.
     """
     try:
         if UNIT not in Path(path).read_text(errors="replace"):
             raise ValueError(
                 "it was not written by epgnumba, and nothing says which of its gradients dephase by how many cycles; "
-                "write its events as an EventSequence"
+                f"write its events as an EventSequence, or define {UNIT} in it"
             )
         sequence = pp.Sequence()
         sequence.read(str(path))
@@ -294,18 +307,40 @@ class _Reader:
 
 
 def _pulse(rf: Any) -> list[Any]:
-    """A pulse of constant amplitude."""
-    if np.ptp(np.abs(rf.signal)) > 1e-6 * np.abs(rf.signal).max() or rf.freq_offset:
-        raise ValueError("a pulse is not rectangular, or off resonance: none that epgnumba wrote")
+    """A pulse, of any shape, by what it does on resonance; of an inversion it does not matter how.
+
+    Raises
+    ------
+    ValueError
+        If it is off resonance, or its phase changes: no angle says what it does.
+    """
+    if rf.freq_offset or getattr(rf, "freq_ppm", 0):
+        raise ValueError(f"a pulse is off resonance, by {rf.freq_offset:g} Hz; pulses on resonance are read")
     if rf.use == "inversion":
         return ["Inversion"]
-    flip = 360 * float(np.abs(rf.signal[0])) * float(rf.t[-1] - rf.t[0])
-    phase = float(np.rad2deg(np.angle(rf.signal[0]) + rf.phase_offset))
-    return ["Pulse", flip, phase, rf.use if rf.use in USES else "other"]
+    peak = rf.signal[np.abs(rf.signal).argmax()]
+    along = rf.signal * np.conj(peak) / max(abs(peak), np.finfo(float).tiny)
+    if np.abs(along.imag).max() > STEADY_PHASE * abs(peak):
+        raise ValueError(f"the phase of a pulse ({rf.use}) changes as it is played, and leaves it no flip angle")
+    flip = 360 * _area(along.real, rf.t, rf.shape_dur)
+    phase = float(np.rad2deg(np.angle(peak) + rf.phase_offset)) + (180 if flip < 0 else 0)
+    return ["Pulse", abs(flip), phase, "other" if rf.use in ("", "undefined") else rf.use]
+
+
+def _area(shape: npt.NDArray[np.float64], times: npt.NDArray[np.float64], duration: float) -> float:
+    """Integral of a shape, which is sampled in the middle of steps, or joins its points by lines."""
+    steps = np.diff(times)
+    if len(times) == 1 or (np.ptp(steps) < 1e-9 and abs(times[0] - steps[0] / 2) < 1e-9):
+        return float(shape.mean() * duration)
+    return float((steps * (shape[1:] + shape[:-1]) / 2).sum())
 
 
 def read_pulseq(path: str | Path) -> EventSequence:
     """The sequence that `write_pulseq` wrote, to the six digits of such files.
+
+    Or one by others that has the definition epgnumba_cycles_per_m, the area of one order: gradients of z are whole
+    orders, those of x crush, none are played beside pulses. Pulses may have any shape but a phase that changes; they
+    have the flip angle that they have on resonance, and their use is their kind.
 
     Raises
     ------
@@ -313,5 +348,5 @@ def read_pulseq(path: str | Path) -> EventSequence:
         As `read_events`.
     """
     kinds = {kind.__name__: kind for kind in (Pulse, Inversion, Readout, Wait, Shift, Spoil)}
-    events = [kinds[name](*arguments) for name, *arguments in read_events(path)]
+    events = [kinds[name](*arguments) for name, *arguments in read_events(file_path("path", path))]
     return EventSequence(lambda p: events)

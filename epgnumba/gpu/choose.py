@@ -26,6 +26,18 @@ def _runtime() -> Any:
     return runtime
 
 
+def device_names() -> list[str]:
+    """Names of the devices that can be used.
+
+    Raises
+    ------
+    RuntimeError
+        If there is none, saying what is missing.
+    """
+    names: list[str] = _runtime().device_names()
+    return names
+
+
 def read_device(device: Any) -> int | None:
     """Number of the CUDA device that was asked for; None for the CPU.
 

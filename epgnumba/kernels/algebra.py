@@ -234,8 +234,8 @@ class Interval:
 def differences(weights, k, difference, stride):
     """Weights of order k; or their first or second difference between orders a stride apart: of whole numbers, exact.
 
-    They are polynomials of second degree, so that the second is the same for all orders, and where it is the same for P,
-    M and W compilers see that it is.
+    They are polynomials of second degree, so that the second is the same for all orders, and where it is the same for
+    P, M and W compilers see that it is.
     """
     return [_differed(w, k, stride, difference) for w in weights(ORDER)] if difference else weights(k)
 

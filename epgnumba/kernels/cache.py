@@ -25,6 +25,8 @@ from numba.core import caching, config
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from ..notice import preparing
+
 # Settings of Numba that change the code it makes, and that it does not tell apart itself.
 SETTINGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "USING_SVML")
 CHECKSUM = hashlib.sha256().digest_size
@@ -211,11 +213,12 @@ class Cache(caching._Cache):
         target_context.refresh()
         if not self._enabled:
             return None
-        kept = load(self._name, (self._identity, signature), target_context.codegen())
-        try:
-            return CompileResult._rebuild(target_context, *kept[1]) if kept[0] == signature else None
-        except Exception:  # nothing kept, or nothing that is sound
-            return None
+        with preparing:
+            kept = load(self._name, (self._identity, signature), target_context.codegen())
+            try:
+                return CompileResult._rebuild(target_context, *kept[1]) if kept[0] == signature else None
+            except Exception:  # nothing kept, or nothing that is sound
+                return None
 
     def save_overload(self, signature, result):
         """Keep compiled code; where that fails, the call at hand goes on all the same."""

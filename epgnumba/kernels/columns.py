@@ -5,6 +5,7 @@ each a run of rows (orders) of ``lanes`` numbers. All offsets count array elemen
 """
 
 VECTOR = 16  # elements that one inner iteration handles; rows are rounded up to it
+QUAD = 4  # directions that signals are multiplied with side by side
 GROUP = 8  # units of voxels whose gradients are summed before they are written
 
 (

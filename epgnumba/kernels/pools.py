@@ -37,21 +37,35 @@ from .columns import (
 )  # fmt: skip
 
 
+def is_nothing(x):
+    """Whether something is known to be zero: the whole number, not a vector that may be."""
+    return isinstance(x, int) and x == 0
+
+
+def plus(a, b):
+    return b if is_nothing(a) else a if is_nothing(b) else a + b
+
+
+def times(a, b):
+    return 0 if is_nothing(a) or is_nothing(b) else a * b
+
+
 class Dual:
-    """A number and its derivative in one direction; both may be vectors, or dual themselves."""
+    """A number and its derivative in one direction; both may be vectors, or dual themselves. 0 is no derivative."""
 
     def __init__(self, value, slope):
         self.value, self.slope = value, slope
 
     def __add__(self, other):
         if isinstance(other, Dual):
-            return Dual(self.value + other.value, self.slope + other.slope)
+            return Dual(self.value + other.value, plus(self.slope, other.slope))
         return Dual(self.value + other, self.slope)
 
     def __mul__(self, other):
         if isinstance(other, Dual):
-            return Dual(self.value * other.value, self.value * other.slope + self.slope * other.value)
-        return Dual(self.value * other, self.slope * other)
+            slope = plus(times(self.value, other.slope), times(self.slope, other.value))
+            return Dual(self.value * other.value, slope)
+        return Dual(self.value * other, times(self.slope, other))
 
     def __neg__(self):
         return Dual(-self.value, -self.slope)
@@ -103,8 +117,8 @@ def hyperbolic(x, u, product, functions):
     if not isinstance(x, Dual):
         return functions(x, u, product)
     less, *values = hyperbolic(x.value, u.value, product.value if isinstance(product, Dual) else product, functions)
-    dx, du = x.slope, u.slope * 0.5
-    slopes = [f * dx + following * du for f, following in pairwise(values)]
+    dx, du = x.slope, times(u.slope, 0.5)
+    slopes = [plus(times(f, dx), times(following, du)) for f, following in pairwise(values)]
     return [Dual(less, slopes[0]), *(Dual(f, slope) for f, slope in zip(values, slopes, strict=False))]
 
 
@@ -213,7 +227,7 @@ def value_and_slopes(function, given, seeds, functions=None):
     """What a function of rates gives, and for each tangent how that changes; `seeds`: (rate, seed) by tangent."""
     slopes = {}
     for i, (rate, seed) in seeds.items():
-        moved = {code: Dual(x, seed if code == rate else 0 * x) for code, x in given.items()}
+        moved = {code: Dual(x, seed if code == rate else 0) for code, x in given.items()}
         slopes[i] = [x.slope for x in function(moved, functions)]
     return function(given, functions), slopes
 
@@ -222,19 +236,17 @@ def pull_back(function, given, seeds, bars, slope_bars, functions=None):
     """Derivatives by rates, and by seeds, given those by what `value_and_slopes` returns."""
     by_rate, by_seed = {}, {}
 
-    def along(direction, rates):
-        return {code: Dual(x, 0 * x + 1 if code == direction else 0 * x) for code, x in rates.items()}
+    def along(direction):
+        return {code: Dual(x, int(code == direction)) for code, x in given.items()}
 
     for direction in given:
-        moved = function(along(direction, given), functions)
+        moved = function(along(direction), functions)
         by_rate[direction] = added(bar * x.slope for bar, x in zip(bars, moved, strict=True))
         for i, (rate, seed) in seeds.items():
             if rate == direction:
                 by_seed[i] = added(bar * x.slope for bar, x in zip(slope_bars[i], moved, strict=True))
-            twice = {code: Dual(x, Dual(seed if code == rate else 0 * x.value, 0 * x.value))
-                     for code, x in along(direction, given).items()}  # fmt: skip
-            second = added(
-                bar * x.slope.slope for bar, x in zip(slope_bars[i], function(twice, functions), strict=True)
-            )
-            by_rate[direction] = by_rate[direction] + second
+            twice = {code: Dual(x, Dual(seed, 0) if code == rate else 0) for code, x in along(direction).items()}
+            slopes = [x.slope for x in function(twice, functions)]
+            second = added(bar * x.slope for bar, x in zip(slope_bars[i], slopes, strict=True) if isinstance(x, Dual))
+            by_rate[direction] = plus(by_rate[direction], 0 if second is None else second)
     return by_rate, by_seed

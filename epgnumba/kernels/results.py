@@ -1,7 +1,7 @@
 """From amplitudes to rows of results."""
 
-from .columns import VECTOR
-from .lanes import loop, rounded, scatter
+from .columns import QUAD, VECTOR
+from .lanes import loop, repeat, rounded, scatter
 
 
 def write(shape, room, first, second, scale, factors, out, start, stride, fours):
@@ -25,3 +25,35 @@ def write(shape, room, first, second, scale, factors, out, start, stride, fours)
         scatter(out, (start + o) * 2, stride * 2, columns)
 
     loop(fours, body, step=4)
+
+
+def project(shape, samples, weights, products, count, quads):
+    """Products of a vector of voxels' samples with directions, and, behind them, sums of squares.
+
+    Of every direction sums go over samples in their order, so that a voxel's do not depend on others. Weights lie by
+    quads of directions, sample by sample. In single precision eight directions at a time, and as many registers as in
+    double precision with four: enough for multiply-adds that wait for nothing.
+    """
+    zero = samples.count(0)
+
+    def columns(quad, width, *squares):
+        def body(s, *sums):
+            x = samples[s * VECTOR]
+            found = [
+                sums[QUAD * q + k] + x * weights.spread(((quad + q) * count + s) * QUAD + k)
+                for q in range(width)
+                for k in range(QUAD)
+            ]
+            return (*found, *(square + x * x for square in sums[len(found) :]))
+
+        *found, last = loop(count, body, *[zero] * (QUAD * width), *squares, step=1)
+        for k, vector in enumerate([*found, last][: QUAD * width]):
+            products[(quad * QUAD + k) * VECTOR] = vector
+        return last
+
+    products[quads * QUAD * VECTOR] = columns(0, 1, zero)
+    at_once = 2 if samples.itemsize == 4 else 1
+    rest = quads - 1
+    repeat(rest // at_once, lambda k: columns(k * at_once + 1, at_once))
+    if at_once > 1:
+        repeat(rest - rest // at_once * at_once, lambda k: columns(quads - 1 + k, 1))

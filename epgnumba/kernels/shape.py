@@ -47,14 +47,16 @@ def count_components(terms):
 
 
 # Loops by what calls for them, each with the module of `kernels` that defines it.
-LOOPS = {"forward": ("load", "play", "write"), "backward": ("rewind", "unload")}
-HOMES = {"load": "load", "unload": "load", "play": "forward", "write": "results", "rewind": "reverse"}
+LOOPS = {"forward": ("load", "play", "write"), "backward": ("rewind", "unload"), "projection": ("project",)}
+HOMES = {
+    "load": "load", "unload": "load", "play": "forward", "write": "results", "rewind": "reverse", "project": "results",
+}  # fmt: skip
 
 # Arguments of loops, by name: tables of whole numbers; numbers in double precision; numbers in the precision at hand;
 # complex numbers, as pairs of real ones. The rest are whole numbers.
 INTEGERS = "tables", "sizes"
 DOUBLE = "sums", "lane", "tissue_bar", "factors"
-SAME = "values", "tissue", "room", "scale", "out"
+SAME = "values", "tissue", "room", "scale", "out", "samples", "weights", "products"
 POINTERS = DOUBLE + SAME
 PAIRS = "factors", "out"
 

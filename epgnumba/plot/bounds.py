@@ -14,7 +14,7 @@ from ..sequence import Sequence
 from ..sequence.timeline import timeline
 from ..tissue_parameters import DEFAULTS, NAMES, TISSUE
 from ..verbs import jacobian
-from .style import MARGIN, check_axes, legend, new_axes, panel, scale_from_zero, spans_decades
+from .style import MARGIN, check_axes, legend, new_axes, panel, scale_from_zero, spans_decades, tint
 
 STYLES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 4)))  # one for each unknown
 
@@ -108,7 +108,7 @@ def plot_bounds(
         deviations = np.sqrt(crlb(jacobian(protocol, **given, diff=together)[1], noise=deviation))
         for name, style in zip(drawn, cycle(STYLES), strict=False):
             found = _relative(name, deviations[:, together.index(name)], given)
-            curves.append(Curve(f"{name}, {label}", f"C{n}", style, found))
+            curves.append(Curve(f"{name}, {label}", tint(n), style, found))
     ax = new_axes()[0] if ax is None else ax
     horizontal = f"{over} ({TISSUE[over].unit})" if TISSUE[over].unit else over
     panel(ax, f"Bounds, noise {noise:g}", horizontal, f"Standard deviation ({_measure(drawn)})")

@@ -5,9 +5,11 @@ from matplotlib.axes import Axes
 
 from ..checks import needed
 from ..design import Design
-from .style import FIRST, SECOND, check_axes, legend, marked, new_axes, numbered, panel, spans_decades
+from ..names import knows_names
+from .style import FIRST, SECOND, check_axes, legend, marked, new_axes, numbered, panel, spans_decades, tint
 
 
+@knows_names
 def plot_convergence(design: Design, ax: Axes | None = None) -> Axes:
     """The objective by iteration in the best start, and where the other starts ended.
 
@@ -49,10 +51,10 @@ def plot_convergence(design: Design, ax: Axes | None = None) -> Axes:
     ended = starts[np.isfinite(starts)]
     which = f", the best of {starts.size} starts" if starts.size > 1 else ""
     panel(ax, f"{history[0]:.6g} to {design.fun:.6g}{which}", "Iteration", "Objective")
-    ax.plot(np.arange(history.size), history, marked("-", history.size), color=FIRST, lw=1, label="best start")
+    ax.plot(np.arange(history.size), history, marked("-", history.size), color=tint(FIRST), lw=1, label="best start")
     if ended.size > 1:
         last = np.full(ended.shape, history.size - 1)
-        ax.plot(last, ended, "_", color=SECOND, label=f"ends of {ended.size} starts")
+        ax.plot(last, ended, "_", color=tint(SECOND), label=f"ends of {ended.size} starts")
         legend(ax)
     numbered(ax, history.size - 1, first=0)
     if spans_decades([*history, *ended]):

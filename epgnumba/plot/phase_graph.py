@@ -1,6 +1,7 @@
 """The phase graph of a sequence: its pathways over time, with their magnitudes."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -9,14 +10,18 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
 
-from ..checks import needed, scalar
+from ..checks import choice, needed, scalar
 from ..kernels.physics import coefficients, pulse
+from ..names import knows_names
 from ..sequence import Inversion, Pulse, Readout, Sequence, Shift, Spoil, Wait
 from ..sequence.timeline import number, timeline
 from ..tissue_parameters import TISSUE
-from .style import FIRST, SECOND, THIRD, check_axes, legend, new_axes, panel, timed
+from .state_map import draw_state_map
+from .style import FIRST, SECOND, THIRD, check_axes, faint, legend, new_axes, panel, timed, tint
 
 MOST = 0.5  # of M0, that states may have and yet not be drawn
+LEAST = 1e-3  # of M0, that states have to be drawn unasked
+MANY = 1000  # pieces of pathways, of which no stroke could be followed
 
 Complex = npt.NDArray[np.complex128]
 
@@ -77,6 +82,7 @@ class _States:
         self.z[1:] = 0
 
 
+@knows_names
 def find_pathways(sequence: Sequence, T1: float, T2: float, B1: float = 1.0, smallest: float = 1e-3) -> Pathways:
     """Pathways of one repetition from equilibrium; those with states below `smallest` are left out.
 
@@ -141,12 +147,21 @@ def find_pathways(sequence: Sequence, T1: float, T2: float, B1: float = 1.0, sma
     return Pathways(f[:, :4], f[:, 4], z[:, :4], z[:, 4], table, np.array(pulses))
 
 
+@knows_names
 def plot_phase_graph(
-    sequence: Sequence, T1: float, T2: float, B1: float = 1.0, ax: Axes | None = None, smallest: float | None = None
+    sequence: Sequence,
+    T1: float,
+    T2: float,
+    B1: float = 1.0,
+    ax: Axes | None = None,
+    smallest: float = LEAST,
+    kind: Literal["lines", "map"] | None = None,
+    states: Literal["F", "Z"] | None = None,
 ) -> Axes:
     """Draw the phase graph: transverse pathways slope with the gradients, longitudinal ones stay.
 
-    The ink of a pathway is the logarithm of its magnitude.
+    As lines, whose ink is the logarithm of their magnitude; or, for long sequences, as a map of magnitudes over time
+    and order, in which each cell has the largest state that passes through it.
 
     Parameters
     ----------
@@ -158,8 +173,12 @@ def plot_phase_graph(
         Transmit field, as a fraction of the nominal flip angle.
     ax : Axes, optional
         Where to draw; a new figure by default.
-    smallest : float, optional
-        States below it (M0 = 1) are left out; by default 1e-3, or 1e-2 for more than 40 pulses.
+    smallest : float
+        States below it (M0 = 1) are left out.
+    kind : 'lines' or 'map', optional
+        By default lines, and a map where there are more than a thousand pieces of pathways to draw.
+    states : 'F' or 'Z', optional
+        Transverse or longitudinal states alone; by default both as lines, and F as a map.
 
     Returns
     -------
@@ -187,46 +206,56 @@ def plot_phase_graph(
     needed("sequence", sequence, Sequence)
     if ax is not None:
         check_axes("ax", ax)
-    many = sum(isinstance(event, Pulse) for event in sequence.events()) > 40
-    least = 1e-2 if many else 1e-3
-    if smallest is not None:
-        least = scalar("smallest", smallest, positive=True, maximum=MOST)
+    least = scalar("smallest", smallest, positive=True, maximum=MOST)
+    if kind is not None:
+        choice("kind", kind, ("lines", "map"))
+    if states is not None:
+        choice("states", states, ("F", "Z"))
     paths = find_pathways(sequence, T1, T2, B1, least)
+    drawn = {"Z": (paths.longitudinal, paths.longitudinal_size), "F": (paths.transverse, paths.transverse_size)}
+    pieces = sum(len(size) for _, size in drawn.values())
+    mapped = pieces > MANY if kind is None else kind == "map"
+    shown = ("F",) if mapped and states is None else tuple(drawn) if states is None else (states,)
+    lines = np.concatenate([drawn[name][0] for name in shown])
+    # what comes after the last readout is of no consequence
+    end = paths.echoes[-1, 0] if paths.echoes.size else timeline(sequence).duration
+    mapped = mapped and bool((lines[:, 0] < end).any())  # else there is nothing to draw
     ax = new_axes(width=1.25)[0] if ax is None else ax
     panel(ax, f"Phase graph{' of the first repetition' if sequence.steady else ''}", "Time (ms)", "Order k (cycles)")
     ax.grid(visible=False)
-    for pulse_time in () if many else paths.pulses:
-        ax.axvline(pulse_time, color="0.85", lw=0.6, zorder=0)
-    _draw_pathways(ax, paths, least, thin=0.4 if many else 1.0)
-    # what comes after the last readout is of no consequence
-    _fit(ax, paths, paths.echoes[-1, 0] if paths.echoes.size else timeline(sequence).duration)
-    legend(ax)
+    if mapped:
+        draw_state_map(ax, *drawn[shown[0]], end, least, f"$|{shown[0]}_k|$ ($M_0$ = 1)")
+    else:
+        for pulse_time in paths.pulses:
+            ax.axvline(pulse_time, **faint(), lw=0.6, zorder=0)
+        for name in shown:
+            _draw_pathways(ax, name, *drawn[name], least)
+        _draw_readouts(ax, paths.echoes)
+        legend(ax)
+    _fit(ax, lines, end)
     return ax
 
 
-def _draw_pathways(ax: Axes, paths: Pathways, least: float, thin: float) -> None:
-    kinds = (
-        (paths.longitudinal, paths.longitudinal_size, SECOND, "Z", "--"),
-        (paths.transverse, paths.transverse_size, FIRST, "F", "-"),
-    )
-    for lines, size, color, label, style in kinds:
-        ink = np.clip(1 - np.log10(np.maximum(size, least)) / np.log10(least), 0, 1)
-        colors = [(*to_rgb(color), alpha) for alpha in 0.1 + 0.9 * ink]
-        ends = lines[:, [0, 2, 1, 3]].reshape(-1, 2, 2)
-        ax.add_collection(
-            LineCollection(list(ends), colors=colors, linewidths=thin * (0.3 + 1.7 * ink), linestyles=style)
-        )
-        ax.plot([], [], style, color=color, label=label)
-    if paths.echoes.size:
-        area = 80 * thin * paths.echoes[:, 1] / max(float(paths.echoes[:, 1].max()), 1e-9)
-        ax.scatter(
-            paths.echoes[:, 0], np.zeros(len(paths.echoes)), area, color=THIRD, zorder=3, label="readout, by signal"
-        )
+def _draw_pathways(
+    ax: Axes, name: str, lines: npt.NDArray[np.float64], size: npt.NDArray[np.float64], least: float
+) -> None:
+    """Lines of one kind of state."""
+    color, style = (tint(FIRST), "-") if name == "F" else (tint(SECOND), "--")
+    ink = np.clip(1 - np.log10(np.maximum(size, least)) / np.log10(least), 0, 1)
+    colors = [(*to_rgb(color), alpha) for alpha in 0.25 + 0.75 * ink]
+    ends = lines[:, [0, 2, 1, 3]].reshape(-1, 2, 2)
+    ax.add_collection(LineCollection(list(ends), colors=colors, linewidths=0.6 + 1.4 * ink, linestyles=style))
+    ax.plot([], [], style, color=color, label=name)
 
 
-def _fit(ax: Axes, paths: Pathways, end: float) -> None:
+def _draw_readouts(ax: Axes, echoes: npt.NDArray[np.float64]) -> None:
+    if echoes.size:
+        area = 80 * echoes[:, 1] / max(float(echoes[:, 1].max()), 1e-9)
+        ax.scatter(echoes[:, 0], np.zeros(len(echoes)), area, color=tint(THIRD), zorder=3, label="readout, by signal")
+
+
+def _fit(ax: Axes, lines: npt.NDArray[np.float64], end: float) -> None:
     """Axes that hold all that begins before the end, in whole orders."""
-    lines = np.concatenate([paths.transverse, paths.longitudinal])
     orders = lines[lines[:, 0] < end, 2:]
     ax.set_ylim(orders.min(initial=-1.0) - 0.5, orders.max(initial=1.0) + 0.5)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))

@@ -27,6 +27,7 @@ from .style import (
     scale_from_zero,
     several,
     timed,
+    tint,
 )
 
 
@@ -87,7 +88,7 @@ def plot_protocol(
     drawn[2].plot(when.readouts, abs(signal), style, color=plt.rcParams["text.color"], lw=1, label="|S|")
     for n, (name, slope) in enumerate(zip(wanted, slopes, strict=True)):
         size, label = _sensitivity(name, told.get(name, DEFAULTS.get(name, 1.0)))
-        drawn[2].plot(when.readouts, abs(slope) * size, style, color=f"C{n}", lw=1, label=label)
+        drawn[2].plot(when.readouts, abs(slope) * size, style, color=tint(n), lw=1, label=label)
     drawn[2].set_ylim(bottom=0)
     timed(drawn[2], when.end)
     legend(drawn[2])
@@ -104,12 +105,12 @@ def _sensitivity(name: str, value: float) -> tuple[float, str]:
 
 def _draw_pulses(ax: Axes, when: Timeline) -> None:
     panel(ax, "Pulses", "Time (ms)", "Angle (degrees)")
-    ax.vlines(when.pulses, 0, when.flips, color=FIRST, lw=1, alpha=0.5)
-    ax.plot(when.pulses, when.flips, ".", color=FIRST, label="flip angle")
+    ax.vlines(when.pulses, 0, when.flips, color=tint(FIRST), lw=1, alpha=0.5)
+    ax.plot(when.pulses, when.flips, ".", color=tint(FIRST), label="flip angle")
     if when.phases.any():
-        ax.plot(when.pulses, 180 - (180 - when.phases) % 360, "_", color=SECOND, label="phase")
+        ax.plot(when.pulses, 180 - (180 - when.phases) % 360, "_", color=tint(SECOND), label="phase")
     if when.inversions.size:
-        ax.plot(when.inversions, np.full(when.inversions.size, 180.0), "v", color=THIRD, label="inversion")
+        ax.plot(when.inversions, np.full(when.inversions.size, 180.0), "v", color=tint(THIRD), label="inversion")
     timed(ax, when.end)
     legend(ax)
 
@@ -124,6 +125,6 @@ def _draw_intervals(ax: Axes, when: Timeline, steady: bool) -> None:
     elif not gaps.size:
         title += ": none, with fewer than two pulses"
     panel(ax, title, "Pulse number", "To the next pulse (ms)")
-    ax.plot(np.arange(1, gaps.size + 1), gaps, marked("-", gaps.size), color=FIRST, lw=0.8)
+    ax.plot(np.arange(1, gaps.size + 1), gaps, marked("-", gaps.size), color=tint(FIRST), lw=0.8)
     numbered(ax, max(gaps.size, 1))
     scale_from_zero(ax, gaps)

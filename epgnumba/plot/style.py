@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib import pyplot as plt
+from matplotlib import rcParamsDefault
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..checks import needed, shown
 
-FIRST, SECOND, THIRD = "C0", "C1", "C2"  # of the user's own cycle
+FIRST, SECOND, THIRD = range(3)  # colours, see `tint`
+# Told apart by colour-blind readers, on white and on black: M. Okabe, K. Ito, "Color universal design" (2008).
+ON_LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777")
+ON_DARK = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#BBBBBB")
 WIDE = 30.0  # what is larger by more than this hides the rest on a linear axis
 MARGIN = 0.03  # beside data, as a fraction of their span
 FEW = 200  # points that are marked one by one
@@ -57,6 +62,29 @@ def new_axes(
     """
     size = np.multiply(plt.rcParams["figure.figsize"], (width, height))
     return np.ravel(make(figsize=tuple(size), layout="constrained").subplots(rows, columns, squeeze=False))
+
+
+def _colors(settings: Any) -> list[str]:
+    return list(settings["axes.prop_cycle"].by_key().get("color", ()))
+
+
+def is_dark(color: Any) -> bool:
+    """Whether light ink is needed on a colour."""
+    return sum(to_rgb(color)) < 1.5
+
+
+def tint(n: int) -> str:
+    """The n-th colour: of the user's own cycle; where that is one of matplotlib's, of one for all readers."""
+    own = _colors(plt.rcParams)
+    stock = own in (_colors(rcParamsDefault), _colors(plt.style.library["dark_background"]))
+    safe = ON_DARK if is_dark(plt.rcParams["axes.facecolor"]) else ON_LIGHT
+    chosen = safe if stock or not own else own
+    return to_hex(chosen[n % len(chosen)])
+
+
+def faint() -> dict[str, Any]:
+    """Colour of what stands behind data, on light and on dark."""
+    return {"color": plt.rcParams["text.color"], "alpha": 0.15}
 
 
 def panel(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:

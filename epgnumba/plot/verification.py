@@ -7,13 +7,15 @@ from matplotlib.axes import Axes
 
 from ..checks import Array, needed, shown
 from ..design import Verification
+from ..names import knows_names
 from ..tissue_parameters import TISSUE
-from .style import FIRST, SECOND, THIRD, check_axes, legend, new_axes, panel
+from .style import FIRST, SECOND, THIRD, check_axes, legend, new_axes, panel, tint
 
 INSIDE = 0.95  # of estimates, in an ellipse
 MOST = 4000  # estimates that are drawn
 
 
+@knows_names
 def plot_verification(
     verification: Verification,
     unknowns: tuple[str, str] | None = None,
@@ -55,14 +57,14 @@ def plot_verification(
     """
     needed("verification", verification, Verification)
     pair = verification.unknowns[-2:] if unknowns is None else unknowns
-    known = isinstance(pair, (tuple, list)) and len(pair) == 2 and set(pair) <= set(verification.unknowns)
+    known = isinstance(pair, (tuple, list)) and len(pair) == 2 and all(name in verification.unknowns for name in pair)
     if not known or pair[0] == pair[1]:
         raise ValueError(f"unknowns={shown(pair)} is not allowed: it must be two out of {verification.unknowns}")
     shape = verification.failed.shape
     place = np.index_exp[0] * len(shape) if tissue is None else (tissue if isinstance(tissue, tuple) else (tissue,))
     try:
         failed = int(verification.failed[place])
-    except (IndexError, TypeError):
+    except (IndexError, TypeError, ValueError):
         raise ValueError(f"tissue={shown(tissue)} is not allowed: it must be a place in an array of {shape}") from None
     if ax is not None:
         check_axes("ax", ax)
@@ -86,13 +88,13 @@ def _draw(ax: Axes, points: Array, truth: Array, own: Array, bound: Array) -> No
     centre, outlines = points.mean(axis=0), {}
     ax.plot(*points[:MOST].T, ".", color="0.7", ms=2, zorder=1, label="estimates", rasterized=True)
     for label, middle, matrix, style in (
-        ("bound, 95 %", truth, bound, {"color": FIRST, "lw": 2.5}),
-        ("estimates, 95 %", centre, own, {"color": SECOND, "linestyle": "--"}),
+        ("bound, 95 %", truth, bound, {"color": tint(FIRST), "lw": 2.5}),
+        ("estimates, 95 %", centre, own, {"color": tint(SECOND), "linestyle": "--"}),
     ):
         outlines[label] = _ellipse(middle, matrix)
         ax.plot(*outlines[label], label=label, **style)
-    ax.plot(*truth, "+", color=THIRD, ms=10, mew=2, label="truth")
-    ax.plot(*centre, "x", color=SECOND, ms=7, label="mean")
+    ax.plot(*truth, "+", color=tint(THIRD), ms=10, mew=2, label="truth")
+    ax.plot(*centre, "x", color=tint(SECOND), ms=7, label="mean")
     edges = np.concatenate(list(outlines.values()), axis=1)
     low, high = edges.min(axis=1), edges.max(axis=1)
     ax.set_xlim(low[0] - (high[0] - low[0]) / 3, high[0] + (high[0] - low[0]) / 3)

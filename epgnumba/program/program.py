@@ -205,8 +205,8 @@ def _read_scanner(sequence: Sequence, terms: tuple[int, ...]) -> tuple[float, tu
     if col.FRACTION in terms:
         if sequence.rf_duration is None:
             raise ValueError(
-                "a bound pool is saturated by pulses, the more the shorter they are, which this sequence does not say: "
-                "use sequence.on_scanner(rf_duration=...), in ms"
+                "bound_fraction: a bound pool is saturated by pulses, the more the shorter they are, which this "
+                "sequence does not say: use sequence.on_scanner(rf_duration=...), in ms"
             )
         given = sequence.rf_duration
         durations = dict(given) if isinstance(given, Mapping) else {"": given}

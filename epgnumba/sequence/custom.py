@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from ..checks import PHASE_STEP, Array, check_range, flag, real_array, scalar, shown
+from ..names import hint
 from ..tissue_parameters import NAMES
 from .events import Event, Linear, Shift, Value, linear
 from .sequence import Family, settling
@@ -104,7 +105,9 @@ class EventSequence(Family):
     def _phase(self, name: str, value: float | str) -> Value:
         if isinstance(value, str):
             if value not in self._parameters or self._parameters[value].ndim:
-                raise ValueError(f"{name}={value!r} is not a number among the parameters, {list(self._parameters)}")
+                raise ValueError(
+                    f"{name}={shown(value)} is not a number among the parameters, {list(self._parameters)}"
+                )
             symbol: Value = Linear.of(value)
         else:
             symbol = scalar(name, value, **PHASE_STEP)
@@ -118,7 +121,8 @@ class EventSequence(Family):
         used |= {name for value in self._advance for name in _names_in(value)}
         idle = [name for name in self._parameters if name not in used]
         if idle:
-            raise ValueError(f"no event refers to the parameters {idle}")
+            told = hint(idle[0], [*self._options, *(name for name in self._parameters if name in used)])
+            raise ValueError(f"no event refers to the parameters {idle}{told}")
 
     def replace(self, **parameters: npt.ArrayLike) -> EventSequence:
         values = {name: self._read(name, value) for name, value in parameters.items()}

@@ -5,6 +5,7 @@ from numbers import Integral
 from typing import Any, ClassVar, TypeAlias
 
 from ..checks import FLIP, FRACTION, PHASE, TIME, scalar, shown
+from ..names import knows_names
 from .linear import Linear, Value, Vector, linear
 
 __all__ = [
@@ -111,6 +112,7 @@ class Inversion(Holder):
 Event: TypeAlias = Inversion | Pulse | Wait | Shift | Readout | Spoil
 
 
+@knows_names
 def t2_preparation(duration: Value, flip: Value = 90.0) -> list[Event]:
     """A T2 preparation: down, refocus, up again, crush. Z_0 is left as exp(-duration / T2) of itself.
 

@@ -104,12 +104,14 @@ class Linear(_Symbolic):
     @classmethod
     def of(cls, name: str, index: int = 0) -> "Linear":
         """Entry `index` of parameter `name`."""
-        if not isinstance(name, str) or not isinstance(index, (int, np.integer)) or index < 0:
+        if not isinstance(name, str) or type(index) is bool or not isinstance(index, (int, np.integer)) or index < 0:
             raise TypeError(f"name={shown(name)}, index={shown(index)} is not allowed: a word and a place are needed")
         return cls(((name, int(index), 1.0),))
 
     def __post_init__(self) -> None:
         try:
+            if isinstance(self.constant, (bool, np.bool_)):
+                raise TypeError("a boolean")
             finite = isfinite(self.constant) and all(isfinite(factor) for _, _, factor in self.terms)
         except (TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise TypeError(

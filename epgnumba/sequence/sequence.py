@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy.typing as npt
 
 from ..checks import GRADIENT_AREA, RF_DURATION, Array, scalar, shown
+from ..names import hint, knows_names
 from .events import Event, Linear, Value
 from .linear import vector_of
 
@@ -137,7 +138,7 @@ class Symbols:
         self.__dict__.update(symbols)
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"{name!r} is not a parameter; they are {list(self.__dict__)}")
+        raise AttributeError(f"{name!r} is not a parameter{hint(name, self.__dict__)}; they are {list(self.__dict__)}")
 
 
 def settling(tolerance: float) -> float:
@@ -184,6 +185,8 @@ class Family(Sequence):
     def __init_subclass__(cls) -> None:
         """Refuse what could make events of anything else (`EventSequence`, whose structure is its events, may)."""
         super().__init_subclass__()
+        if "__init__" in vars(cls):
+            cls.__init__ = knows_names(cls.__init__)  # type: ignore[method-assign]
         for name in ("events", "advance"):
             if name in vars(cls) and "structure" not in vars(cls):
                 raise TypeError(f"{cls.__name__}.{name} is not allowed: write the events in `write`, phases in `cycle`")
@@ -250,7 +253,8 @@ class Family(Sequence):
     def replace(self: Made, **parameters: npt.ArrayLike) -> Made:
         unknown = set(parameters) - set(self._parameters)
         if unknown:
-            raise ValueError(f"unknown parameter {sorted(unknown)}; {type(self).__name__} has {list(self._parameters)}")
+            told = f"{hint(min(unknown), self._parameters)}; {type(self).__name__} has {list(self._parameters)}"
+            raise ValueError(f"unknown parameter among parameters: {sorted(unknown)}{told}")
         made = type(self)(**{**self._parameters, **self._options, **parameters})
         made._gradient_area, made._rf_duration = self._gradient_area, self._rf_duration
         return made

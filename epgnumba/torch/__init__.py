@@ -11,14 +11,10 @@ The gradient of a bound with respect to flip angles:
 torch.Size([4])
 """
 
-try:
+from ..extras import brought
+
+with brought("torch", "epgnumba.torch"):
     import torch  # noqa: F401
-except ModuleNotFoundError as error:
-    if error.name != "torch":  # torch is there, and lacks something of its own
-        raise
-    raise ModuleNotFoundError(
-        'epgnumba.torch takes torch, which is not installed; pip install "epgnumba[torch]" brings it', name="torch"
-    ) from error
 
 from .. import functional
 from .bound import crlb

@@ -1,15 +1,16 @@
 """A dictionary of a million atoms, streamed to disk: beside what its kernels alone take, in the same run.
 
-    python tests/benchmarks/batch.py [--scale 0.1] [--folder FOLDER]
+    python tests/benchmarks/batch.py [--scale 0.1] [--rounds 7] [--folder FOLDER]
 
 Writes docs/batch-speed.md. A fingerprint of 500 pulses at 20 states, compressed to rank 20, in single and in double
-precision; wall times are those of the machine as it is, seconds of processor time tell a busy one.
+precision; wall times are those of the machine as it is, the ratio of processor time counts where it is busy.
 """
 
 import argparse
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,9 +23,11 @@ import epgnumba
 from epgnumba.batch import make_plan
 from epgnumba.batch.engines import run_shard, run_shards
 from epgnumba.batch.share import one_thread_each
+from epgnumba.batch.store import MARKS
 
 PAGE = Path(__file__).parents[2] / "docs" / "batch-speed.md"
 ATOMS = (250, 250, 16)
+WORKERS = (1, 2)
 RUN = """
 [sequence]
 family = "MRF"
@@ -54,22 +57,35 @@ def clocked(call):
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def kernels(plan, workers):
-    """What the kernels alone take: signals of all atoms, in memory that is used again."""
-    step = plan.work.block * 64
-    out = np.empty((step, plan.work.readouts), plan.work.dtype)
+def kernels(plan, workers, out):
+    """A call of the kernels alone: signals of all atoms, in memory that is used again."""
+    step = len(out)
     options = {name: plan.work.run["options"][name] for name in ("nstates", "dtype")}
 
     def play():
+        epgnumba.set_num_threads(workers)
         for first in range(0, plan.rows.count, step):
             part = {name: array[first : first + step] for name, array in plan.rows.values.items()}
             epgnumba.simulate(plan.work.sequence, out=out[: len(part["T1"])], **part, **options)
+        epgnumba.set_num_threads(None)
 
-    epgnumba.set_num_threads(workers)
-    play()
-    taken = min(clocked(play) for _ in range(3))
-    epgnumba.set_num_threads(None)
-    return taken
+    return play
+
+
+def shards_of(plan, workers):
+    """The store of a plan, the time to make it, a call that computes all of its shards, and one that forgets them."""
+    found = []
+    made = clocked(lambda: found.append(plan.store()))
+    store = found[0]
+
+    def run():
+        run_shards(store, list(range(store.shards)), kind="local", workers=workers, memory=plan.allowed)
+
+    def forget():
+        for folder in (MARKS, *(f"{variable.name}/c" for variable in store.work.variables)):
+            shutil.rmtree(store.path / folder, ignore_errors=True)
+
+    return store, made, run, forget
 
 
 def measure_overhead(folder, file, block):
@@ -81,34 +97,43 @@ def measure_overhead(folder, file, block):
         path, rows = str(store.path), store.rows_of(1)
         values, place = store.values(rows), store.place(rows)
         run_shard(path, 0)
-        whole = [clocked(lambda shard=shard: run_shard(path, shard))[0] for shard in range(1, 42)]
-        work = [clocked(lambda: store.work.compute(values, place))[0] for _ in range(41)]
+        whole, work = zip(*(
+            (clocked(lambda shard=shard: run_shard(path, shard))[0],
+             clocked(lambda: store.work.compute(values, place))[0])
+            for shard in range(1, min(store.shards, 82))
+        ), strict=True)  # fmt: skip
     return float(np.median(whole) - np.median(work))
 
 
-def measure(folder, dtype, workers, scale):
-    """One run: seconds to make the store, of the shards, of the kernels; of a shard without work, and of memory."""
+def measure(folder, dtype, scale, rounds):
+    """Of each number of workers: seconds to make the store, of the shards, of the kernels; of a shard without work.
+
+    Runs and kernels take turns, so that a machine that is busy now and then is so for all of them.
+    """
     counts = (max(2, round(ATOMS[0] * scale)), *ATOMS[1:])
-    file = folder / f"{dtype}-{workers}.toml"
-    file.write_text(RUN.format(*counts, dtype, file.stem))
-    plan = make_plan("dictionary", file, workers)
-    alone = kernels(plan, workers)
-    store = None
-
-    def make():
-        nonlocal store
-        store = plan.store()
-
-    made = clocked(make)
-    shards = list(range(store.shards))
-    run = clocked(lambda: run_shards(store, shards, kind="local", workers=workers, memory=plan.allowed))
-    overhead = measure_overhead(folder, file, plan.work.block)
-    size = sum(path.stat().st_size for path in store.path.rglob("*") if path.is_file())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return {
-        "atoms": plan.rows.count, "made": made, "run": run, "alone": alone, "size": size / 1e6, "overhead": overhead,
-        "peak": peak,
-    }  # fmt: skip
+    found, calls, out = {}, {}, None
+    for workers in WORKERS:
+        file = folder / f"{dtype}-{workers}.toml"
+        file.write_text(RUN.format(*counts, dtype, file.stem))
+        plan = make_plan("dictionary", file, workers)
+        store, made, run, forget = shards_of(plan, workers)
+        out = np.empty((plan.work.block * 64, plan.work.readouts), plan.work.dtype) if out is None else out
+        found[workers] = {"atoms": plan.rows.count, "made": made, "path": store.path, "plan": plan, "file": file}
+        found[workers]["forget"] = forget
+        calls[workers, "alone"], calls[workers, "run"] = kernels(plan, workers, out), run
+    taken = {key: [] for key in calls}
+    for _ in range(rounds + 1):
+        for (workers, what), call in calls.items():
+            found[workers]["forget"]()
+            taken[workers, what].append(clocked(call))
+    for (workers, what), times in taken.items():
+        found[workers][what] = np.median(times[1:], axis=0)  # without the first, which meets memory that is new
+    for one in found.values():
+        one["size"] = sum(path.stat().st_size for path in one["path"].rglob("*") if path.is_file()) / 1e6
+        one["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    first = found[WORKERS[0]]
+    overhead = measure_overhead(folder, first["file"], first["plan"].work.block)
+    return {workers: {**one, "overhead": overhead} for workers, one in found.items()}
 
 
 def row(dtype, workers, found):
@@ -116,37 +141,51 @@ def row(dtype, workers, found):
     return (
         f"| {dtype}, {workers} worker{'s' * (workers > 1)} | {found['atoms']:,} | {found['made'][0]:.1f} s |"
         f" {run[0]:.2f} s | {alone[0]:.2f} s | {run[0] / alone[0]:.2f} | {run[1] / alone[1]:.2f} |"
-        f" {found['peak']:.2f} GB |"
-        f" {found['size']:.0f} MB | {1e3 * found['overhead']:.1f} ms |"
+        f" {found['peak']:.2f} GB | {found['size']:.0f} MB | {1e3 * found['overhead']:.1f} ms |"
     )
+
+
+def scaling(dtype, found):
+    """How much quicker the most workers are."""
+    one, many = (found[workers] for workers in (WORKERS[0], WORKERS[-1]))
+    run, alone = (one[what][0] / many[what][0] for what in ("run", "alone"))
+    return f"- {dtype}: {run:.2f} times (kernels alone {alone:.2f})"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--one", nargs=2, metavar=("DTYPE", "WORKERS"), help="this one alone, in this process")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--one", metavar="DTYPE", help="this one alone, in this process")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        if options.one:
-            dtype, workers = options.one[0], int(options.one[1])
-            print(row(dtype, workers, measure(Path(folder), dtype, workers, options.scale)))
-            return
+    if options.one:
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            found = measure(Path(folder), options.one, options.scale, options.rounds)
+        print(*(row(options.one, workers, one) for workers, one in found.items()), sep="\n")
+        print(scaling(options.one, found))
+        return
     lines = [
         "# Speed of batch runs", "",
         f"{platform.machine()}, {os.cpu_count()} processors, shared; Python {platform.python_version()}.",
         "Written by `tests/benchmarks/batch.py`: a dictionary of a fingerprint of 500 pulses at 20 states, compressed",
-        "to rank 20 and streamed to disk, beside its kernels alone, which leave signals in memory. The basis is made",
-        "with the store. The last column is what a shard of one block costs beside its work.", "",
+        "to rank 20 and streamed to disk, beside its kernels alone, which leave signals in memory. Medians of",
+        f"{options.rounds} runs and {options.rounds} times the kernels, in turns. The basis is made with the store. The"
+        " last column is what a",
+        "shard of one block costs beside its work.", "",
         "| | atoms | store made | run | kernels alone | ratio | ratio of processor time | memory | on disk | a shard |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
+    scalings = []
     for dtype in ("float32", "float64"):
-        for workers in (1, 2):
-            command = [sys.executable, __file__, "--scale", str(options.scale), "--one", dtype, str(workers)]
-            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-            lines.append(told)
-            print(told, flush=True)
+        command = [sys.executable, __file__, "--scale", str(options.scale), "--rounds", str(options.rounds)]
+        command += ["--one", dtype, *(["--folder", str(options.folder)] if options.folder else [])]
+        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        print(told, flush=True)
+        *rows, last = told.splitlines()
+        lines += rows
+        scalings.append(last)
+    lines += ["", f"From one worker to {WORKERS[-1]}:", "", *scalings]
     PAGE.write_text("\n".join(lines) + "\n")
 
 

@@ -328,9 +328,35 @@ def matched(train, data, kind, dtype):
     return {"index": found.index, **{name: np.nan_to_num(value) for name, value in found.maps.items()}}
 
 
+def projected(sequence, tissue, parts, columns, **options):
+    """What a few directions, which are no matter, keep of signals or magnitudes."""
+    problem = read_problem(sequence, **tissue, **options)
+    job, along = problem.cpu_job(), parts == 1
+    basis = np.random.default_rng(4).normal(size=(parts, job.program.n_out, columns)) / 9
+    shapes = {"coefficients": (job.n_voxels, columns), "norms": job.n_voxels, "losses": job.n_voxels}
+    found = {name: np.empty(shape, problem.dtype) for name, shape in shapes.items()}
+    engine.Projection(job, basis, along)(problem.tissue.table(problem.dtype), *found.values())
+    return found
+
+
+def projections():
+    slices, nothing = {"slice_prof": [0.7, 1.0]}, {**THREE, "M0": [1.0, 0.0, 1.0]}
+    for parts in (1, 2):
+        for name, tissue in {"one": ONE, "three": THREE, "many": MANY, "nothing of one": nothing}.items():
+            yield f"projection, {name}, {parts}", lambda t=tissue, p=parts: projected(CPMG, t, p, 3)
+        yield (
+            f"projection, slices off resonance, {parts}",
+            lambda p=parts: projected(CPMG_STEADY, {**THREE, "B0": B0}, p, 9, **slices),
+        )
+        yield (
+            f"projection, float32, {parts}",
+            lambda p=parts: projected(CPMG, THREE, p, 14, dtype=np.float32, nstates=99),
+        )
+
+
 def cases():
     """Names, and functions of no argument that find named arrays."""
-    for group in (families, real_programs, odd_ones, terms, segments, objectives, fits):
+    for group in (families, real_programs, odd_ones, terms, segments, objectives, fits, projections):
         yield from group()
 
 

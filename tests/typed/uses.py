@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from matplotlib.axes import Axes
 
 import epgnumba
 import epgnumba.torch as epg
-from epgnumba.design import Free, limits, optimize
+from epgnumba import batch, files, plot, pulses
+from epgnumba.design import Free, limits, optimize, verify
+from epgnumba.estimate import Dictionary, fit
 from epgnumba.sequence import DESS, SPGR, Event, Pulse, Readout, Wait
 
 flips = np.full(4, 60.0)
@@ -141,3 +144,41 @@ def modules() -> None:
     from epgnumba import nonesuch  # bad
 
     print(nonesuch)
+
+
+def estimation() -> npt.NDArray[np.float64]:
+    train = epgnumba.FSE(flips, ESP=5)
+    data = abs(epgnumba.simulate(train, 1000, [60, 80]))
+    found = fit(train, data, ("M0", "T2"), T1=1000, bounds={"T2": (10, 500)}, noise=0.01, mask=[True, False])
+    atoms = Dictionary.grid(train, T1=[800, 1000], T2=np.arange(20, 120), B1=[0.9, 1.0], energy=0.9999)
+    match = atoms.match(data, complex_M0=False)
+    proof = verify(train, T1=1000, T2=80, noise=0.01, draws=200)
+    fit(train, data, T1=1000, bound={"T2": (10, 500)})  # bad
+    fit(train, data, 5, T1=1000)  # bad
+    verify(train, T1=1000, T2=80)  # bad
+    print(found.status.shpae, match.maps["T2"].mean())  # bad
+    print(proof.ratios)  # bad
+    return proof.ratio
+
+
+def figures() -> list[Axes]:
+    train = epgnumba.FSE(flips, ESP=5)
+    ax = plot.plot_phase_graph(train, 1000, 80, kind="map", states="Z")
+    axes = plot.plot_protocol(train, T1=1000, T2=80, diff="T2", B1=0.9)
+    plot.plot_bounds({"a": train}, "T2", [50, 60], "T2", T1=1000, ax=ax).set_title("bounds")
+    plot.plot_phase_graph(train, 1000, 80, kind="maps")  # bad
+    plot.plot_phase_graph(train, 1000, 80, axes=None)  # bad
+    plot.plot_convergence(train)  # bad
+    return [ax, *axes]
+
+
+def around() -> npt.NDArray[np.float64]:
+    profile = pulses.sinc(3.0, 4.0, window="hann").profile(90.0, pulses.positions(9))
+    written = files.write_pulseq(epgnumba.FSE(flips, ESP=5), "train.seq")
+    print(files.read_pulseq("train.seq").parameters, batch.make_plan("simulate", "run.toml").seconds(), written.steady)
+    batch.open_results("out.zarr", flat=True).to_netcdf("out.nc")
+    pulses.sinc(3.0)  # bad
+    files.read_pulseq(5)  # bad
+    batch.make_plan("simulate", "run.toml", worker=3)  # bad
+    epgnumba.warm_up("signals")  # bad
+    return profile

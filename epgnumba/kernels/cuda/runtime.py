@@ -20,6 +20,12 @@ def device_count():
     return 1 if SIMULATED else len(cuda.gpus)
 
 
+def device_names():
+    """Of all devices that can be seen."""
+    names = [getattr(cuda.gpus[index], "name", "simulated") for index in range(device_count())]
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+
+
 def on_device(index):
     """A context in which device `index` is the current one.
 
