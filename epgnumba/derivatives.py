@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from . import engine
 from .checks import Array, shown
-from .kernels.columns import FRACTION
 from .kernels.columns import M0 as M0_CODE
 from .names import hint
 from .problem import OPTIONAL_NAMES, ComplexArray, Problem
@@ -78,9 +77,7 @@ class Sweep:
 
     def __init__(self, problem: Problem, wanted: tuple[str, ...] | None, moved: Collection[str] = ()) -> None:
         terms = problem.terms(moved)
-        names = (*problem.sequence.parameters, *without_shared(problem.names))
-        if not (problem.on_device and FRACTION in terms):  # whose saturation devices cannot tell from rotation
-            names = (*names, *problem.profile.names)
+        names = (*problem.sequence.parameters, *without_shared(problem.names), *problem.profile.names)
         if wanted is not None and not isinstance(wanted, (tuple, list)):
             raise TypeError(f"wanted={shown(wanted)} is not allowed: it must be a tuple of names out of {names}")
         present = [name for name in names if name not in OPTIONAL_NAMES or NAMES.index(name) in terms]

@@ -32,8 +32,8 @@ from .program.program import Program, compile_program
 from .program.steady import ANY, Tissues
 from .sequence.events import Pulse
 from .sequence.sequence import Sequence
-from .slice_profile import WHOLE, SliceProfile, read_profile
 from .slice_profile import Given as Profile
+from .slice_profile import SliceProfile, read_profile
 from .tissue import Tissue, plain_numbers
 from .tissue_parameters import NAMES
 
@@ -227,17 +227,8 @@ class Problem:
         ValueError
             Naming it.
         """
-        pulses = [power for power, kind in zip(program.powers, program.kinds, strict=True) if kind]
-        cases = {
-            NAMES[FRACTION_B]: FRACTION_B in program.terms,
-            f"{NAMES[FRACTION]} with slice_prof": program.bound and self.profile is not WHOLE,
-            "rf_duration by kind of pulse": program.bound and len(set(pulses)) > 1,
-            "slice_prof by kind of pulse": not self.profile.is_shared,
-            "B1 by kind of pulse": FIELD in program.terms,
-            "slice_prof of waveforms": WAVES in program.terms,
-        }
-        for what, present in cases.items():
-            if present:
+        for term, what in ((FIELD, "B1 by kind of pulse"), (WAVES, "slice_prof of waveforms")):
+            if term in program.terms:
                 raise ValueError(f"{what} cannot be played on a CUDA device; {ON_HOST}")
 
     def _check_turns(self, program: Program, durations: npt.NDArray[np.inexact]) -> None:

@@ -42,11 +42,6 @@ class SliceProfile:
         """Whether all pulses share one."""
         return ALL in self.values
 
-    @property
-    def shared(self) -> Numbers:
-        """The one that all share."""
-        return self.values[ALL]
-
     def check(self, kinds: Collection[str]) -> None:
         """Refuse kinds of pulses of which it does not say anything, and others than those.
 
@@ -80,10 +75,6 @@ class SliceProfile:
             own = bars[:, [bool(one) and self._of(one) == kind for one in kinds]].sum(axis=1)
             pulled[named(kind)] = own.sum() if self._shapes[kind] == () else own
         return {name: np.asarray(bar) for name, bar in pulled.items()}
-
-    def pull_shared(self, bars: Numbers) -> dict[str, Numbers]:
-        """`pull`, from derivatives by the one that all pulses share."""
-        return {NAME: np.asarray(bars.sum() if self._shapes[ALL] == () else bars)}
 
     def moved(self, tangents: Mapping[str, Any], step: complex) -> SliceProfile:
         """The same, a step along tangents by name."""

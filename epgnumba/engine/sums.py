@@ -10,7 +10,7 @@ from ..checks import Array
 from ..kernels import columns as col
 from ..program.expressions import sum_at
 from ..program.program import Program
-from ..slice_profile import WHOLE
+from ..slice_profile import WHOLE, SliceProfile
 
 if TYPE_CHECKING:
     from .job import Job
@@ -25,14 +25,47 @@ class Gathered(ABC):
     ----------
     tissue : array, shape (rows, voxels)
         Derivatives by row of the tissue table; not summed.
+    slices : SliceProfile
+        What is left of flip angles across the slice.
+    scales : ndarray, shape (positions, pulses)
+        The same, by pulse.
     """
 
     program: Program
     tissue: Any
+    slices: SliceProfile
+    scales: npt.NDArray[np.inexact]
+
+    @property
+    @abstractmethod
+    def nominal(self) -> Array:
+        """Flip angles as they are given, degrees."""
 
     @abstractmethod
+    def _scaled_flips(self) -> Array:
+        """Of each part and position, by flip angles as they are there."""
+
+    @abstractmethod
+    def _powers(self) -> Array:
+        """Of each part, by flip angles over the root of a pulse's duration; where there is a bound pool."""
+
     def flips(self) -> list[Array]:
         """For each part by flip angle, per radian of the signed flip."""
+        sums = self._scaled_flips()
+        n = sums.shape[2]
+        sums = sums[:, 0] if self.slices is WHOLE else (self.scales[:, :n] * sums).sum(axis=1)
+        if self.program.bound:
+            sums = sums + self.program.powers[:n] * self._powers()
+        return list(sums)
+
+    def profile(self) -> dict[str, Array]:
+        """By slice profile, by name."""
+        sums = self._scaled_flips()
+        by_scale = np.zeros(self.scales.shape, sums.dtype)
+        for part, table in zip(self.program.parts, sums, strict=True):
+            n = len(part.signs)
+            by_scale[:, :n] += part.signs * table[:, :n]
+        return cast("dict[str, Array]", self.slices.pull(DEGREE * self.nominal * by_scale, self.program.kinds))
 
     @abstractmethod
     def turns(self) -> list[Array]:
@@ -45,10 +78,6 @@ class Gathered(ABC):
     @abstractmethod
     def factors(self) -> Array:
         """By the phase of each output, per radian."""
-
-    @abstractmethod
-    def profile(self) -> dict[str, Array]:
-        """By slice profile, by name."""
 
     def flip_entries(self) -> Array:
         """By flip angle, per degree."""
@@ -87,7 +116,7 @@ class GradientSums(Gathered):
     def __init__(self, job: "Job") -> None:
         self._plan, self.program, self._parts = job.plan, job.program, len(job.program.parts)
         self._n_steps = max(len(part.signs) for part in job.program.parts)
-        self._job, self._scales = job, job.scales
+        self._job, self.slices, self.scales = job, job.profile, job.scales
         rows = self._parts * job.n_groups * len(job.scales) * job.plan.width
         columns = -(-job.n_voxels // job.lanes) * job.lanes  # whole blocks of lanes
         n_rows = len(job.call.tissue)
@@ -116,21 +145,19 @@ class GradientSums(Gathered):
     def _table(self, place: int, count: int) -> Array:
         """Of each part, group and position what begins at a place in its row."""
         start = int(self._plan.sizes[place])
-        rows = self.rows.reshape(self._parts, -1, len(self._scales), self._plan.width)
+        rows = self.rows.reshape(self._parts, -1, len(self.scales), self._plan.width)
         return cast("Array", rows[:, :, :, start : start + count])
 
     def _scaled_flips(self) -> Array:
-        """Of each part and position, by flip angles as they are there."""
-        return cast("Array", self._table(col.FLIP_SUMS_AT, self._n_steps).sum(axis=1))
+        table = self._table(col.FLIP_SUMS_AT, self._n_steps)
+        return cast("Array", table[:, 0] if table.shape[1] == 1 else table.sum(axis=1))
 
-    def flips(self) -> list[Array]:
-        if self._job.profile is WHOLE:
-            sums = self._columns(col.FLIP_SUMS_AT, self._n_steps)
-        else:
-            sums = (self._scales[:, : self._n_steps] * self._scaled_flips()).sum(axis=1)
-        if self.program.bound:
-            sums = sums + self.program.powers[: self._n_steps] * self._columns(col.POWER_SUMS_AT, self._n_steps)
-        return list(sums)
+    @property
+    def nominal(self) -> Array:
+        return cast("Array", self._job.flips)
+
+    def _powers(self) -> Array:
+        return self._columns(col.POWER_SUMS_AT, self._n_steps)
 
     def turns(self) -> list[Array]:
         return list(self._columns(col.TURN_SUMS_AT, self._n_steps + 1))
@@ -149,16 +176,8 @@ class GradientSums(Gathered):
         if len(table) == 1:
             return cast("Array", table[0, where])
         chosen = table[:, where]
-        by_position = chosen.reshape(-1, len(self._scales), chosen.shape[1]).sum(axis=0)
-        return cast("Array", (self._scales[:, where] * by_position).sum(axis=0))
-
-    def profile(self) -> dict[str, Array]:
-        job, sums = self._job, self._scaled_flips()
-        by_scale = np.zeros(job.scales.shape, sums.dtype)
-        for part, table in zip(self.program.parts, sums, strict=True):
-            n = len(part.signs)
-            by_scale[:, :n] += part.signs * table[:, :n]
-        return cast("dict[str, Array]", job.profile.pull(DEGREE * job.flips * by_scale, self.program.kinds))
+        by_position = chosen.reshape(-1, len(self.scales), chosen.shape[1]).sum(axis=0)
+        return cast("Array", (self.scales[:, where] * by_position).sum(axis=0))
 
 
 class Flips:

@@ -6,15 +6,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..engine.sums import Gathered
 from ..kernels import columns as cpu
 from ..kernels.load import SCALES, TIMES
 from ..program.program import Program
-from ..slice_profile import SliceProfile
+from ..slice_profile import WHOLE, SliceProfile
 from .home import Home, NumbaHome, Scratch
 from .player import Bars, Player
 from .structure import Structure, compiled, kernels, structure_of
-from .tables import sum_cuts
+from .sums import DeviceSums
 
 Array = npt.NDArray[Any]
 Mapped = tuple[Array, int]  # an array, and its axis for voxels
@@ -23,34 +22,6 @@ SHARE = 0.5  # of the free memory that scratch may take
 FEWEST = 1 << 10  # voxels: a chunk that is smaller leaves most of a device idle
 MOST = 1 << 20  # voxels: a chunk that is larger gains nothing
 STAGED = 1 << 28  # bytes that are copied at a time
-
-
-class DeviceSums(Gathered):
-    """Derivatives that a device has summed over voxels, in double precision on the host."""
-
-    def __init__(self, program: Program, profile: SliceProfile, tissue: Any) -> None:
-        self.program, self.tissue, self._profile = program, tissue, profile
-        self._cuts = sum_cuts(program, len(profile.shared))
-        self.total = np.zeros(int(self._cuts[-1]))
-
-    def _row(self, k: int) -> npt.NDArray[np.float64]:
-        return self.total[int(self._cuts[k]) : int(self._cuts[k + 1])]
-
-    def profile(self) -> dict[str, npt.NDArray[Any]]:
-        return self._profile.pull_shared(self._row(0))
-
-    def factors(self) -> npt.NDArray[np.float64]:
-        return self._row(1)
-
-    def durations(self) -> npt.NDArray[np.float64]:
-        return self._row(2)
-
-    def flips(self) -> list[npt.NDArray[np.float64]]:
-        return [self._row(3 + part) for part in range(len(self.program.parts))]
-
-    def turns(self) -> list[npt.NDArray[np.float64]]:
-        parts = len(self.program.parts)
-        return [self._row(3 + parts + part) for part in range(parts)]
 
 
 class _Job:
@@ -63,7 +34,7 @@ class _Job:
     entries : sequence of ndarray
         Its numbers, as `Expressions.evaluate` gives them (degrees, ms).
     profile : SliceProfile
-        Flip angles across the slice; one for all pulses.
+        Flip angles across the slice.
     codes : tuple of int
         Derivatives wanted.
     real : type
@@ -77,7 +48,8 @@ class _Job:
         real: type[np.floating], n_voxels: int,
     ) -> None:  # fmt: skip
         self.program, self.codes, self.real, self.n_voxels = program, codes, real, n_voxels
-        self._entries, self._profile = entries, profile
+        self.entries, self.profile = entries, profile
+        self.scales = program.unscaled if profile is WHOLE else profile.scales(program.kinds)
 
     def structure(self, backward: bool) -> Structure:
         """What is asked of the device for a signal, or for a gradient.
@@ -169,7 +141,7 @@ class DeviceJob(_Job):
         home, n_out = self._home, self.program.n_out
         with kernels().runtime.on_device(home.index):
             structure = self.structure(backward=False)
-            player = Player(structure, self._entries, self._profile.shared, home)
+            player = Player(structure, self.entries, self.scales, home)
             signal = home.empty((n_out, self.n_voxels, 2), self.real)
             jacobian = home.empty((len(self.codes), n_out, self.n_voxels, 2), self.real)
             views = home.view(signal), home.view(jacobian) if self.codes else None
@@ -188,7 +160,7 @@ class DeviceJob(_Job):
         home = self._home
         with kernels().runtime.on_device(home.index):
             structure = self.structure(backward=True)
-            player = Player(structure, self._entries, self._profile.shared, home)
+            player = Player(structure, self.entries, self.scales, home)
             given = home.pairs(signal_bar, (1, 0), self.real)
             slopes = home.pairs(jacobian_bar, (1, 2, 0), self.real) if self.codes else None
             views = home.view(given), home.view(slopes) if self.codes else None
@@ -201,7 +173,7 @@ class DeviceJob(_Job):
                     self._table(player, first, count), count, bars, first, timing, turning
                 ),
             )  # fmt: skip
-            sums = DeviceSums(self.program, self._profile, tissue)
+            sums = DeviceSums(self, tissue)
             sums.total += bars.collect(home)
         return sums
 
@@ -225,7 +197,7 @@ class _Slot:
         self, job: "HostJob", chunk: int, structure: Structure, inputs: Sequence[Mapped], outputs: Sequence[Mapped]
     ) -> None:
         self.home = NumbaHome(job.index)
-        self.player = Player(structure, job._entries, job._profile.shared, self.home)
+        self.player = Player(structure, job.entries, job.scales, self.home)
         self.inputs = [self._place(array, axis, chunk) for array, axis in inputs]
         self.outputs = [self._place(array, axis, chunk) for array, axis in outputs]
         self.bars: Bars | None = None
@@ -385,7 +357,7 @@ class HostJob(_Job):
             if slot.bars is not None:
                 sums.total += slot.bars.collect(slot.home)
 
-        sums = DeviceSums(self.program, self._profile, tissue)
+        sums = DeviceSums(self, tissue)
         structure = self.structure(backward=True)
         with kernels().runtime.on_device(self.index):
             self._run(structure, structure.gradient_bytes(), inputs, [(tissue, 1)], compute, retire)

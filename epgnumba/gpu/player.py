@@ -27,17 +27,17 @@ class Player:
         What is played.
     entries : sequence of ndarray
         Flips, phases, durations, receiver phases, advance, as `Expressions.evaluate` gives them.
-    profile : ndarray
-        Slice profile.
+    scales : ndarray, shape (positions, pulses)
+        What multiplies flip angles across the slice.
     home : Scratch
         Where scratch is allocated, and the stream.
     """
 
-    def __init__(self, structure: Structure, entries: Sequence[Array], profile: Array, home: Scratch) -> None:
+    def __init__(self, structure: Structure, entries: Sequence[Array], scales: Array, home: Scratch) -> None:
         self.structure, self.home, self.real = structure, home, structure.real
-        self.profile = [self.real(value) for value in profile]
+        self.n_positions = len(scales)
         self._tables = structure.uploaded(home)
-        self._upload(entries)
+        self._upload(entries, scales)
         self._runtime = kernels().runtime
         self._sum, self._fill, self._fill_unit, self._clear_voxels = compiled("sums", self.real)
         self._placeholders: dict[int, Any] = {}
@@ -47,22 +47,31 @@ class Player:
         self._count = -1
         self._threads = kernels().jit.block_threads(structure.division.lanes)
 
-    def _upload(self, entries: Sequence[Array]) -> None:
-        """Durations, factors, what rounding is told by, flips and turns, in one go."""
+    def _upload(self, entries: Sequence[Array], scales: Array) -> None:
+        """Durations, factors, what rounding is told by; of each part flips by position, powers and turns; in one go."""
         flips, phases, durations, receivers, advance = entries
         program = self.structure.program
         factors = program.signal.factors(phases.real, receivers.real)
         limits = rounding_limits(program, durations, self.structure.kinds, self.real)
         pieces: list[Array] = [durations, np.stack([factors.real, factors.imag], 1).ravel(), limits]
         for part in program.parts:
-            pieces.append(part.signs * flips[: len(part.signs)] / 90)
+            n = len(part.signs)
+            nominal = part.signs * flips[:n] / 90
+            powers = program.powers[:n] * nominal if program.bound else np.zeros(1)
             turns = bind_turns(part, phases, advance) if self.structure.planes == 2 else np.array([1.0, 0.0])
-            pieces.append(turns)
+            pieces += [(scales[:, :n] * nominal).ravel(), powers, turns]
         flat = kernels().runtime.upload(np.concatenate(pieces).astype(self.real), self.home.stream)
         cuts = np.cumsum([0, *(len(piece) for piece in pieces)])
         slices = [flat[int(a) : int(b)] for a, b in pairwise(cuts)]
         self._durations, self._factors, self._rounding = slices[0], slices[1].reshape(-1, 2), slices[2]
-        self._values = [(slices[k], slices[k + 1].reshape(-1, 2)) for k in range(3, len(slices), 2)]
+        self._values = []
+        for flips, powers, turns in zip(*(slices[k::3] for k in range(3, 6)), strict=True):
+            self._values.append((flips.reshape(self.n_positions, -1), powers, turns.reshape(-1, 2)))
+
+    def _values_at(self, part: int, position: int) -> tuple[Any, Any, Any]:
+        """Flips, powers and turns of a part at a position."""
+        flips, powers, turns = self._values[part]
+        return flips[position], powers, turns
 
     # Scratch
 
@@ -125,21 +134,17 @@ class Player:
         signal, jacobian, offset = results or (amplitudes, self.nothing(4), 0)
         none = self.nothing(1)
         self.launch(
-            kernel, count * structure.division.lanes, *self._tables[part], self._durations, *self._values[part],
-            self._factors, table, self._exchange, start, none if state is None else state,
-            none if saved is None else saved, none if tape is None else tape, signal, jacobian, first, last, count,
-            offset, structure.tape_rows, self.profile[position], self.real(1 / len(self.profile)),
+            kernel, count * structure.division.lanes, *self._tables[part], self._durations,
+            *self._values_at(part, position), self._factors, table, self._exchange, start,
+            none if state is None else state, none if saved is None else saved, none if tape is None else tape, signal,
+            jacobian, first, last, count, offset, structure.tape_rows, self.real(1 / self.n_positions),
             self.real(equilibrium), position > 0, tape is not None, *self._geometry(part),
         )  # fmt: skip
 
     def _geometry(self, part: int) -> tuple[Any, ...]:
-        """Dephasing of an order, what saturates a bound pool of all pulses, and orders from a row to the next."""
+        """Dephasing of an order, and orders from a row to the next."""
         program = self.structure.program
-        return (
-            self.real(program.dephasing),
-            self.real(max(program.powers, default=0.0)),
-            self.real(program.parts[part].reach.stride),
-        )
+        return self.real(program.dephasing), self.real(program.parts[part].reach.stride)
 
     def nothing(self, ndim: int) -> Any:
         """In place of an array that is not used."""
@@ -152,7 +157,7 @@ class Player:
         self.launch(self._fill_unit, count, start, number, count)
 
     def _find_exchange(self, table: Any, count: int) -> None:
-        """Numbers of exchange over every duration, if there is a bound pool."""
+        """Numbers of exchange over every duration, if there is a second pool."""
         self._exchange = self.nothing(2)
         if self.structure.n_exchange:
             self._exchange = self.scratch(self.structure.n_exchange, count)
@@ -176,7 +181,7 @@ class Player:
 
     def _last_turn(self) -> Any:
         """From the last frame of a repetition to phase zero."""
-        turns = self._values[1][1]
+        turns = self._values[1][2]
         return turns[turns.shape[0] - 1]
 
     def signals(self, table: Any, count: int, signal: Any, jacobian: Any, offset: int) -> None:
@@ -187,13 +192,14 @@ class Player:
         results = signal, self.nothing(4) if jacobian is None else jacobian, offset
         self._find_exchange(table, count)
         kept = dict(self._taken)
-        for position in range(len(self.profile)):
+        for position in range(self.n_positions):
             self._taken = dict(kept)  # what a position took is free for the next
             start, _ = self._find_start(table, position, count)
             self._play(0, table, start, position, count, results=results)
-        if cpu.OMEGA in self.structure.codes:
-            hide = compiled("rounding", self.real, self.structure.codes.index(cpu.OMEGA))
-            self.launch(hide, count, signal, jacobian, table, self._rounding, offset, count)
+        for k, code in enumerate(self.structure.codes):
+            if code in (cpu.OMEGA, cpu.SHIFT_B):
+                hide = compiled("rounding", self.real, k)
+                self.launch(hide, count, signal, jacobian, table, self._rounding, offset, count)
 
     # Backward
 
@@ -203,7 +209,8 @@ class Player:
         threads = count * structure.division.lanes
         padded = -(-threads // self._threads) * self._threads
         rows = structure.n_sets * structure.planes
-        amplitudes, amplitude_bars = self.zeros(rows, program.n_out, count), self.scratch(rows, program.n_out, count)
+        amplitudes = self.zeros(rows, structure.outputs, count)
+        amplitude_bars = self.scratch(rows, program.n_out, count)
         factor_bars = self.zeros(program.n_out, count)
         duration_bars = self.zeros(program.expressions.lengths[2], threads)
         exchanges = structure.n_exchange if timing else 0
@@ -214,7 +221,10 @@ class Player:
             voxel_bars=self.scratch(cpu.N_RATES + structure.n_sets, threads),
             duration_bars=duration_bars,
             exchange_bars=self.scratch(exchanges, threads) if exchanges else self.nothing(2),
-            flip_bars=[self.zeros(len(part.signs), threads) for part in program.parts],
+            flip_bars=[self.scratch(len(part.signs), threads) for part in program.parts],
+            power_bars=[
+                self.zeros(len(part.signs), threads) if program.bound else self.nothing(2) for part in program.parts
+            ],
             turn_bars=[self.zeros(len(part.signs) if turning else 1, threads) for part in program.parts],
         )
         load, gather = compiled(
@@ -222,16 +232,19 @@ class Player:
             structure.sets,
         )  # fmt: skip
         start_bar = self.scratch(max(structure.boundary, 1), structure.n_sets, count)
-        profile_bars, phase_bars = self.zeros(len(self.profile), count), self.zeros(1, count)
-        weight = self.real(1 / len(self.profile))
+        phase_bars, weight = self.zeros(1, count), self.real(1 / self.n_positions)
         # Sums are added to `bars` last, when there is no memory left to ask for: what fails can be tried again.
+        own = self.zeros(*bars.sums.shape)
+        factors, durations, flips, powers, turns = bars.cut(own)
         self.launch(self._clear_voxels, count, bars.tissue, offset, count)
         self._find_exchange(table, count)
         kept = dict(self._taken)
-        for position, scale in enumerate(self.profile):
+        for position in range(self.n_positions):
             self._taken = dict(kept)  # what a position took is free for the next
             self.clear(room.voxel_bars)
             self.clear(room.exchange_bars)
+            for table_of_flips in room.flip_bars:
+                self.clear(table_of_flips)
             start, ends = self._find_start(table, position, count)
             self._record(0, table, start, position, count, amplitudes, room, 1.0)
             self.launch(
@@ -248,19 +261,22 @@ class Player:
                 self.launch(
                     unfind, threads, table, self._durations, room.exchange_bars, room.voxel_bars, duration_bars, count
                 )
-            own = profile_bars[position]
-            self.launch(gather, count, room.voxel_bars, table, scale, own, bars.tissue, offset, count)
-        self._add(profile_bars, bars.profile, count)
+            self.launch(gather, count, room.voxel_bars, table, bars.tissue, offset, count)
+            for part, table_of_flips in enumerate(room.flip_bars):
+                n = table_of_flips.shape[0]
+                self._add(table_of_flips, flips[part][position * n : (position + 1) * n], threads)
         if turning and structure.boundary:
             n = len(program.parts[1].signs)
-            self._add(phase_bars, bars.turns[1][n : n + 1], count)
-        self._add(factor_bars, bars.factors, count)
+            self._add(phase_bars, turns[1][n : n + 1], count)
+        self._add(factor_bars, factors, count)
         if timing:
-            self._add(duration_bars, bars.durations, threads)
+            self._add(duration_bars, durations, threads)
         for part in range(len(program.parts)):
-            self._add(room.flip_bars[part], bars.flips[part], threads)
+            if program.bound:
+                self._add(room.power_bars[part], powers[part], threads)
             if turning and structure.planes == 2:
-                self._add(room.turn_bars[part], bars.turns[part][: len(program.parts[part].signs)], threads)
+                self._add(room.turn_bars[part], turns[part][: len(program.parts[part].signs)], threads)
+        self._add(own.reshape(-1, 1), bars.sums, 1)
 
     def _add(self, table: Any, sums: Any, count: int) -> None:
         """Sums over the columns of a table."""
@@ -298,11 +314,11 @@ class Player:
                     equilibrium=equilibrium,
                 )  # fmt: skip
             self.launch(
-                kernel, count * structure.division.lanes, *self._tables[part], self._durations, *self._values[part],
-                table, self._exchange, room.adjoint, room.tape, amplitudes, amplitude_bars, room.flip_bars[part],
-                room.turn_bars[part], room.duration_bars, room.exchange_bars, room.voxel_bars, start_bar, first, last,
-                count, structure.tape_rows, self.profile[position], self.real(equilibrium), k + 1 == len(segments),
-                *self._geometry(part),
+                kernel, count * structure.division.lanes, *self._tables[part], self._durations,
+                *self._values_at(part, position), table, self._exchange, room.adjoint, room.tape, amplitudes,
+                amplitude_bars, room.flip_bars[part], room.power_bars[part], room.turn_bars[part], room.duration_bars,
+                room.exchange_bars, room.voxel_bars, start_bar, first, last, count, structure.tape_rows,
+                self.real(equilibrium), k + 1 == len(segments), *self._geometry(part),
             )  # fmt: skip
 
     def _rewind_ends(
@@ -342,12 +358,16 @@ class Bars:
         program = player.structure.program
         self.signal, self.jacobian = signal, player.nothing(4) if jacobian is None else jacobian
         self.tissue = tissue
-        cuts = sum_cuts(program, len(player.profile))
-        self._owner = player.home.empty((int(cuts[-1]),), player.real)
+        self._cuts, self._parts = sum_cuts(program, player.n_positions), len(program.parts)
+        self._owner = player.home.empty((int(self._cuts[-1]),), player.real)
         self.sums = player.home.view(self._owner)
         player.clear(self.sums)
-        self.profile, self.factors, self.durations, *rest = (self.sums[int(a) : int(b)] for a, b in pairwise(cuts))
-        self.flips, self.turns = rest[: len(program.parts)], rest[len(program.parts) :]
+
+    def cut(self, sums: Any) -> tuple[Any, Any, list[Any], list[Any], list[Any]]:
+        """Sums by output, by duration; of each part by flips (position after position), powers and turns."""
+        factors, durations, *rest = (sums[int(a) : int(b)] for a, b in pairwise(self._cuts))
+        n = self._parts
+        return factors, durations, rest[:n], rest[n : 2 * n], rest[2 * n :]
 
     def collect(self, home: Scratch) -> Array:
         """The sums, on the host."""
@@ -368,4 +388,5 @@ class _Room:
     duration_bars: Any
     exchange_bars: Any
     flip_bars: list[Any]
+    power_bars: list[Any]
     turn_bars: list[Any]

@@ -6,9 +6,9 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..engine.layout import boundary_numbers
 from ..engine.plan import state_sets, tangent_kinds
 from ..kernels import columns as cpu
-from ..kernels.algebra import W
 from ..kernels.cuda.columns import Shape
 from ..kernels.exponents import by_order
 from ..kernels.pools import exchange_lines
@@ -61,7 +61,7 @@ class Structure:
         itemsize = np.dtype(real).itemsize
         shape = Shape(real, self.planes, self.kinds, program.terms, program.precesses, 0, 0)
         self.n_sets, unit = shape.n_sets, shape.numbers * itemsize
-        if by_order(shape) or shape.bound:
+        if by_order(shape) or shape.pools > 1:
             registers = registers * 2 // 3  # what decays and turns each order, or exchange, takes the rest
         self.n_exchange = exchange_lines(shape)[-1] * len(program.signal.train.durations)
         self.division: Division = divide(highest_row(program), unit, registers)
@@ -78,12 +78,19 @@ class Structure:
     @property
     def boundary(self) -> int:
         """Numbers that say where a repetition starts, as `kernels.columns.BOUNDARY`."""
-        return self.program.end.boundary + self.shape.bound if self.program.end else 0
+        return boundary_numbers(self.program.end) if self.program.end else 0
+
+    @property
+    def outputs(self) -> int:
+        """Amplitudes of a reverse sweep; behind them F_0 of both free pools after each readout's pulse, and Z_0."""
+        count = self.program.n_out
+        return int(3 * count + self.shape.pools if self.shape.second else count)
 
     @property
     def end_outputs(self) -> int:
-        """What is read at the end of a repetition, and Z_0 of each pool after its last pulse."""
-        return len(self.program.end.factor_step) + self.shape.components - W if self.program.end else 0
+        """What is read at the end of a repetition; behind that the same."""
+        count = len(self.program.end.factor_step) if self.program.end else 0
+        return int(count + self.shape.pools + (2 * count if self.shape.second else 0))
 
     def uploaded(self, home: Scratch) -> list[tuple[Any, Any]]:
         """Steps and readouts of each part on the device."""
@@ -106,9 +113,10 @@ class Structure:
         """Scratch of a voxel for a gradient."""
         lanes, program = self.division.lanes, self.program
         a_thread = self.tape_rows + (self.most_segments + 1) * self.state_rows + cpu.N_RATES + self.n_sets
-        a_thread += sum(2 * len(part.signs) + 1 for part in program.parts)
+        a_thread += sum((2 + program.bound) * len(part.signs) + 1 for part in program.parts)
         a_thread += program.expressions.lengths[2] + self.n_exchange
-        a_voxel = 2 * self.n_sets * self.planes * program.n_out + program.n_out + 2 * cpu.N_TISSUE + self.n_exchange
+        amplitudes = self.n_sets * self.planes * (self.outputs + program.n_out)
+        a_voxel = amplitudes + program.n_out + 2 * cpu.N_TISSUE + self.n_exchange
         extra = 2 * (self.boundary + 1) * self.n_sets * self.planes * self.end_outputs
         extra += 4 * self.n_sets * self.boundary
         return int((a_thread * lanes + a_voxel + extra) * np.dtype(self.real).itemsize)

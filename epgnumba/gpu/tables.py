@@ -118,11 +118,11 @@ def lower(part: Part, shape: col.Shape, unit: int) -> PartTables:
     return PartTables(table.ravel(), reads, _segments(stored.tolist(), unit), len(reads) == len(part.factor_step))
 
 
-def sum_cuts(program: Program, n_profile: int) -> npt.NDArray[np.int64]:
-    """Where sums over voxels begin, and the last ends: by slice position, output, duration, flips, turns (by part)."""
-    counts = [n_profile, program.n_out, program.expressions.lengths[2]]
-    counts += [len(part.signs) for part in program.parts] + [len(part.signs) + 1 for part in program.parts]
-    return np.cumsum([0, *counts])
+def sum_cuts(program: Program, n_positions: int) -> npt.NDArray[np.int64]:
+    """Where sums over voxels begin, and the last ends: by output, duration; of each part by flips, powers, turns."""
+    pulses = np.array([len(part.signs) for part in program.parts])
+    counts = [program.n_out, program.expressions.lengths[2]]
+    return np.cumsum([0, *counts, *n_positions * pulses, *program.bound * pulses, *pulses + 1])
 
 
 def highest_row(program: Program) -> int:

@@ -128,6 +128,16 @@ def _of_complex(x, u):
         both = (Dual(Planar(z.re.real, z.im.real), Planar(z.re.imag, z.im.imag)) for z in (x, u))
         parts = chained(*both, None, hyperbolic)
         return [Planar(joined(f.value.re, f.slope.re), joined(f.value.im, f.slope.im)) for f in parts]
+    return complex_hyperbolic_by(x, u, lambda x: exp(x, LOWEST), rotation, root, where, blended, magnitude)
+
+
+def complex_hyperbolic_by(x, u, exp, rotation, root, where, blended, magnitude):
+    """`hyperbolic_by` of complex numbers, less one in place of the first."""
+
+    def exponential(z):
+        cosine, sine = rotation(z.im)
+        return Planar(cosine, sine) * exp(z.re)
+
     square = u.re * u.re + u.im * u.im
     small = square < 1.0
 
@@ -135,13 +145,13 @@ def _of_complex(x, u):
         far = Planar(where(small, 0 * square + 1, u.re), where(small, 0 * square, u.im))
         squared = where(small, 0 * square + 1, square)
         size = root(squared)
-        s = _complex_root(far, size)
-        up, down = (_complex_exp(x + way) for way in (s, -s))
+        s = _complex_root(far, size, root, where, magnitude)
+        up, down = (exponential(x + way) for way in (s, -s))
         inverse = Planar(s.re / size, -s.im / size)
         divided = Planar(far.re / squared, -far.im / squared).__mul__
         return _parts(_recurred((up + down) * 0.5, (up - down) * inverse * 0.5, divided))
 
-    scale, nothing = _complex_exp(x), Planar(0 * square, 0 * square)
+    scale, nothing = exponential(x), Planar(0 * square, 0 * square)
     parts = blended(small, _parts(value * scale for value in _summed(u, nothing)), beyond)
     values = [Planar(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
     return [values[0] + -1.0, *values]
@@ -170,12 +180,7 @@ def _summed(u, nothing):
         yield value
 
 
-def _complex_exp(x):
-    cosine, sine = rotation(x.im)
-    return Planar(cosine, sine) * exp(x.re, LOWEST)
-
-
-def _complex_root(u, size):
+def _complex_root(u, size, root, where, magnitude):
     """A square root, none of whose parts is a difference of what is nearly equal; `size` is |u|."""
     larger = root(0.5 * (size + magnitude(u.re)))
     smaller = 0.5 * u.im / larger

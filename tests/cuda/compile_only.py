@@ -69,6 +69,12 @@ CALLS = {
     "steady with a bound pool, off resonance": lambda **how: backward(
         BALANCED.on_scanner(rf_duration=1.0), (3, 1), bound_fraction=0.1, B0=7.0, diff=("T1", "B1", "lineshape"), **how
     ),
+    "second pool, every gradient": lambda **how: backward(
+        FINGERPRINT, (1, 60), nstates=20, fraction_b=0.1, T2_b=20.0, diff=("T2_b",), **how
+    ),
+    "steady with a second pool, shifted": lambda **how: backward(
+        BALANCED, (1, 1), fraction_b=0.1, T2_b=20.0, shift_b=17.0, diff=("shift_b",), **how
+    ),
     "inversion, spoiled": lambda **how: backward(
         seq.MPRAGE(90.0, 9.0, 7.0, 8, TR=300.0), (1, 1), diff=("inv_efficiency",), **how
     ),

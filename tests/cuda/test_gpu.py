@@ -74,6 +74,23 @@ def test_bound_pool(dtype):
         assert_close(on_scanner, LIMITS[dtype], maps=maps, diff=("T2", "bound_fraction"), nstates=20, dtype=dtype)
 
 
+@pytest.mark.parametrize("dtype", LIMITS, ids=["double", "single"])
+def test_second_free_pool(dtype):
+    maps = {**MANY, "fraction_b": RNG.uniform(0.0, 0.4, COUNT), "exchange_b": 10.0, "T2_b": 20.0}
+    for more in ({}, {"shift_b": RNG.uniform(-20, 20, COUNT)}):
+        for sequence in (TRAIN, FINGERPRINT):
+            options = {"diff": ("T2", "fraction_b"), "nstates": 20, "dtype": dtype}
+            assert_close(sequence, LIMITS[dtype], maps={**maps, **more}, **options)
+
+
+def test_slices():
+    """Profiles and durations by kind of pulse."""
+    sequence = TRAIN.on_scanner(rf_duration={"excitation": 0.5, "refocusing": 1.2})
+    profile = {"excitation": [1.0, -0.1], "refocusing": [0.6, 0.9]}
+    for more in ({}, {"bound_fraction": 0.1}):
+        assert_close(sequence, 1e-12, maps={**MANY, **more}, diff=("B1",), nstates=20, slice_prof=profile)
+
+
 def make_job(chunk):
     problem = read_problem(TRAIN, **MANY, diff="T2", device="cuda")
     program, entries = problem.compile(TRAIN, False, False, ())

@@ -8,9 +8,10 @@ import pytest
 
 pytest.importorskip("numba_cuda", reason="the CUDA simulator is part of numba-cuda")
 
+import test_second_pool as second_pool
 from comparison import MAPS, UNKNOWNS, assert_close, deviations, error
 from families import FAMILIES, REPEATED
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from players import play
 from random_cases import KINDS, TERMED
 from test_bound_pool import PARAMETERS as PREPARATION
@@ -254,22 +255,11 @@ class TestInput:
         with pytest.raises(ValueError, match=r"keeps 5 orders; with these derivatives a device holds 64: set nstates"):
             epgnumba.jacobian(seq.FSE([90.0] * 9, 5.0), 1000, 80, diff="T2", device="cuda")
 
-    def test_pools(self):
-        with pytest.raises(ValueError, match="fraction_b cannot be played on a CUDA device; leave device out"):
-            epgnumba.simulate(TRAIN, 900.0, 70.0, fraction_b=0.1, device="cuda")
-        kinds = {"excitation": 1.0, "refocusing": 2.0}
-        for played, more, message in (
-            (TRAIN.on_scanner(rf_duration=1.0), {"slice_prof": [0.5, 1.0]}, "bound_fraction with slice_prof"),
-            (TRAIN.on_scanner(rf_duration=kinds), {}, "rf_duration by kind of pulse"),
-        ):
-            with pytest.raises(ValueError, match=f"{message} cannot be played on a CUDA device"):
-                epgnumba.simulate(played, 900.0, 70.0, bound_fraction=0.1, **more, device="cuda")
-
     def test_pulses_that_turn_each_voxel_in_its_own_way(self):
         wave = pulses.hard(1.0).across([0.0])
         for more, message in (
             ({"B1": {"excitation": 1.0, "refocusing": 0.9j}}, "B1 by kind of pulse"),
-            ({"slice_prof": {"excitation": wave, "refocusing": wave}}, "slice_prof by kind of pulse"),
+            ({"slice_prof": {"excitation": wave, "refocusing": wave}}, "slice_prof of waveforms"),
             ({"slice_prof": wave}, "slice_prof of waveforms"),
         ):
             with pytest.raises(ValueError, match=f"{message} cannot be played on a CUDA device"):
@@ -401,6 +391,25 @@ POOLS = {
     "steady, F_0": (seq.BSSFP(35.0, 3.0, 6.0), {**POOL, "B0": 7.0}, ("bound_fraction", "T1")),
     "repeated": (seq.DESS(35.0, 4.0, 60.0), {**POOL, "T1": 40.0, "T2": 9.0, "T1_bound": 30.0}, ("exchange", "B1")),
 }
+PAIR = {**RELAXATION, "fraction_b": np.array([0.2, 0.35]), "exchange_b": 12.0, "T1_b": 500.0, "T2_b": 20.0}
+SHIFTED = {**PAIR, "shift_b": np.array([17.0, -9.0])}
+POOLS |= {
+    "free, real": (TRAIN, PAIR, ("fraction_b", "exchange_b", "B1", "T2_b")),
+    "free, quarters": (PREPARED.replace(phase=90.0), PAIR, ("exchange_b", "T1")),
+    "free, complex": (PREPARED, {**PAIR, "B0": 7.0, "inv_efficiency": 0.93}, ("T1_b", "inv_efficiency", "T2")),
+    "free, shifted": (PREPARED, {**SHIFTED, "inv_efficiency": 0.93}, ("shift_b", "T2_b", "B1")),
+    "free, diffusion and flow": (
+        PREPARED, {**SHIFTED, "D": 1.1, "velocity": 2.0, "B0": 7.0}, ("fraction_b", "D", "velocity", "B0"),
+    ),
+    "free, out of phase": (
+        seq.EventSequence(spin_echo, flip=80.0, first=10.0, second=6.0), {**PAIR, "T2prime": 30.0}, ("T2prime", "T2"),
+    ),
+    "free, steady, Z_0": (seq.MPRAGE(90.0, 9.0, 7.0, 4, TR=300.0), PAIR, ("exchange_b", "inv_efficiency")),
+    "free, steady, F_0": (seq.BSSFP(35.0, 3.0, 6.0), {**SHIFTED, "B0": 7.0}, ("shift_b", "T1")),
+    "free, repeated": (
+        seq.DESS(35.0, 4.0, 60.0), {**PAIR, "T1": 40.0, "T2": 9.0, "T1_b": 30.0}, ("exchange_b", "B1"),
+    ),
+}  # fmt: skip
 
 
 def pooled(name):
@@ -408,28 +417,44 @@ def pooled(name):
     return sequence.on_scanner(rf_duration=0.9, gradient_area=AREA), maps, diff
 
 
-class TestBoundPool:
+class TestPools:
     @pytest.mark.parametrize("name", POOLS)
     def test_as_on_the_cpu(self, name, thread_a_voxel):
         sequence, maps, diff = pooled(name)
         assert_close(sequence, 1e-12, maps=maps, diff=diff)
 
-    @pytest.mark.parametrize("name", ["real", "complex", "steady, F_0"])
-    def test_orders_divided_among_threads(self, name, monkeypatch):
+    @pytest.mark.parametrize(
+        ("name", "diff"),
+        [("real", "exchange"), ("complex", "exchange"), ("steady, F_0", "exchange"),
+         ("free, real", "T2_b"), ("free, shifted", "shift_b")],
+    )  # fmt: skip
+    def test_orders_divided_among_threads(self, name, diff, monkeypatch):
         monkeypatch.setattr(tables, "FORWARD", 24)
         monkeypatch.setattr(tables, "BACKWARD", 24)
         sequence, maps, _ = pooled(name)
-        problem = read_problem(sequence, **maps, diff="exchange", device="cuda")
+        problem = read_problem(sequence, **maps, diff=diff, device="cuda")
         assert name == "steady, F_0" or problem.job().structure(backward=True).division.lanes > 1
-        assert_close(sequence, 1e-12, maps=maps, diff=("exchange",))
+        assert_close(sequence, 1e-12, maps=maps, diff=(diff,))
 
     @pytest.mark.parametrize("steady", [False, True])
-    def test_long_tape_is_recorded_in_segments(self, steady, thread_a_voxel, monkeypatch):
+    @pytest.mark.parametrize(("pool", "diff"), [(POOL, "bound_fraction"), (PAIR, "fraction_b")], ids=["bound", "free"])
+    def test_long_tape_is_recorded_in_segments(self, pool, diff, steady, thread_a_voxel, monkeypatch):
         monkeypatch.setattr(tables, "TAPE", 400)
         sequence = seq.MRF(RNG.uniform(10, 60, 9), 10.0, TI=15.0, steady=steady).on_scanner(rf_duration=0.9)
-        problem = read_problem(sequence, **POOL, diff="bound_fraction", device="cuda")
+        problem = read_problem(sequence, **pool, diff=diff, device="cuda")
         assert problem.job().structure(backward=True).most_segments > 2
-        assert_close(sequence, 1e-12, maps=POOL, diff=("bound_fraction",))
+        assert_close(sequence, 1e-12, maps=pool, diff=(diff,))
+
+    @pytest.mark.parametrize("nstates", [2, 3])
+    def test_truncated(self, nstates, thread_a_voxel):
+        assert_close(TRAIN, 1e-12, maps=SHIFTED, diff=("T2_b",), nstates=nstates)
+
+    def test_what_is_nothing_but_rounding_is_zero(self, thread_a_voxel):
+        """Without exchange a spin echo of either pool sees no shift."""
+        for dtype in ("float64", "float32"):
+            alone = {**SHIFTED, "exchange_b": 0.0, "diff": "shift_b", "dtype": dtype}
+            _, slopes = epgnumba.jacobian(TRAIN, **alone, device="cuda")
+            assert not slopes.any()
 
     def test_chunks_have_the_same_bits(self, thread_a_voxel):
         maps = {**POOL, "bound_fraction": np.linspace(0, 0.2, 5), "T1": 900.0, "T2": 70.0, "B1": 1.0}
@@ -446,7 +471,7 @@ class TestBoundPool:
         for a, b in zip(exact.entries(True, False), sums.entries(True, False), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-16)
 
-    @pytest.mark.parametrize("name", ["real", "complex", "diffusion and flow"])
+    @pytest.mark.parametrize("name", ["real", "complex", "diffusion and flow", "free, complex", "free, shifted"])
     def test_single_precision(self, name, thread_a_voxel):
         sequence, maps, diff = pooled(name)
         assert max(deviations(sequence, maps=maps, diff=diff, dtype=np.float32).values()) < 1e-5
@@ -467,6 +492,48 @@ class TestBoundPool:
             expected, _ = plain_pool(events, **TISSUE, **extra, q=GAMMA * 100)
             signal = epgnumba.simulate(pool_sequence(events), **TISSUE, **extra, device="cuda")
             np.testing.assert_allclose(signal, expected, rtol=0, atol=1e-13)
+            pair = {**second_pool.PAIR, **extra} if real else {**second_pool.SHIFTED, **extra}
+            signal = epgnumba.simulate(second_pool.as_sequence(events), **pair, device="cuda")
+            np.testing.assert_allclose(signal, second_pool.plain(events, **pair), rtol=0, atol=1e-13)
+
+
+def of_kinds(p):
+    """Pulses of two kinds and an inversion, which no profile scales; each kind lasts for a time of its own."""
+    yield [seq.Inversion(0.9), seq.Wait(p.TI), seq.Pulse(p.flip[0], kind="first"), seq.Wait(6.0), seq.Shift(1)]
+    yield [seq.Pulse(p.flip[1], p.phase, kind="second"), seq.Wait(6.0), seq.Readout(), seq.Wait(9.0), seq.Shift(1)]
+    yield [seq.Pulse(p.flip[2], 40.0, kind="first"), seq.Wait(4.0), seq.Shift(1), seq.Readout()]
+
+
+OF_KINDS = seq.EventSequence(of_kinds, flip=[60.0, 130.0, 80.0], phase=25.0, TI=50.0)
+OF_KINDS = OF_KINDS.on_scanner(rf_duration={"first": 0.7, "second": 1.6})
+ECHO_TIMES = {"excitation": 0.5, "refocusing": 1.2}
+SLICES = {
+    "echoes": (TRAIN, {"excitation": [1.0, -0.1], "refocusing": [0.6, 0.9]}, RELAXATION),
+    "one profile": (OF_KINDS, [0.7, -0.1], {**POOL, "B0": 7.0}),
+    "by kind": (OF_KINDS, {"first": [1.0, -0.05, 0.0], "second": 0.8}, {**POOL, "B0": 7.0, "inv_efficiency": 0.9}),
+    "steady": (
+        seq.FSE([110.0, 150.0], 7.0, TR=200.0).on_scanner(rf_duration=ECHO_TIMES),
+        {"excitation": 0.9, "refocusing": [0.6, 1.1]},
+        POOL,
+    ),
+    "no profile": (OF_KINDS.replace(phase=0.0), 1.0, POOL),
+}
+
+
+class TestSlices:
+    """Profiles for each kind of pulse, durations for each, and what both do to a bound pool."""
+
+    @pytest.mark.parametrize("name", SLICES)
+    def test_as_on_the_cpu(self, name, thread_a_voxel):
+        sequence, profile, maps = SLICES[name]
+        diff = ("T2", "B1", "bound_fraction", "lineshape")[: 4 if "bound_fraction" in maps else 2]
+        assert_close(sequence, 1e-12, maps=maps, diff=diff, slice_prof=profile)
+
+    def test_in_single_precision_and_chunks(self, thread_a_voxel, monkeypatch):
+        sequence, profile, maps = SLICES["by kind"]
+        assert max(deviations(sequence, maps=maps, diff="B1", slice_prof=profile, dtype=np.float32).values()) < 1e-5
+        monkeypatch.setattr(job, "MOST", 1)
+        assert_close(sequence, 1e-12, maps=maps, diff=("B1",), slice_prof=profile)
 
 
 @pytest.mark.parametrize("kind", [*sorted(KINDS), *sorted(TERMED)])
@@ -476,7 +543,6 @@ def test_random_sequences(kind, thread_a_voxel):
     @settings(max_examples=6, derandomize=True)
     @given({**KINDS, **TERMED}[kind])
     def check(case):
-        assume("fraction_b" not in case.tissue)  # which devices refuse
         case.tissue["T1"] = 1.5 * case.tissue["T2"]  # few repetitions
         maps = {name: np.array([value, 1.1 * value]) for name, value in case.tissue.items() if name != "inv_efficiency"}
         units = [case.scale(name) for name in case.diff]

@@ -74,14 +74,15 @@ def test_second_derivatives_go_through_host_memory(resident, monkeypatch):
             assert error(a.numpy(), b.numpy()) < 1e-12
 
 
+SECOND_POOL = {"fraction_b": tensor([[0.2], [0.3]]), "exchange_b": 12.0, "T2_b": tensor(20.0), "shift_b": 9.0}
 WITH_TERMS = {"D": tensor([[1.3], [0.4]]), "velocity": 2.0, "T2prime": tensor([40.0, 25.0])}
 
 
 @pytest.mark.parametrize(
     ("sequence", "terms"),
     [*((FAMILIES[name], {}) for name in ("MRF, steady", "own", "bSSFP")),
-     (FAMILIES["SPGR"].on_scanner(gradient_area=150.0), WITH_TERMS)],
-    ids=["MRF, steady", "own", "bSSFP", "SPGR, every term"],
+     (FAMILIES["SPGR"].on_scanner(gradient_area=150.0), WITH_TERMS), (FAMILIES["own"], SECOND_POOL)],
+    ids=["MRF, steady", "own", "bSSFP", "SPGR, every term", "own, a second pool"],
 )  # fmt: skip
 def test_maps_are_not_copied_to_the_host(sequence, terms, resident, monkeypatch):
     """Nothing but what sequences need, and the range of each map, is looked at there."""

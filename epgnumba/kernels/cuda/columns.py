@@ -6,6 +6,7 @@ Everything that happens between two pulses belongs to the later one: states *arr
 from typing import Any, NamedTuple
 
 from .. import shape as cpu
+from ..columns import FRACTION, FRACTION_B
 from ..exponents import by_order
 
 
@@ -22,6 +23,26 @@ class Shape(NamedTuple):
 
     bound, second, components = cpu.Shape.bound, cpu.Shape.second, cpu.Shape.components
     turning = False  # no pulses that turn voxels in different ways
+
+    @property
+    def free(self):
+        """Free pools."""
+        return 1 + self.second
+
+    @property
+    def pools(self):
+        """Pools that have a W."""
+        return 1 + (self.bound or self.second)
+
+    @property
+    def apart(self):
+        """Components from W of a pool to that of the next."""
+        return 3 if self.second else 1
+
+    @property
+    def fraction(self):
+        """The rate that says how much is in a second pool."""
+        return FRACTION_B if self.second else FRACTION
 
     @property
     def n_sets(self):

@@ -1,32 +1,33 @@
 """Play a program forward: a voxel a thread (or a few of them), its states in registers, tangents in the same sweep.
 
-The states of a pulse are (P, M, W) a row, and C besides where there is a bound pool. What the kernels write is a column
+The states of a pulse are (P, M, W) a row, and those of a second pool besides. What the kernels write is a column
 a voxel or thread, so that neighbouring threads write side by side.
 """
 
 import numpy as np
 
-from ..algebra import C, W
-from ..columns import FRACTION, M0, N_RATES, READ_COMPONENT, READ_OFFSET, READ_OUT
+from ..algebra import W
+from ..columns import M0, N_RATES, READ_COMPONENT, READ_OFFSET, READ_OUT
 from ..pools import exchange_lines
 from . import columns as col
 from .jit import block_threads, cuda, find_thread, helper, launched, place_of, unrolled
 from .rows import arrive, clear, get_row, neighbours, set_aside
 from .source import N_MOMENTS
-from .tangents import make_loads, make_order_zero, make_rates, make_turns
-from .written import write_pulse, write_read, write_read_z
+from .tangents import is_longitudinal, make_loads, make_order_zero, make_rates, make_turns
+from .written import f_seen_at, write_pulse, write_read, write_read_z
 
 
 def make_play(shape, taped, codes, sets):
     """The kernel for a `Shape`.
 
     `taped`: keep what a reverse sweep needs, and write bare amplitudes (set and plane, output, voxel); behind them,
-    where Z_0 is read, W (and C) after the pulse. Otherwise write the signal and the Jacobian; `codes` are the
-    derivatives wanted and `sets` the state sets that they come from.
+    where Z_0 is read, W after the pulse, and where there are two free pools F_0 of both. Otherwise write the signal and
+    the Jacobian; `codes` are the derivatives wanted and `sets` the state sets that they come from.
     """
     real, planes, kinds, terms, _, n_rows, lanes = shape
     n_sets, last_lane, n_codes, threads = shape.n_sets, lanes - 1, len(codes), block_threads(lanes)
-    components, pools, bound = shape.components, shape.components - W, shape.bound
+    components, free, pools, apart, fraction = shape.components, shape.free, shape.pools, shape.apart, shape.fraction
+    f_seen = f_seen_at(shape)
     n_moments = N_MOMENTS + exchange_lines(shape)[-1]
     numbers_a_row = shape.numbers
     state_rows, width, last_plane = numbers_a_row * n_rows, col.step_width(shape), planes - 1
@@ -42,35 +43,35 @@ def make_play(shape, taped, codes, sets):
 
     @helper
     def begin(x, start, voxel, rates):
-        """Nothing but Z_0 and, where it repeats, F_0; Z_0 of a bound pool, which from equilibrium has its fraction."""
+        """Nothing but Z_0 and, where it repeats, F_0; Z_0 of a second pool, which from equilibrium has its fraction."""
         for i in range(n_sets):
             x[i, last_plane, W, 0] = -two * start[0, i, voxel]
-            if planes == 2 and start.shape[0] > 2:
-                x[i, 0, 0, 0] = start[1, i, voxel]
-                x[i, 0, 1, 0] = start[1, i, voxel]
-                x[i, last_plane, 0, 0] = start[2, i, voxel]
-                x[i, last_plane, 1, 0] = -start[2, i, voxel]
-            if bound and start.shape[0] > 1:
-                x[i, last_plane, C, 0] = -two * start[start.shape[0] - 1, i, voxel]
-            elif bound:
-                share = rates[FRACTION] if i == 0 else (one if kinds[i] == FRACTION else zero)
+            for k in range(free):
+                if planes == 2 and start.shape[0] > 3 * k + 2:
+                    re, im = start[3 * k + 1, i, voxel], start[3 * k + 2, i, voxel]
+                    x[i, 0, 3 * k, 0] = re
+                    x[i, 0, 3 * k + 1, 0] = re
+                    x[i, last_plane, 3 * k, 0] = im
+                    x[i, last_plane, 3 * k + 1, 0] = -im
+            if pools > 1 and start.shape[0] > 1:
+                x[i, last_plane, W + apart, 0] = -two * start[3 if start.shape[0] > 2 else 1, i, voxel]
+            elif pools > 1:
+                share = rates[fraction] if i == 0 else (one if kinds[i] == fraction else zero)
                 x[i, last_plane, W, 0] += two * share
-                x[i, last_plane, C, 0] = -two * share
+                x[i, last_plane, W + apart, 0] = -two * share
 
     @helper
     def fetch(x, t, carry, above, j, moving):
         """Row j of what arrives; P may come from a row below and M from a row above, where they have not moved yet."""
         for i in range(n_sets):
             for plane in range(planes):
-                for c in range(W, components):
+                for c in range(components):
                     t[i, plane, c] = x[i, plane, c, j]
                 if moving:
-                    t[i, plane, 0] = carry[i, plane]
-                    carry[i, plane] = x[i, plane, 0, j]
-                    t[i, plane, 1] = x[i, plane, 1, j + 1] if j + 1 < n_rows else above[i, plane]
-                else:
-                    t[i, plane, 0] = x[i, plane, 0, j]
-                    t[i, plane, 1] = x[i, plane, 1, j]
+                    for k in range(free):
+                        t[i, plane, 3 * k] = carry[i, plane, k]
+                        carry[i, plane, k] = x[i, plane, 3 * k, j]
+                        t[i, plane, 3 * k + 1] = x[i, plane, 3 * k + 1, j + 1] if j + 1 < n_rows else above[i, plane, k]
 
     @helper
     def record(t, j, tape, place):
@@ -99,14 +100,15 @@ def make_play(shape, taped, codes, sets):
 
     @helper
     def fetch_f(x, f, component, row, quadrature):
-        """F_0 (set, plane) from a row of P, or of M: F_-k is its conjugate."""
+        """F_0 (set, plane, free pool) from a row of P, or of M: F_-k is its conjugate."""
         negated = component == 1 and (planes == 2 or quadrature == 1)
         for i in range(n_sets):
             for plane in range(planes):
-                value = get_row(x, i, plane, component, row)
-                f[i, plane] = value
-                if plane == last_plane:
-                    f[i, plane] = -value if negated else value
+                for k in range(free):
+                    value = get_row(x, i, plane, 3 * k, 1 if component == 1 else 0, row)
+                    f[i, plane, k] = value
+                    if plane == last_plane:
+                        f[i, plane, k] = -value if negated else value
 
     @helper
     def write(f, out, m0, weight, factors, signal, jacobian, voxel, accumulate):
@@ -117,9 +119,9 @@ def make_play(shape, taped, codes, sets):
             scale = weight * m0
             if k >= 0 and codes[k] == M0:
                 scale = weight
-            re, im = scale * f[i, 0], zero
+            re, im = scale * f[i, 0, 0], zero
             if planes == 2:
-                im = scale * f[i, last_plane]
+                im = scale * f[i, last_plane, 0]
             total_re, total_im = re * fr - im * fi, re * fi + im * fr
             results = signal if k < 0 else jacobian[k]
             if accumulate:
@@ -130,24 +132,23 @@ def make_play(shape, taped, codes, sets):
 
     @launched
     def play(
-        steps, reads, durations, flips, turns, factors, tissue, exchange, start, state, saved, tape, signal, jacobian,
-        first, last, n_voxels, offset, tape_rows, profile, weight, equilibrium, accumulate, keep, dephasing, power,
-        stride
+        steps, reads, durations, flips, powers, turns, factors, tissue, exchange, start, state, saved, tape, signal,
+        jacobian, first, last, n_voxels, offset, tape_rows, weight, equilibrium, accumulate, keep, dephasing, stride
     ):  # fmt: skip
         _, lane, voxel, present = find_thread(lanes, n_voxels)
         state_place, tape_place = place_of(state_rows, threads), place_of(tape_rows, threads)
         x = cuda.local.array((n_sets, planes, components, n_rows), real)
         t = cuda.local.array((n_sets, planes, components), real)  # a row as it arrives
-        carry = cuda.local.array((n_sets, planes), real)
-        above = cuda.local.array((n_sets, planes), real)
+        carry = cuda.local.array((n_sets, planes, free), real)
+        above = cuda.local.array((n_sets, planes, free), real)
         rates = cuda.local.array(N_RATES, real)
         seeds = cuda.local.array(n_sets, real)
         w = cuda.local.array((n_sets, pools), real)
-        f = cuda.local.array((n_sets, planes), real)  # what is read, and its amplitudes
+        f = cuda.local.array((n_sets, planes, free), real)  # what is read, and its amplitudes
         moments = cuda.local.array(n_moments, real)
         read_moments = cuda.local.array(n_moments, real)
-        load_rates(rates, seeds, tissue, voxel, profile)
-        m0, constants = tissue[M0, voxel], (equilibrium, dephasing, power)
+        load_rates(rates, seeds, tissue, voxel)
+        m0, constants = tissue[M0, voxel], (equilibrium, dephasing)
         if first > 0:
             set_aside(x, state, state_place, threads, True)
         else:
@@ -162,7 +163,7 @@ def make_play(shape, taped, codes, sets):
             if steps[step + col.DURATION] != duration:
                 duration = steps[step + col.DURATION]
                 decay = load_duration(moments, durations, exchange, duration, voxel, rates)
-            numbers = load_pulse(n, moments, durations, steps, step, flips, turns, rates, decay, constants)
+            numbers = load_pulse(n, moments, durations, steps, step, flips, powers, turns, rates, decay, constants)
             order = load_order(steps, step, stride, lane)
             shared = prepare(numbers, moments, rates, seeds)
             before = np.uint64(steps[step + col.TAPE] - steps[first * width + col.TAPE])
@@ -174,7 +175,10 @@ def make_play(shape, taped, codes, sets):
                 fold, sign = steps[step + col.FOLD], -one if steps[step + col.QUADRATURE] else one
                 for i in range(n_sets):
                     for plane in range(planes):
-                        carry[i, plane], above[i, plane] = neighbours(x, i, plane, fold, sign, zero, lane, last_lane)
+                        for k in range(free):
+                            carry[i, plane, k], above[i, plane, k] = neighbours(
+                                x, i, plane, 3 * k, fold, sign, zero, lane, last_lane
+                            )
                 pulse_rows(rows, x, t, carry, above, order, stride, shared, True, kept, tape, place)
             else:
                 pulse_rows(rows, x, t, carry, above, order, stride, shared, False, kept, tape, place)
@@ -185,7 +189,7 @@ def make_play(shape, taped, codes, sets):
                 own = row // n_rows
                 if lane == own and present:
                     read = load_readout(read_moments, durations, exchange, reads, r, component, voxel, rates, constants)
-                    if component >= W:
+                    if is_longitudinal(component):
                         take_w(x, w)
                         if taped:
                             for i in range(n_sets):
@@ -194,11 +198,17 @@ def make_play(shape, taped, codes, sets):
                         read_z(f, w, component, read, read_moments, rates, seeds)
                     else:
                         fetch_f(x, f, component, row - own * n_rows, steps[step + col.QUADRATURE])
-                        read_f(f, read, read_moments, rates, seeds)
+                        if taped and free > 1:
+                            for i in range(n_sets):
+                                for plane in range(planes):
+                                    for k in range(free):
+                                        place = signal.shape[1] - f_seen - k - 2 * out
+                                        signal[i * planes + plane, place, voxel] = f[i, plane, k]
+                        read_f(f, component, read, read_moments, rates, seeds)
                     if taped:
                         for i in range(n_sets):
                             for plane in range(planes):
-                                signal[i * planes + plane, out, voxel] = f[i, plane]
+                                signal[i * planes + plane, out, voxel] = f[i, plane, 0]
                     else:
                         write(f, out, m0, weight, factors, signal, jacobian, offset + voxel, accumulate)
         if taped and last * width < steps.shape[0]:

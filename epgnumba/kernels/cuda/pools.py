@@ -1,4 +1,4 @@
-"""Numbers of exchange with a bound pool over every duration, a voxel a thread: worked out once, and back once.
+"""Numbers of exchange with a second pool over every duration, a voxel a thread: worked out once, and back once.
 
 They lie side by side by voxel: (duration and number, voxel), and derivatives by them (duration and number, thread).
 """
@@ -7,7 +7,7 @@ from ..columns import N_RATES
 from ..exponents import T
 from ..pools import exchange_lines
 from .jit import cuda, launched
-from .tangents import make_rates
+from .tangents import make_rates, make_turns
 from .written import write_exchange, write_unexchange
 
 
@@ -15,8 +15,9 @@ def make_pools(shape):
     """Kernels that fill them in; and, thread by thread, go from derivatives by them to those by rates and durations."""
     real, n_sets, lanes, count = shape.real, shape.n_sets, shape.lanes, exchange_lines(shape)[-1]
     load_rates = make_rates(real, shape.kinds, shape.terms)
-    write, unwrite = write_exchange(shape), write_unexchange(shape)
-    zero, one = real(0), real(1)
+    _, rotation = make_turns(real)
+    write, unwrite = write_exchange(shape, rotation), write_unexchange(shape, rotation)
+    zero = real(0)
 
     @launched
     def find_exchange(tissue, durations, exchange, n_voxels):
@@ -25,7 +26,7 @@ def make_pools(shape):
             return
         rates = cuda.local.array(N_RATES, real)
         seeds = cuda.local.array(n_sets, real)
-        load_rates(rates, seeds, tissue, voxel, one)
+        load_rates(rates, seeds, tissue, voxel)
         for duration in range(exchange.shape[0] // count):
             write(exchange, duration * count, voxel, durations[duration], rates, seeds)
 
@@ -39,7 +40,7 @@ def make_pools(shape):
         rate_bars = cuda.local.array(N_RATES, real)
         seed_bars = cuda.local.array(n_sets, real)
         moment_bars = cuda.local.array(1, real)
-        load_rates(rates, seeds, tissue, thread // lanes, one)
+        load_rates(rates, seeds, tissue, thread // lanes)
         for rate in range(N_RATES):
             rate_bars[rate] = zero
         for i in range(n_sets):

@@ -7,15 +7,15 @@ it meets the pulse is worked out again.
 import numpy as np
 
 from .. import columns as cpu
-from ..algebra import C, W
-from ..columns import FRACTION, N_RATES, R2_PRIME
+from ..algebra import W
+from ..columns import N_RATES, R2_PRIME
 from ..exponents import OUT_OF_PHASE, S1, S2, T, by_order
 from ..pools import exchange_lines
 from . import columns as col
 from .jit import block_threads, cuda, find_thread, helper, launched, place_of, select, unrolled
 from .rows import add_row, clear, leave, set_aside
-from .source import FLIP, N_BARS, N_MOMENTS, TURN
-from .tangents import make_loads, make_order_zero, make_rates, make_turns
+from .source import FLIP, N_BARS, N_MOMENTS, POWER, TURN
+from .tangents import is_longitudinal, make_loads, make_order_zero, make_rates, make_turns
 from .written import write_gather, write_undo, write_uninvert, write_unread, write_unread_z, write_unrecover
 
 
@@ -23,7 +23,8 @@ def make_rewind(shape, timing, turning):
     """The kernel for a `Shape`. `timing`, `turning`: gather derivatives by rates and durations, or by phases, too."""
     real, planes, kinds, terms, _, n_rows, lanes = shape
     n_sets, last_lane, threads, n_exchange = shape.n_sets, lanes - 1, block_threads(lanes), exchange_lines(shape)[-1]
-    components, pools, bound = shape.components, shape.components - W, shape.bound
+    components, bound, pools, apart, fraction = shape.components, shape.bound, shape.pools, shape.apart, shape.fraction
+    free = shape.free
     n_kinds, numbers_a_row = len(kinds), shape.numbers
     n_moments, n_bars = N_MOMENTS + n_exchange, N_BARS + n_exchange
     state_rows, width, last_plane = numbers_a_row * n_rows, col.step_width(shape), planes - 1
@@ -40,27 +41,29 @@ def make_rewind(shape, timing, turning):
 
     @helper
     def give_f(b, f, component, row, quadrature):
-        """Add adjoints of F_0 (set, plane) to a row of P, or of M."""
+        """Add adjoints of F_0 (set, plane, free pool) to a row of P, or of M."""
         negated = component == 1 and (planes == 2 or quadrature == 1)
         for i in range(n_sets):
             for plane in range(planes):
-                value = f[i, plane]
-                if plane == last_plane:
-                    value = select(negated, -value, value)
-                add_row(b, i, plane, component, row, value, zero)
+                for k in range(free):
+                    value = f[i, plane, k]
+                    if plane == last_plane:
+                        value = select(negated, -value, value)
+                    add_row(b, i, plane, 3 * k, 1 if component == 1 else 0, row, value, zero)
 
     @helper
     def give_start(b, start_bar, voxel, rate_bars):
         """What the adjoint says of the start of the train."""
         for i in range(n_sets):
             start_bar[0, i, voxel] = -two * b[i, last_plane, W, 0]
-            if planes == 2 and start_bar.shape[0] > 2:
-                start_bar[1, i, voxel] = b[i, 0, 0, 0] + b[i, 0, 1, 0]
-                start_bar[2, i, voxel] = b[i, last_plane, 0, 0] - b[i, last_plane, 1, 0]
-            if bound and start_bar.shape[0] > 1:
-                start_bar[start_bar.shape[0] - 1, i, voxel] = -two * b[i, last_plane, C, 0]
-        if bound and start_bar.shape[0] == 1:  # seeds of a fraction are constant
-            rate_bars[FRACTION] += two * (b[0, last_plane, W, 0] - b[0, last_plane, C, 0])
+            for k in range(free):
+                if planes == 2 and start_bar.shape[0] > 3 * k + 2:
+                    start_bar[3 * k + 1, i, voxel] = b[i, 0, 3 * k, 0] + b[i, 0, 3 * k + 1, 0]
+                    start_bar[3 * k + 2, i, voxel] = b[i, last_plane, 3 * k, 0] - b[i, last_plane, 3 * k + 1, 0]
+            if pools > 1 and start_bar.shape[0] > 1:
+                start_bar[3 if start_bar.shape[0] > 2 else 1, i, voxel] = -two * b[i, last_plane, W + apart, 0]
+        if pools > 1 and start_bar.shape[0] == 1:  # seeds of a fraction are constant
+            rate_bars[fraction] += two * (b[0, last_plane, W, 0] - b[0, last_plane, W + apart, 0])
 
     @helper
     def look(x, j, tape, place, inside):
@@ -97,15 +100,15 @@ def make_rewind(shape, timing, turning):
 
     @launched
     def rewind(
-        steps, reads, durations, flips, turns, tissue, exchange, state, tape, amplitudes, bars, flip_bars, turn_bars,
-        duration_bars, exchange_bars, voxel_bars, start_bar, first, last, n_voxels, tape_rows, profile, equilibrium,
-        fresh, dephasing, power, stride
+        steps, reads, durations, flips, powers, turns, tissue, exchange, state, tape, amplitudes, bars, flip_bars,
+        power_bars, turn_bars, duration_bars, exchange_bars, voxel_bars, start_bar, first, last, n_voxels, tape_rows,
+        equilibrium, fresh, dephasing, stride
     ):  # fmt: skip
         thread, lane, voxel, present = find_thread(lanes, n_voxels)
         state_place, tape_place = place_of(state_rows, threads), place_of(tape_rows, threads)
         b = cuda.local.array((n_sets, planes, components, n_rows), real)
         x = cuda.local.array((n_sets, planes, components), real)
-        f = cuda.local.array((n_sets, planes), real)
+        f = cuda.local.array((n_sets, planes, free), real)
         seeds = cuda.local.array(n_sets, real)
         w = cuda.local.array((n_sets, pools), real)
         left = cuda.local.array((n_sets, pools), real)
@@ -116,7 +119,7 @@ def make_rewind(shape, timing, turning):
         rate_bars = cuda.local.array(N_RATES, real)
         seed_bars = cuda.local.array(n_sets, real)
         moment_bars = cuda.local.array(n_bars, real)
-        load_rates(rates, seeds, tissue, voxel, profile)
+        load_rates(rates, seeds, tissue, voxel)
         for rate in range(N_RATES):
             rate_bars[rate] = zero
         for i in range(n_sets):
@@ -125,7 +128,7 @@ def make_rewind(shape, timing, turning):
             clear(b, zero)
         else:
             set_aside(b, state, state_place, threads, True)
-        duration, decay, constants = -1, (one, one, one, zero), (equilibrium, dephasing, power)
+        duration, decay, constants = -1, (one, one, one, zero), (equilibrium, dephasing)
         for n in range(last - 1, first - 1, -1):
             step = n * width
             rows = steps[step + col.ROWS]
@@ -134,7 +137,7 @@ def make_rewind(shape, timing, turning):
             if steps[step + col.DURATION] != duration:
                 duration = steps[step + col.DURATION]
                 decay = load_duration(moments, durations, exchange, duration, voxel, rates)
-            numbers = load_pulse(n, moments, durations, steps, step, flips, turns, rates, decay, constants)
+            numbers = load_pulse(n, moments, durations, steps, step, flips, powers, turns, rates, decay, constants)
             order = load_order(steps, step, stride, lane)
             for r in range(steps[step + col.READ_BEGIN], steps[step + col.READ_END]):
                 component, row, out = reads[r, cpu.READ_COMPONENT], reads[r, cpu.READ_OFFSET], reads[r, cpu.READ_OUT]
@@ -143,7 +146,7 @@ def make_rewind(shape, timing, turning):
                     read = load_readout(read_moments, durations, exchange, reads, r, component, voxel, rates, constants)
                     for k in range(n_bars):
                         moment_bars[k] = zero
-                    if component >= W:
+                    if is_longitudinal(component):
                         for i in range(n_sets):
                             for k in range(pools):  # behind the amplitudes
                                 w[i, k] = amplitudes[i * planes + last_plane, amplitudes.shape[1] - pools + k, voxel]
@@ -153,8 +156,8 @@ def make_rewind(shape, timing, turning):
                         )  # fmt: skip
                     else:
                         unread_f(
-                            f, bars, amplitudes, out, voxel, read, read_moments, rates, seeds, rate_bars, seed_bars,
-                            moment_bars
+                            f, component, bars, amplitudes, out, voxel, read, read_moments, rates, seeds, rate_bars,
+                            seed_bars, moment_bars
                         )  # fmt: skip
                         give_f(b, f, component, row - own * n_rows, steps[step + col.QUADRATURE])
                     if present:
@@ -179,10 +182,12 @@ def make_rewind(shape, timing, turning):
                 look(x, 0, tape, place, True)
                 for i in range(n_sets):
                     for k in range(pools):
-                        w[i, k] = x[i, last_plane, W + k]
+                        w[i, k] = x[i, last_plane, W + apart * k]
                 uninvert(b, w, left, numbers, moments, rates, seeds, rate_bars, seed_bars, moment_bars)
             if present:
                 flip_bars[n, thread] += moment_bars[FLIP]
+                if bound:
+                    power_bars[n, thread] += moment_bars[POWER]
                 if turning:
                     turn_bars[n, thread] += moment_bars[TURN]
                 moment_1, moment_2 = 0, 0

@@ -5,24 +5,25 @@ the source of functions. Constants are of the kernel's precision: one double wou
 rows share is done once, by a function that gives it as a tuple: so it stays in registers.
 """
 
+import functools
 import math
 
 from .. import columns as cpu
 from ..algebra import HALF, like
-from ..elementary import hyperbolic_by
+from ..elementary import complex_hyperbolic_by, hyperbolic_by
 from ..exponents import OUT_OF_PHASE, by_order
 from ..player import MOMENTS, Player
-from ..pools import exchanges
+from ..pools import Planar, exchanges
 from ..reverse import Bars
 from ..shape import Shape
 from .jit import floor, helper, select
 
-# Moments of an interval, and behind them numbers of exchange over it; derivatives by these, with the flip angle
-# (radians) and the phase step before the pulse between them.
+# Moments of an interval, and behind them numbers of exchange over it; derivatives by these, with the flip angle, its
+# power and the phase step before the pulse (see `reverse.Bars`) between them.
 N_MOMENTS = FLIP = OUT_OF_PHASE + 1
-TURN, N_BARS = FLIP + 1, FLIP + 2
+POWER, TURN, N_BARS = FLIP + 1, FLIP + 2, FLIP + 3
 # What a pulse, the interval before it, or a readout depends on besides: a tuple.
-NUMBERS = "e1, e2, oc, os, equilibrium, dephasing, power, c, s, tc, ts, flip, invert"
+NUMBERS = "e1, e2, oc, os, equilibrium, dephasing, c, s, tc, ts, flip, power, invert"
 TAKEN = "numbers, moments, rates, seeds"
 BARS = "rate_bars, seed_bars, moment_bars"
 
@@ -102,7 +103,7 @@ class Source(Player):
         self.rates, self.seeds = Named(self, "rates[{}]"), Named(self, "seeds[{}]")
         self.decay, self.trig = Named(self, ("e1", "e2", *precession)), Named(self, ("c", "s"))
         self.turns, self.flips = Named(self, ("tc", "ts")), Named(self, ("flip",))
-        self.dephasing, self.powers = Named(self, ("dephasing",)), Named(self, ("flip * power * (_real(1) - invert)",))
+        self.dephasing, self.powers = Named(self, ("dephasing",)), Named(self, ("power",))
         self.space = self.flips
 
     # What a player has of memory and of vectors
@@ -137,11 +138,17 @@ class Source(Player):
         return [self.where(condition, a, b) for a, b in zip(near, far(), strict=True)]
 
     def hyperbolic(self, x, u, product):
+        if isinstance(x, Planar):
+            root = functools.partial(self.note, "sqrt({})")
+            return complex_hyperbolic_by(x, u, self.exp, self.rotation, root, self.where, self.blended, self.magnitude)
         expm1, root = (lambda x, name=name: self.note(f"{name}({{}})", x) for name in ("expm1", "sqrt"))
         fast = x - root(u)
         slow = product / self.where(fast < 0, fast, -1)
         less = (expm1(slow) + expm1(fast)) * HALF  # so single precision does for short intervals
         return [less, *hyperbolic_by(x, u, product, self.exp, root, self.where, self.blended)]
+
+    def read_of_pools(self, component):
+        return [self.where(self.note(f"{component} == {4 + other}"), 0, 1) for other in (1, 0)]
 
     # Writing
 
@@ -205,7 +212,7 @@ class Gathered(Bars):
     def __init__(self, source, timing=True):
         self._player, self._timing = source, timing
         self.rates, self.seeds, self.durations = "rate_bars[{}]", "seed_bars[{}]", "moment_bars[{}]"
-        self.flips, self.turns = f"moment_bars[{FLIP} + {{}}]", f"moment_bars[{TURN} + {{}}]"
+        self.flips, self.powers, self.turns = (f"moment_bars[{place} + {{}}]" for place in (FLIP, POWER, TURN))
         self.pools = f"moment_bars[{N_BARS} + {{}}]"
 
     def add(self, memory, place, value):
@@ -220,6 +227,3 @@ class Gathered(Bars):
     def by_exchange(self, exchange, duration, i, values, first=0):
         if self._timing:
             super().by_exchange(exchange, duration, i, values, first)
-
-    def by_power(self, n, value):
-        self.by_flip(n, value * self._player.note("power"))

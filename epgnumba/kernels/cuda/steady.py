@@ -1,9 +1,9 @@
 """The steady state of a sequence that repeats, a voxel a thread: `kernels.steady`, with plays as launches of their own.
 
-A repetition maps the numbers x at its start (Z_0; or Z_0, Re F_0, Im F_0; then a bound pool's Z_0) to A x + b. Its
-plays, from each unit vector without recovery and from nothing with it, give A column by column and b as amplitudes
-(column; set and plane; output; voxel): Z_0 is output 0, F_0 output 1, a bound pool's the next. The steady state solves
-(I - A) x = b, its tangents (I - A) dx = dA x + db.
+A repetition maps the numbers x at its start (Z_0; or Z_0, Re F_0, Im F_0; then those of a second pool, of a bound one
+Z_0) to A x + b. Its plays, from each unit vector without recovery and from nothing with it, give A column by column and
+b as amplitudes (column; set and plane; output; voxel): of each pool Z_0 is an output, F_0 the next. The steady state
+solves (I - A) x = b, its tangents (I - A) dx = dA x + db.
 """
 
 from .. import physics
@@ -14,17 +14,20 @@ turn = helper(physics.turn)
 
 def make_steady(real, size, n_sets, planes):
     """Kernels that find the start (number, set, voxel), and take the derivative by it back to the amplitudes."""
-    zero, one, n_columns = real(0), real(1), size + 1
+    zero, one = real(0), real(1)
+    of_a_pool, read_of_a_pool = (3, 2) if size > 2 else (1, 1)
+    pools = -(-size // of_a_pool)
 
     @helper
     def column(ends, c, i, voxel, phase_c, phase_s, x):
-        """Numbers at the end of a play; F_0 in the frame of phase zero; Z_0 of a bound pool comes last."""
-        x[0] = ends[c, i * planes + planes - 1, 0, voxel]
-        if size % 2 == 0:
-            x[size - 1] = ends[c, i * planes + planes - 1, size // 2, voxel]
-        if size > 2:
-            re, im = ends[c, i * planes, 1, voxel], ends[c, i * planes + planes - 1, 1, voxel]
-            x[1], x[2] = turn(re, im, phase_c, phase_s)
+        """Numbers at the end of a play; F_0 in the frame of phase zero."""
+        in_phase, quadrature = i * planes, i * planes + planes - 1
+        for k in range(pools):
+            first, out = of_a_pool * k, read_of_a_pool * k
+            x[first] = ends[c, quadrature, out, voxel]
+            if first + 2 < size:
+                re, im = ends[c, in_phase, out + 1, voxel], ends[c, quadrature, out + 1, voxel]
+                x[first + 1], x[first + 2] = turn(re, im, phase_c, phase_s)
 
     @helper
     def factorise(ends, voxel, phase_c, phase_s, matrix, x):
@@ -61,6 +64,22 @@ def make_steady(real, size, n_sets, planes):
             if not transposed:
                 x[c] /= matrix[c, c]
 
+    @helper
+    def give_column(ends, ends_bar, bar, a, c, i, voxel, phase_c, phase_s):
+        """Adjoint of `column`, `bar` being those of its numbers; returns the derivative by the phase. `a`: room."""
+        in_phase, quadrature, total = i * planes, i * planes + planes - 1, zero
+        if size > 2:
+            column(ends, c, i, voxel, phase_c, phase_s, a)
+        for k in range(pools):
+            first, out = of_a_pool * k, read_of_a_pool * k
+            ends_bar[c, quadrature, out, voxel] = bar[first]
+            if first + 2 < size:
+                re, im = turn(bar[first + 1], bar[first + 2], phase_c, -phase_s)
+                ends_bar[c, in_phase, out + 1, voxel] = re
+                ends_bar[c, quadrature, out + 1, voxel] = im
+                total += bar[first + 2] * a[first + 1] - bar[first + 1] * a[first + 2]
+        return total
+
     @launched
     def find_start(ends, phase, start, n_voxels):
         voxel = cuda.grid(1)
@@ -92,7 +111,7 @@ def make_steady(real, size, n_sets, planes):
         matrix = cuda.local.array((size, size), real)
         x = cuda.local.array(size, real)
         a = cuda.local.array(size, real)
-        map_bar = cuda.local.array((n_columns, size), real)
+        bar = cuda.local.array(size, real)
         own = cuda.local.array((size, size), real)  # what tangents leave for the states' own columns
         phase_c, phase_s = phase[0], phase[1]
         factorise(ends, voxel, phase_c, phase_s, matrix, x)
@@ -104,27 +123,17 @@ def make_steady(real, size, n_sets, planes):
             for r in range(size):
                 x[r] = start_bar[r, i, voxel]
             solve(matrix, x, True)
-            for r in range(size):
-                map_bar[size, r] = x[r]
             for c in range(size):
                 if i > 0:
                     column(ends, c, i, voxel, phase_c, phase_s, a)
                 for r in range(size):
                     own[c, r] += x[r] * start[c, i, voxel]
-                    map_bar[c, r] = own[c, r]
+                    bar[r] = own[c, r]
                     if i > 0:
-                        map_bar[c, r] = x[r] * start[c, 0, voxel]
+                        bar[r] = x[r] * start[c, 0, voxel]
                         start_bar[c, 0, voxel] += x[r] * a[r]
-            for c in range(n_columns):
-                ends_bar[c, i * planes + planes - 1, 0, voxel] = map_bar[c, 0]
-                if size % 2 == 0:
-                    ends_bar[c, i * planes + planes - 1, size // 2, voxel] = map_bar[c, size - 1]
-                if size > 2:
-                    column(ends, c, i, voxel, phase_c, phase_s, a)
-                    re, im = turn(map_bar[c, 1], map_bar[c, 2], phase_c, -phase_s)
-                    ends_bar[c, i * planes, 1, voxel] = re
-                    ends_bar[c, i * planes + planes - 1, 1, voxel] = im
-                    total += map_bar[c, 2] * a[1] - map_bar[c, 1] * a[2]
+                total += give_column(ends, ends_bar, bar, a, c, i, voxel, phase_c, phase_s)
+            total += give_column(ends, ends_bar, x, a, size, i, voxel, phase_c, phase_s)
         phase_bar[voxel] += total
 
     return find_start, unfind_start

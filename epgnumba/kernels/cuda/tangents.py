@@ -32,26 +32,29 @@ def make_rates(real, kinds, terms):
     n_kinds, kinds = len(kinds), (*kinds, -1)
 
     @helper
-    def load_rates(rates, seeds, tissue, voxel, profile):
+    def load_rates(rates, seeds, tissue, voxel):
         for k in range(len(rated)):
             rates[rated[k]] = tissue[rated[k], voxel]
-        rates[B1] *= profile
         for i in range(n_kinds):
             seeds[i] = scales[i]
             if timed[i]:
                 seeds[i] = -rates[kinds[i]] * rates[kinds[i]]  # dR1/dT1 = -R1^2
-            if kinds[i] == B1:
-                seeds[i] = profile
 
     return load_rates
+
+
+@helper
+def is_longitudinal(component):
+    """Whether a readout, by its component in the table, is one of Z_0 of a pool."""
+    return component == W or component == W + 1
 
 
 def make_loads(shape):
     """Functions that load what an interval and a pulse take, and a readout (`source.NUMBERS`, with moments)."""
     present, n_exchange = of_shape(shape), exchange_lines(shape)[-1]
     ordered, out_of_phase = bool(by_order(shape)), any(e.moment == OUT_OF_PHASE for e in present)
-    real, planes, precesses, n_rows = shape.real, shape.planes, shape.precesses, shape.rows
-    zero, one = real(0), real(1)
+    real, planes, precesses, n_rows, bound = shape.real, shape.planes, shape.precesses, shape.rows, shape.bound
+    zero, one, second = real(0), real(1), shape.second
     cos_sin, rotation = make_turns(real)
 
     @helper
@@ -72,9 +75,11 @@ def make_loads(shape):
         return math.exp(-moments[T] * rates[R1]), math.exp(-moments[T] * rates[R2]), c, s
 
     @helper
-    def load_pulse(n, moments, durations, steps, step, flips, turns, rates, decay, constants):
+    def load_pulse(n, moments, durations, steps, step, flips, powers, turns, rates, decay, constants):
         """Moments beside time; returns what pulse n takes. An inversion turns nothing, but leaves less of Z_0."""
-        invert, (c, s), tc, ts = zero, cos_sin(flips[n] * rates[B1]), one, zero
+        invert, power, (c, s), tc, ts = zero, zero, cos_sin(flips[n] * rates[B1]), one, zero
+        if bound:
+            power = powers[n]
         if steps[step + col.INVERT]:
             invert, c, s = one, -flips[n] * rates[INVERSION], zero
         if planes == 2:
@@ -82,7 +87,7 @@ def make_loads(shape):
         if ordered:
             moments[S1] = durations[steps[step + col.MOMENT_1]]
             moments[S2] = durations[steps[step + col.MOMENT_2]]
-        return (*decay, *constants, c, s, tc, ts, flips[n], invert)
+        return (*decay, *constants, c, s, tc, ts, flips[n], power, invert)
 
     @helper
     def load_order(steps, step, stride, lane):
@@ -98,28 +103,29 @@ def make_loads(shape):
             moments[S2] = durations[reads[r, cpu.READ_MOMENT_2]]
         if out_of_phase:
             moments[OUT_OF_PHASE] = durations[reads[r, cpu.READ_OUT_OF_PHASE]]
-        if component >= W:
+        longitudinal = is_longitudinal(component)
+        if second or longitudinal:
             load_exchange(moments, exchange, reads[r, cpu.READ_DURATION], voxel)
         c, s = precession(moments[T], rates)
-        e = math.exp(-moments[T] * select(component >= W, rates[R1], rates[R2]))
-        return (e, e, c, s, *constants, one, zero, one, zero, zero, zero)
+        e = math.exp(-moments[T] * select(longitudinal, rates[R1], rates[R2]))
+        return (e, e, c, s, *constants, one, zero, one, zero, zero, zero, zero)
 
     return load_duration, load_pulse, load_order, load_readout
 
 
 def make_order_zero(shape):
-    """Functions about order zero, in quadrature: W (and C) of it, and what a pulse does to it besides.
+    """Functions about order zero, in quadrature: W of it, and what a pulse does to it besides.
 
     The latter is what recovers before, and what a change of efficiency does to an inversion; w: W before the interval.
     """
-    last, n_sets, pools = shape.planes - 1, shape.n_sets, shape.components - W
+    last, n_sets, pools, apart = shape.planes - 1, shape.n_sets, shape.pools, shape.apart
     recover, invert = write_recover(shape), write_invert(shape)
 
     @helper
     def take_w(x, w):
         for i in range(n_sets):
             for k in range(pools):
-                w[i, k] = x[i, last, W + k, 0]
+                w[i, k] = x[i, last, W + apart * k, 0]
 
     @helper
     def finish(x, w, steps, step, numbers, moments, rates, seeds):

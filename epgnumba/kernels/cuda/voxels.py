@@ -2,7 +2,7 @@
 
 import math
 
-from ..columns import B1, EARLIEST, M0, N_RATES, OF_SIGNAL, OF_STATES, R2
+from ..columns import EARLIEST, FRACTION_B, M0, N_RATES, OF_SIGNAL, OF_STATES, R2, R2_B
 from ..load import TIMES
 from .jit import SIMULATED, cuda, helper, launched, on_device
 
@@ -72,27 +72,19 @@ def make_voxels(real, kinds, planes, lanes, codes, sets):
         tissue_bar[M0, first + voxel] += m0_bar
 
     @launched
-    def gather_tissue(voxel_bars, tissue, profile, profile_bars, tissue_bar, first, n_voxels):
-        """From derivatives by a position's rates and seeds to those by the tissue's, and by the slice profile."""
+    def gather_tissue(voxel_bars, tissue, tissue_bar, first, n_voxels):
+        """From derivatives by a position's rates and seeds to those by the tissue's."""
         voxel = cuda.grid(1)
         if voxel >= n_voxels:
             return
-        profile_bar = zero
         for lane in range(lanes):
             thread = voxel * lanes + lane
             for rate in range(N_RATES):
-                bar = voxel_bars[rate, thread]
-                if rate == B1:
-                    profile_bar += tissue[B1, voxel] * bar
-                    bar *= profile
-                tissue_bar[rate, first + voxel] += bar
+                tissue_bar[rate, first + voxel] += voxel_bars[rate, thread]
             for i in range(n_kinds):
                 bar = voxel_bars[N_RATES + i, thread]
                 if timed[i]:
                     tissue_bar[kinds[i], first + voxel] -= two * tissue[kinds[i], voxel] * bar
-                if kinds[i] == B1:
-                    profile_bar += bar
-        profile_bars[voxel] += profile_bar
 
     return load_bars, gather_tissue
 
@@ -111,7 +103,10 @@ def make_rounding(real, k):
             for part in range(2):
                 size = max(size, abs(signal[out, first + voxel, part]))
                 largest = max(largest, abs(jacobian[k, out, first + voxel, part]))
-        states = abs(tissue[M0, voxel]) * math.exp(-rounding[EARLIEST] * tissue[R2, voxel])
+        slowest = tissue[R2, voxel]
+        if tissue[FRACTION_B, voxel] != zero:
+            slowest = min(slowest, tissue[R2_B, voxel])
+        states = abs(tissue[M0, voxel]) * math.exp(-rounding[EARLIEST] * slowest)
         if largest <= min(rounding[OF_STATES] * states, rounding[OF_SIGNAL] * size):
             for out in range(signal.shape[0]):
                 for part in range(2):
