@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import ALL, Problem
+from problems import ALL, Problem
 
 import epgnumba
 import epgnumba.program.program

@@ -8,8 +8,8 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import Problem
 from numba.core import config
+from problems import Problem
 
 import epgnumba
 from epgnumba import FSE, engine, jacobian

@@ -6,8 +6,8 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from conftest import ALL
 from families import FAMILIES
+from problems import ALL
 from torch.func import grad, jacfwd, jacrev, jvp, vjp, vmap
 
 import epgnumba

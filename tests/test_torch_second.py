@@ -6,9 +6,9 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from conftest import ALL
 from costs import close, diffusion_case, fingerprint_case, fse_case, pool_case, second_pool_case, with_columns
 from families import FAMILIES
+from problems import ALL
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 
 import epgnumba
