@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .checks import numeric_array, shown
+from .checks import plain_array, shown
 from .labels import is_labelled
 from .tissue_parameters import NAMES, field_names
 
@@ -40,16 +40,16 @@ def by_name(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _polar(name: str, value: Any) -> tuple[Any, Any]:
-    """Magnitude and phase in degrees; what is real has none."""
+    """Magnitude and phase in degrees; what is real has none. What is not finite stays so: a mask may leave it out."""
     if hasattr(value, "is_complex") and hasattr(value, "angle"):  # a tensor
         return (value.abs(), value.angle() * (180 / np.pi)) if value.is_complex() else (value, 0.0)
     if is_labelled(value):
         if value.dtype.kind != "c":
             return value, 0.0
-        return abs(value), value.copy(data=np.rad2deg(np.angle(numeric_array(name, value.values))))
+        return abs(value), value.copy(data=np.rad2deg(np.angle(plain_array(name, value.values))))
     if np.asarray(value).dtype.kind != "c":
         return value, 0.0
-    array = numeric_array(name, value).astype(np.complex128)
+    array = plain_array(name, value).astype(np.complex128)
     return abs(array), np.rad2deg(np.angle(array))
 
 

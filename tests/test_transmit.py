@@ -239,8 +239,13 @@ def test_profiles_masks_labels_and_precision():
     np.testing.assert_allclose(whole, np.mean(each, 0), atol=1e-14)
     single = simulate(seq, 900, 60, B1=fields, slice_prof=profile, dtype="float32")
     np.testing.assert_allclose(single, whole, atol=2e-6)
-    masked = simulate(seq, 900, 60, B1={**fields, "refocusing": np.array([1.1, np.nan])}, mask=np.array([True, False]))
-    np.testing.assert_array_equal(masked[0], simulate(seq, 900, 60, B1=fields)[0])
+    for outside in (np.nan, complex(0.0, np.nan), complex(np.inf, 1.0), 1e300j):
+        given = {**fields, "refocusing": np.array([1.1, outside])}
+        masked = simulate(seq, 900, 60, B1=given, mask=np.array([True, False]))
+        np.testing.assert_array_equal(masked[0], simulate(seq, 900, 60, B1=fields)[0])
+        named = {kind: xarray.DataArray(field, dims=["x"]) for kind, field in given.items()}
+        inside = xarray.DataArray([True, False], dims=["x"])
+        np.testing.assert_array_equal(simulate(seq, 900, 60, B1=named, mask=inside), masked)
     labelled = {kind: xarray.DataArray(field, dims=["x"]) for kind, field in fields.items()}
     found, slopes = jacobian(seq, 900, 60, B1=labelled, diff=("B1_phase.refocusing",))
     np.testing.assert_array_equal(found.values, simulate(seq, 900, 60, B1=fields))
