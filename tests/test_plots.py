@@ -134,6 +134,7 @@ def test_figures_follow_the_users_defaults():
     [
         lambda: plot_phase_graph(TRAIN, -1, 80),
         lambda: plot_phase_graph(TRAIN, 1000, 80, smallest=0),
+        lambda: plot_phase_graph(TRAIN, 1000, 80, B1={"excitation": 1.0, "refocusing": 1j}),
         lambda: plot_protocol(TRAIN, 1000, 80, B7=5),
         lambda: plot_protocol(EventSequence(lambda p: [Pulse(p.flip), Wait(5)], flip=9.0), 1000, 80),
         lambda: plot_bounds({"a": TRAIN}, "T2", [50, 60], "T2", T1=[1, 2, 3]),

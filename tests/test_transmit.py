@@ -291,6 +291,7 @@ def test_what_is_refused():
         (lambda: vjp(seq, 900, 60, B1=fields, signal_bar=np.ones(5), wanted=("B1",)), "'B1' is unknown"),
         (lambda: fit(seq, np.ones(5), T1=900, B1=fields), "B1 by kind of pulse is not allowed in fits"),
         (lambda: Dictionary(seq, 900, 60, B1=fields), "B1 by kind of pulse is not allowed in dictionaries"),
+        (lambda: Dictionary.grid(seq, T1=900, T2=60, B1=fields), "B1 by kind of pulse is not allowed in dictionaries"),
         (lambda: epgnumba.design.verify(seq, 900, 60, noise=0.1, B1=fields), "B1 by kind of pulse is not allowed"),
         (lambda: pulses.sum_channels([1.0, 2.0], {"a": [1.0]}), "weights.a has 1 channels"),
         (lambda: pulses.sum_channels(1.0, {"a": [1.0]}), "fields has shape"),

@@ -154,6 +154,7 @@ class Dictionary:
         T1, T2, **given
             As `Dictionary` takes them; each map a number or one-dimensional.
         """
+        transmit.refuse(given.get("B1"), "in dictionaries")
         axes = {name: value for name, value in {"T1": T1, "T2": T2, **given}.items() if name in TISSUE}
         arrays = {name: np.atleast_1d(TISSUE[name].read(value)) for name, value in axes.items()}
         for name, array in arrays.items():

@@ -96,6 +96,8 @@ def fit(
         Relative step of the unknowns to stop at.
     progress : bool
         Whether to show a progress bar.
+    B1 : array_like
+        Transmit field, as a fraction of the nominal flip angle, the same for all kinds of pulses. 1 by default.
     **given
         Other maps that are known.
 

@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
 
+from .. import transmit
 from ..checks import choice, needed, scalar
 from ..kernels.physics import coefficients, pulse
 from ..names import knows_names
@@ -102,6 +103,7 @@ def find_pathways(sequence: Sequence, T1: float, T2: float, B1: float = 1.0, sma
            [ 5., 10., -1.,  0.]])
     """
     needed("sequence", sequence, Sequence)
+    transmit.refuse(B1, "in phase graphs")
     T1, T2, B1 = (scalar(name, value, **TISSUE[name].limits) for name, value in (("T1", T1), ("T2", T2), ("B1", B1)))
     smallest = scalar("smallest", smallest, minimum=0.0, maximum=MOST)
     parameters, events = sequence.parameters, sequence.events()
