@@ -42,7 +42,7 @@ def by_name(given: Mapping[str, Any]) -> dict[str, Any]:
 def _polar(name: str, value: Any) -> tuple[Any, Any]:
     """Magnitude and phase in degrees; what is real has none. What is not finite stays so: a mask may leave it out."""
     if hasattr(value, "is_complex") and hasattr(value, "angle"):  # a tensor
-        return (value.abs(), value.angle() * (180 / np.pi)) if value.is_complex() else (value, 0.0)
+        return _polar_tensor(value) if value.is_complex() else (value, 0.0)
     if is_labelled(value):
         if value.dtype.kind != "c":
             return value, 0.0
@@ -51,6 +51,18 @@ def _polar(name: str, value: Any) -> tuple[Any, Any]:
         return value, 0.0
     array = plain_array(name, value).astype(np.complex128)
     return abs(array), np.rad2deg(np.angle(array))
+
+
+def _polar_tensor(value: Any) -> tuple[Any, Any]:
+    """The same of a complex tensor.
+
+    Where it is 0 it has no phase, and magnitude and phase do not tell its gradient: it is NaN, unless nothing depends
+    on what is there.
+    """
+    size = value.abs()
+    if size.requires_grad:
+        size.register_hook(lambda bar: bar.masked_fill((value == 0) & (bar != 0), np.nan))
+    return size, value.angle() * (180 / np.pi)
 
 
 def spread(maps: Mapping[str, Any]) -> dict[str, Any]:

@@ -315,3 +315,18 @@ def test_phases_that_nothing_depends_on():
         signal, slopes = jacobian(seq, 900.0, T2, B1=fields, diff=names)
         assert not slopes[..., 0, :].any()
         np.testing.assert_allclose(slopes[..., 1, :], 1j * signal * np.pi / 180, rtol=1e-12)
+
+
+def test_no_gradient_where_a_field_has_no_phase():
+    """Rather than 0, which is what torch has for magnitude and phase there; what a mask leaves out needs none."""
+    field = torch.tensor([0.0, 1.0j], dtype=torch.complex128, requires_grad=True)
+
+    def gradient(**options):
+        signal = epgnumba.torch.fse_sim(
+            [150.0] * 4, 8, 1000.0, 80.0, B1={"excitation": field, "refocusing": 0.9}, **options
+        )
+        return torch.autograd.grad(signal.real.nansum(), field)[0].numpy()
+
+    assert np.isnan(gradient()[0])
+    assert gradient(mask=[False, True])[0] == 0
+    assert gradient(mask=[False, True])[1] == gradient()[1] != 0

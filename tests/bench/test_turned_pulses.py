@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opinion import derivatives
 from random_cases import KINDS, TERMED
@@ -14,6 +14,13 @@ from epgnumba.problem import read_problem
 
 EVERY = {**KINDS, **TERMED}
 OF_PULSES = ("one", "other")
+
+
+def some(test):
+    """A quarter of the cases that others play: each is compiled for shapes of its own, which takes seconds."""
+    return settings(max_examples=settings.default.max_examples // 4)(test)
+
+
 WAVES = {
     "one": pulses.Waveform([0.4, 1.0, 0.9 + 0.3j, -0.2], 1.5),
     "other": pulses.Waveform([0.5, 1.0 - 0.2j, 0.6], 0.8),
@@ -58,6 +65,7 @@ def unit(case, name):
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_second_opinion(kind):
+    @some
     @given(turning(EVERY[kind]), st.sampled_from([1, 3]))
     def check(drawn, voxels):
         case, place, played = drawn
@@ -78,6 +86,7 @@ def test_second_opinion(kind):
 def test_reverse_mode_is_the_adjoint_of_forward_mode(kinds):
     """Of signal and Jacobian, along everything; second derivatives are symmetric."""
 
+    @some
     @given(turning(st.one_of(*kinds.values())))
     def check(drawn):
         case, rng = drawn[0], np.random.default_rng(3)
