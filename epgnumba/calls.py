@@ -193,7 +193,8 @@ def one_call(
             for call in calls:
                 if call.diff is not None:
                     by_kind = transmit.rows_with(call.given.get(transmit.NAME))[len(NAMES) :]
-                    wanted = [own.get(name, name) for name in read_names("diff", call.diff, (*own, *by_kind))]
+                    named = read_names("diff", call.diff, (*own, *by_kind), call.parameters)
+                    wanted = [own.get(name, name) for name in named]
                     call.diff = wanted[0] if isinstance(call.diff, str) else wanted
                 if names:
                     call.names = {**names, **call.names}

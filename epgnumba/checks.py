@@ -3,7 +3,7 @@
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from numbers import Integral
@@ -67,7 +67,10 @@ def plain_array(name: str, value: Any) -> npt.NDArray[Any]:
             raise TypeError(f"{name}={shown(value)} is not numeric: {error}") from error
         raise TypeError(f"{name} lies on a CUDA device; it is needed in host memory") from error
     except RuntimeError as error:
-        raise TypeError(f"{name} is a tensor that requires its gradient; use epgnumba.torch, which keeps it") from error
+        raise TypeError(
+            f"{name} is a tensor that requires its gradient; use epgnumba.torch, which keeps it: fse_sim and the like, "
+            "or simulate(..., parameters={name: tensor}) where it is a sequence's"
+        ) from error
     except ValueError as error:
         raise ValueError(f"{name}={shown(value)} is ragged; a number or a regular array is needed") from error
     if isinstance(value, (np.ma.MaskedArray, list, tuple)):
@@ -268,14 +271,22 @@ def choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def read_names(name: str, value: Any, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """One or more names out of those allowed, none of them twice."""
+def read_names(name: str, value: Any, allowed: tuple[str, ...], played: Collection[str] = ()) -> tuple[str, ...]:
+    """One or more names out of those allowed, none of them twice.
+
+    `played`: names of the sequence's parameters, of whose derivatives an error says where they are.
+    """
     names = (value,) if isinstance(value, str) else value
     if not isinstance(names, (tuple, list)) or not all(isinstance(one, str) for one in names):
         raise TypeError(f"{name}={shown(value)} is not allowed: it must be a name or a tuple of names out of {allowed}")
     if not names:
         raise ValueError(f"{name} is empty; names out of {allowed} are needed")
     for one in names:
+        if one in played and one not in allowed:
+            raise ValueError(
+                f"{name}={shown(value)}: {one!r} is a parameter of the sequence, and {name} names tissue parameters, "
+                f"{allowed}; derivatives by the sequence's come from vjp, CRLBObjective and epgnumba.torch"
+            )
         if one not in allowed:
             raise ValueError(
                 f"{name}={shown(value)}: {shown(one)} is unknown{hint(one, allowed)}; allowed are {allowed}"

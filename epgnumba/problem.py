@@ -54,10 +54,12 @@ class TorchDType(Protocol):
 Precision: TypeAlias = npt.DTypeLike | TorchDType
 
 
-def read_diff(diff: Diff, name: str = "diff", rows: tuple[str, ...] = NAMES) -> tuple[int, ...]:
+def read_diff(
+    diff: Diff, name: str = "diff", rows: tuple[str, ...] = NAMES, played: Collection[str] = ()
+) -> tuple[int, ...]:
     """Codes of the tissue parameters to differentiate with respect to; `name` is what a caller calls them.
 
-    `rows`: names of all maps, in order.
+    `rows`: names of all maps, in order; `played`: of the sequence's parameters.
 
     Raises
     ------
@@ -66,7 +68,7 @@ def read_diff(diff: Diff, name: str = "diff", rows: tuple[str, ...] = NAMES) -> 
     """
     if diff is None:
         return ()
-    return tuple(map(rows.index, checks.read_names(name, diff, transmit.without_shared(rows))))
+    return tuple(map(rows.index, checks.read_names(name, diff, transmit.without_shared(rows), played)))
 
 
 def read_dtype(dtype: Precision) -> type[np.floating]:
@@ -357,7 +359,7 @@ def read_problem(
     checks.needed("sequence", sequence, Sequence)
     maps = transmit.spread({"T1": T1, "T2": T2, **maps})
     fields = [name for name in maps if name not in NAMES]
-    codes = read_diff(diff, rows=(*NAMES, *fields) if fields else NAMES)
+    codes = read_diff(diff, rows=(*NAMES, *fields) if fields else NAMES, played=sequence.parameters)
     profile = read_profile(slice_prof)
     if fields or not profile.is_shared:
         kinds = kinds_of_pulses(sequence)

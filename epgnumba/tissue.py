@@ -40,7 +40,7 @@ def broadcast_maps(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
     try:
         return distinct.pop() if len(distinct) == 1 else np.broadcast_shapes(*distinct)
     except ValueError:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
         raise ValueError(f"tissue maps do not broadcast: {listed}") from None
 
 

@@ -189,6 +189,12 @@ PULSE_READ = [Pulse(30.0), Readout()]
         (lambda: EventSequence(lambda p: [Pulse("90"), Readout()]), TypeError, "'90' stands where an event needs"),
         (lambda: EventSequence(lambda p: [Pulse(p.x), Readout()], x=[1.0, 2.0]), TypeError, "stands where an event"),
         (lambda: EventSequence(lambda p: [Pulse(p.x * p.x), Readout()], x=1.0), TypeError, "is not linear"),
+        (lambda: EventSequence(lambda p: [p.x, *PULSE_READ], x=1.0), TypeError, "is not an event"),
+        (
+            lambda: EventSequence(lambda p: [[Pulse(x), Readout()] for x in p.x], x=1.0),
+            TypeError,
+            "x is a number, not a vector",
+        ),
         (lambda: EventSequence(lambda p: [Pulse(p.y), Readout()], x=1.0), AttributeError, r"'y' is not.*\['x'\]"),
     ],
 )

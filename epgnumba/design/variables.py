@@ -183,7 +183,8 @@ class Variables:
 
     def __init__(self, parameters: Mapping[str, Array], spec: Spec) -> None:
         if not isinstance(spec, (tuple, list, Mapping)):
-            raise TypeError(f"variables={shown(spec)} is not allowed: it must be a tuple of names, or a mapping")
+            what = "a tuple of names, as ('flip',), or a mapping"
+            raise TypeError(f"variables={shown(spec)} is not allowed: it must be {what}")
         if not all(isinstance(name, str) for name in spec):
             raise TypeError(f"variables={shown(spec)} is not allowed: it must hold names of parameters")
         named = dict(spec) if isinstance(spec, Mapping) else {name: Free() for name in spec}

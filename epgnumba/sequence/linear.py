@@ -44,7 +44,8 @@ def _factor(factor: Any) -> float:
     if isinstance(factor, np.ndarray) and factor.ndim == 0:
         factor = factor[()]
     if isinstance(factor, (bool, np.bool_)) or not isinstance(factor, Real):
-        raise TypeError(f"a parameter times {shown(factor)} is not linear; {ALLOWED}")
+        told = "a parameter" if isinstance(factor, _Symbolic) else shown(factor)
+        raise TypeError(f"a parameter times {told} is not linear; {ALLOWED}")
     if not _finite(factor):
         raise ValueError(f"a parameter times {shown(factor)} is not allowed: the factor must be finite")
     return float(factor)
@@ -175,6 +176,10 @@ class Linear(_Symbolic):
         if number == 0:
             raise ValueError("a parameter divided by 0 is not allowed")
         return Linear(tuple((n, i, f / number) for n, i, f in self.terms), self.constant / number)
+
+    def __iter__(self) -> NoReturn:
+        name = self.terms[0][0] if self.terms else "this"
+        raise TypeError(f"{name} is a number, not a vector; a list of numbers makes it one")
 
     def __neg__(self) -> "Linear":
         return self * -1.0

@@ -54,7 +54,7 @@ def flat(written: Any) -> tuple[Event, ...]:
             raise ValueError(f"build writes more than {MOST_EVENTS} events; does it come to an end?")
         if isinstance(item, EVENTS):
             events.append(item)
-        elif isinstance(item, Iterable) and not isinstance(item, (str, bytes, Mapping)):
+        elif isinstance(item, Iterable) and not isinstance(item, (str, bytes, Mapping, Linear)):
             open_.append(iter(item))
         else:
             raise TypeError(f"{shown(item)} is not an event; allowed are Pulse, Wait, Shift, Readout, Spoil, Inversion")
