@@ -90,9 +90,11 @@ def _entry(name: str, allowed: str) -> str:
     if name in OPTIONS:
         return f"{name} : {OPTIONS[name].format(allowed=allowed)}"
     row = TISSUE[name]
-    text = f"{name} : array_like\n        {row.text[0].upper()}{row.text[1:]}" + f", {row.unit}" * bool(row.unit)
-    text += ", or inf." if row.limits.get("infinite") else "."
-    text = text if row.default is None else f"{text} {row.default:g} by default."
+    text = f"{name} : array_like\n        {row.text[0].upper()}{row.text[1:]}."
+    text += f" In {row.unit}" * bool(row.unit) + ", or inf" * bool(row.limits.get("infinite"))
+    if row.default is not None:
+        text += f"{';' if row.unit else ''} {row.default:g} by default"
+    text += "."
     return text + BY_KIND if name == "B1" else text
 
 

@@ -96,7 +96,7 @@ TISSUE = {
             {"minimum": 0.0, "maximum": 0.99}, 0.0, proportional(1.0),
         ),
         TissueParameter(
-            "exchange", "1/s", "exchange with the bound pool: `bound_fraction` of it from free to bound, the rest back",
+            "exchange", "1/s", "rate k of exchange with the bound pool: `bound_fraction` k to it, the rest of k back",
             {"minimum": 0.0, "maximum": 1e6, "unit": "1/s"}, 0.0, proportional(1e-3),
         ),
         TissueParameter(
@@ -112,7 +112,7 @@ TISSUE = {
             {"minimum": 0.0, "maximum": 0.99}, 0.0, proportional(1.0),
         ),
         TissueParameter(
-            "exchange_b", "1/s", "exchange with pool b: `fraction_b` of it from a to b, the rest back",
+            "exchange_b", "1/s", "rate k of exchange with pool b: `fraction_b` k from a to b, the rest of k back",
             {"minimum": 0.0, "maximum": 1e6, "unit": "1/s"}, 0.0, proportional(1e-3),
         ),
         TissueParameter(
