@@ -51,6 +51,15 @@ _HOMES = {
 
 _SUBMODULES = ("batch", "design", "estimate", "files", "plot", "pulses", "sequence", "torch")
 
+# What people look for here, and where it is: what asks for a name must not import its home.
+_ELSEWHERE = {
+    "design": ("Design", "limits", "optimize", "verify"),
+    "estimate": ("Dictionary", "fit"),
+    "plot": ("plot_bounds", "plot_phase_graph", "plot_protocol"),
+    "pulses": ("Waveform",),
+    "sequence": ("BSSFP", "DESS", "MPRAGE", "MRF", "SPGR", "Inversion", "Pulse", "Readout", "Shift", "Spoil", "Wait"),
+}
+
 __all__ = [
     "FSE",
     "CRLBObjective",
@@ -89,6 +98,8 @@ if not TYPE_CHECKING:  # which would take any name, else
         from .names import hint
 
         near = hint(name, (*__all__, *_SUBMODULES)) if name[:1] != "_" else ""
+        for home, names in _ELSEWHERE.items():
+            near = f"; it is {__name__}.{home}.{name}" if name in names else near
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{near}")
 
 

@@ -182,3 +182,11 @@ def test_a_name_like_no_other_is_told_all():
         epgnumba.FSE([9.0], 5.0, xyz=1)
     with warnings.catch_warnings(), pytest.raises(AttributeError, match="no attribute 'xyz'$"):
         epgnumba.xyz  # noqa: B018
+
+
+@pytest.mark.parametrize(("home", "names"), epgnumba._ELSEWHERE.items())
+def test_a_name_that_lives_elsewhere_is_told_where(home, names):
+    for name in names:
+        assert hasattr(getattr(epgnumba, home), name)
+        with pytest.raises(AttributeError, match=f"'{name}'; it is epgnumba.{home}.{name}$"):
+            getattr(epgnumba, name)
