@@ -7,7 +7,7 @@ shards and computes them: all on one machine, or a share of them in each job of 
 for fingerprinting is made that way: one share first, then the rest by the same command, which finds what is done. A
 phantom is matched with it.
 
-It takes Python 3.11 and ``pip install "epgnumba[batch]"``. Times are in ms, angles in degrees.
+It takes Python 3.11 or newer and ``pip install "epgnumba[batch]"``. Times are in ms, angles in degrees.
 """
 
 import tempfile
