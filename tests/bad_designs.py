@@ -247,6 +247,7 @@ DESIGNS = {
     "unknowns empty": (lambda: objective(unknowns=()), V, "unknowns"),
     "noise whose square vanishes": (lambda: objective(noise=1e-200), V, "noise"),
     "noise whose square overflows": (lambda: objective(noise=1e200), V, "noise"),
+    "one weight of two unknowns": (lambda: objective(unknowns=("M0", "T2"), weights=[1.0]), V, "weights"),
     "tissue_weights that overflow": (lambda: objective(tissue_weights=1e308)([60.0, 60.0]), V, "tissue_weights"),
     "noise whose square vanishes, of a bound": (lambda: crlb(np.eye(2), noise=1e-200), V, "noise"),
     "jac of nan": (lambda: crlb([[np.nan, 1.0]]), V, "jac"),

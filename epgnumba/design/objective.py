@@ -184,6 +184,8 @@ class CRLBObjective:
         tissues = check_range("tissue_weights", real_array("tissue_weights", tissue_weights), **checks.WEIGHT)
         check_range("weights", each, **checks.WEIGHT)
         try:
+            if each.ndim and each.shape[-1] != full[-1]:
+                raise ValueError
             spread, tissues = np.broadcast_to(each, full), np.broadcast_to(tissues, shape)
         except ValueError:
             raise ValueError(
