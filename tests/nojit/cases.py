@@ -184,6 +184,12 @@ TERMED = {
 }  # fmt: skip
 
 
+def in_blocks():
+    """Three blocks of voxels, of which the second has the transmit fields of the first, and the third has not."""
+    fields = {"excitation": np.where(np.arange(33) < 32, 0.9, 0.8j), "refocusing": 1.1}
+    return {"signal": epgnumba.simulate(seq.FSE([150.0, 120.0], 7.0), 900.0, np.linspace(40, 90, 33), B1=fields)}
+
+
 def turned():
     """Transmit fields by kind of pulse, and waveforms, with a second pool of either kind."""
     waves = pulses.Waveform([0.6, 1.0 + 0.2j, 0.7], 1.2, 1.0), pulses.Waveform([1.0, 0.8], 0.9, 1.0)
@@ -200,6 +206,7 @@ def turned():
         yield f"both, {title}", lambda t=by_kind, s=played: signal_and_derivatives(s, t, names, **both)
     inversion, once = seq.MRF(np.linspace(10, 50, 4), 11.0, TI=15.0, TE=2.0), {"excitation": profile["excitation"]}
     yield "waves, inverted", lambda: signal_and_derivatives(inversion, ONE, ("B1", "inv_efficiency"), slice_prof=once)
+    yield "fields, blocks", in_blocks
     yield "waves, direction", lambda: direction(inversion, ONE, ("B1", "inv_efficiency"), slice_prof=once)
 
 
