@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 EXTRAS = {  # modules that each brings
-    "batch": ("dask", "distributed", "msgspec", "xarray", "zarr"),
+    "batch": ("dask", "distributed", "msgspec", "xarray", "zarr", "google_crc32c", "numcodecs"),  # zarr brings the last
     "files": ("nibabel", "pypulseq"),
     "torch": ("torch",),
     "cuda": ("numba_cuda",),

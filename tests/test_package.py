@@ -59,7 +59,8 @@ def test_what_is_missing_is_asked_for(module, extra, use):
         "except (AttributeError, ModuleNotFoundError) as error: print(error)"
     )
     assert said.startswith("(1,)\n")
-    assert f"takes {module}, which is not installed" in said
+    first = (module, "google_crc32c") if module == "zarr" else (module,)  # where neither is there, that is asked for
+    assert any(f"takes {one}, which is not installed" in said for one in first)
     if extra == "batch" and sys.version_info < (3, 11):
         assert "it takes Python 3.11 or newer" in said
     else:
@@ -112,7 +113,7 @@ def test_info(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "1 files, 2.0 MB" in out
     assert "vectors of 256 bits, 4 doubles" in out
-    assert 'lacks no_such_module: pip install "epgnumba[files]"' in out
+    assert 'no_such_module: pip install "epgnumba[files]"' in out
 
 
 SMALL = "import epgnumba; print(epgnumba.fse_sim([100.0], 5, 900, 70)[0])"
