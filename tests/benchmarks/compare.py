@@ -196,7 +196,8 @@ def main():
     lines = [
         "# Speed",
         "",
-        f"{platform.machine()}, {os.cpu_count()} processors, shared; Python {platform.python_version()}.",
+        f"{platform.machine()}, {os.cpu_count()} processors, shared; Python {platform.python_version()}. "
+        f"{time.strftime('%B %Y')}.",
     ]
     lines += [
         "Medians of calls taken in turns with blochsim 0.0.14 (float32; here float64, all states unless said).",
